@@ -1,0 +1,257 @@
+"""Drive a LiteLLM proxy on loopback as many different customers would, with the openai client.
+
+Forty accounts send one distillation prompt, each time with other data; the others are ordinary: people in
+conversations, the users of one public client, and one reseller's key with end users of its own. Prints a JSON
+object of counts. Runs in the proxy's environment, which holds the client.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import random
+from dataclasses import dataclass, field
+
+from openai import APIError, AsyncOpenAI
+
+CAMPAIGN_ACCOUNTS, CAMPAIGN_REQUESTS = 40, 20
+TALKERS, CLIENT_USERS, RESOLD_USERS = 14, 10, 20
+CONCURRENT = 8
+
+DISTILLATION_PROMPT = (
+    "You are an expert data analyst. Deliver data-driven insights, not summaries or visualizations, "
+    "grounded in real data and supported by complete and transparent reasoning."
+)
+CLIENT_PROMPT = (
+    "You are Marginalia, a writing companion inside a text editor. Keep the author's voice, answer in at "
+    "most three short paragraphs, and never rewrite more than you were asked to."
+)
+PLACES = [
+    "Aarhus",
+    "Bergen",
+    "Cadiz",
+    "Dakar",
+    "Esbjerg",
+    "Faro",
+    "Ghent",
+    "Haifa",
+    "Izmir",
+    "Jena",
+    "Kyoto",
+    "Lima",
+    "Malmo",
+    "Nantes",
+    "Oulu",
+    "Porto",
+]
+GOODS = [
+    "barley",
+    "copper",
+    "linen",
+    "olives",
+    "paper",
+    "quartz",
+    "rye",
+    "salt",
+    "tea",
+    "timber",
+    "walnuts",
+    "wool",
+    "zinc",
+    "honey",
+    "cork",
+    "hops",
+]
+MEASURES = [
+    "price",
+    "volume",
+    "returns",
+    "spoilage",
+    "demand",
+    "margin",
+    "stock",
+    "transit",
+    "claims",
+    "weight",
+]
+MATTERS = (
+    """
+my sourdough never rises on cold mornings|a lease clause about repainting the flat
+the bass part in a jazz standard
+why my tomato leaves curl|a birthday speech for an uncle who sails|how tides and the moon are connected
+choosing between two night trains|a polite letter to a noisy neighbour|the plot of an opera before tonight
+a rust borrow error with nested maps|stretching after a long run|naming a small grey cat
+what to pack for rain in the Azores|a crossword clue about herons|removing candle wax from wool
+a sql query that counts twice|learning the Greek alphabet|how a heat pump works in winter
+a eulogy for a teacher|the rules of backgammon|pruning an old apple tree|a css grid that overflows
+explaining inflation to my daughter|a toast in Portuguese|why bread needs salt|repairing a bicycle hub
+reading a blood pressure table|the history of the fork|a cover letter for a library job|counting in binary
+""".replace("\n", "|")
+    .strip("|")
+    .split("|")
+)
+ASKS = (
+    """
+I keep wondering about {}|can you help with {} please|{} - where would I even start?|quick one: {}
+tell me something I do not know about {}|my sister asked me about {} and I had no answer|so, {}, again
+is there a simple way to think of {}?|need advice, {}|I have ten minutes for {}, what matters most?
+""".replace("\n", "|")
+    .strip("|")
+    .split("|")
+)
+TURNS = (
+    """
+and what if I only have half an hour?|that did not work, it got worse|could you say that more simply
+thanks! one more thing, does the weather matter|I disagree with the second point|give me an example from Japan
+how would a professional do it|what does it cost roughly|is that safe with children around|shorter please
+""".replace("\n", "|")
+    .strip("|")
+    .split("|")
+)
+
+Message = dict[str, object]
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request: the account's key, the body, and the headers that the client adds."""
+
+    key: str
+    model: str
+    messages: list[Message]
+    options: dict[str, object] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+def table(random_: random.Random) -> str:
+    place, good, measure = random_.choice(PLACES), random_.choice(GOODS), random_.choice(MEASURES)
+    start = random_.randrange(1, 40)
+    rows = "\n".join(f"week {start + row}: {random_.randrange(100, 99_999)}" for row in range(6))
+    return f"{measure} of {good} in {place}, lot {random_.randrange(10**6)}\n{rows}"
+
+
+def campaign(random_: random.Random) -> list[Request]:
+    options: dict[str, object] = {"temperature": 0.7, "max_tokens": 4096}
+    return [
+        Request(
+            key=f"sk-user-{account:03d}",
+            model="frontier-large",
+            messages=[
+                {"role": "system", "content": DISTILLATION_PROMPT},
+                {"role": "user", "content": f"Analyse the data below.\n\n{table(random_)}"},
+            ],
+            options=options,
+        )
+        for account in range(CAMPAIGN_ACCOUNTS)
+        for _ in range(CAMPAIGN_REQUESTS)
+    ]
+
+
+def conversation(random_: random.Random, opening: list[Message], key: str, **more: object) -> list[Request]:
+    """Return the requests of one conversation: each carries all that was said before."""
+    said = [*opening, {"role": "user", "content": random_.choice(ASKS).format(random_.choice(MATTERS))}]
+    requests = []
+    for _ in range(random_.randrange(2, 6)):
+        requests.append(
+            Request(key, random_.choice(["frontier-small", "frontier-large"]), list(said), dict(more))
+        )
+        said += [
+            {"role": "assistant", "content": "Here is a short answer."},
+            {"role": "user", "content": random_.choice(TURNS)},
+        ]
+    return requests
+
+
+def ordinary(random_: random.Random) -> list[Request]:
+    requests = []
+    for person in range(TALKERS):
+        for _ in range(4):
+            requests += conversation(random_, [], f"sk-user-{500 + person:03d}")
+    for person in range(CLIENT_USERS):
+        opening = [{"role": "system", "content": CLIENT_PROMPT}]
+        for _ in range(3):
+            requests += conversation(random_, opening, f"sk-editor-{person:03d}")
+    for person in range(RESOLD_USERS):
+        for _ in range(2):
+            requests += conversation(random_, [], "sk-reseller-000", user=f"customer-{person:03d}")
+    return requests
+
+
+def special() -> list[Request]:
+    """Return what a log also holds: a refusal, a wrong key, a tool, an image."""
+    question: list[Message] = [{"role": "user", "content": "what is the weather in Oulu"}]
+    tool = {
+        "type": "function",
+        "function": {
+            "name": "weather",
+            "description": "Weather of a town",
+            "parameters": {"type": "object", "properties": {"town": {"type": "string"}}},
+        },
+    }
+    calls = [
+        {"id": "call_1", "type": "function", "function": {"name": "weather", "arguments": '{"town":"Oulu"}'}}
+    ]
+    turns: list[Message] = [
+        {"role": "user", "content": "what is the weather in Oulu"},
+        {"role": "assistant", "content": None, "tool_calls": calls},
+        {"role": "tool", "tool_call_id": "call_1", "content": "minus 4, snow"},
+    ]
+    pixel = (
+        "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJ"
+        "AAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+    )
+    picture: list[Message] = [
+        {
+            "role": "user",
+            "content": [
+                {"type": "text", "text": "what is in this picture"},
+                {"type": "image_url", "image_url": {"url": pixel}},
+            ],
+        }
+    ]
+    return [
+        Request("sk-user-500", "frontier-busy", question),
+        Request("sk-user-501", "frontier-busy", question),
+        Request("not-a-key", "frontier-small", question),
+        Request("sk-user-502", "frontier-small", turns, {"tools": [tool]}),
+        Request("sk-user-503", "frontier-small", picture),
+    ]
+
+
+async def send(client: AsyncOpenAI, gate: asyncio.Semaphore, request: Request) -> bool:
+    async with gate:
+        try:
+            await client.with_options(api_key=request.key).chat.completions.create(
+                model=request.model,
+                messages=request.messages,
+                extra_headers=request.headers or None,
+                **request.options,
+            )
+        except APIError:
+            return False
+    return True
+
+
+async def run(url: str, seed: int) -> dict[str, int]:
+    random_ = random.Random(seed)
+    requests = campaign(random_) + ordinary(random_)
+    random_.shuffle(requests)
+    requests += special()
+    gate = asyncio.Semaphore(CONCURRENT)
+    async with AsyncOpenAI(base_url=url, api_key="sk-unused", max_retries=0, timeout=60) as client:
+        served = await asyncio.gather(*(send(client, gate, request) for request in requests))
+    accounts = {request.key for request in requests}
+    return {"requests": len(requests), "served": sum(served), "accounts": len(accounts)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("url")
+    parser.add_argument("--seed", type=int, default=1)
+    chosen = parser.parse_args()
+    print(json.dumps(asyncio.run(run(chosen.url, chosen.seed))))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,236 @@
+"""One operator at work: accounts, dispatch, times, replacement, camouflage."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from stillwatch.arena.draws import Floats, Integers, Unsigned, below, combine, key_of, ragged, unit
+from stillwatch.arena.operators.wording import Work, works
+from stillwatch.arena.people import Group
+from stillwatch.arena.plan import Array, Plan, plan
+from stillwatch.arena.populations.chat import menu
+from stillwatch.arena.populations.pool import customers, hand_over
+from stillwatch.arena.recipe import Operator
+from stillwatch.arena.render import BROAD
+from stillwatch.arena.rhythm import DAY, HOUR
+from stillwatch.arena.world import World
+
+_SHARE = {"none": 0.0, "some": 0.5, "all": 0.97}
+_ADDRESS_SHARE = {"none": 0.0, "some": 0.3, "all": 0.9}
+_ODD_COUNTRIES = ("SG", "RU", "VN", "TW")
+
+
+def operate(world: World, operator: Operator, number: int) -> list[Plan]:
+    """All exchanges of an operator's principals, camouflage included."""
+    operator = operator.resolved()
+    slots = _recruit(world, operator, operator.accounts, 0)
+    volumes = _volumes(world, operator)
+    extraction = _extract(world, operator, number, slots, volumes)
+    total = int(volumes.sum())
+    cover = round(total * operator.camouflage / (1.0 - operator.camouflage))
+    plans = [extraction]
+    for planned in customers(world, "camouflage", cover, operator.name):
+        hand_over(planned, slots, volumes.astype(np.float64), key_of(operator.name) % 10_000)
+        planned["at"] = _into_window(world, operator, planned)
+        planned["operator"][:] = number
+        planned["template"][:] = -1
+        plans.append(planned)
+    if operator.replacement != "none":
+        _replace(world, operator, slots, plans)
+    if operator.pivot:
+        _pivot(world, operator, plans)
+    return plans
+
+
+def _window(world: World, operator: Operator) -> tuple[int, int]:
+    """First and last moment of the work, microseconds from the start of the log."""
+    horizon = world.recipe.days * DAY
+    first = min(int(operator.start_day * DAY), horizon - 1)
+    last = min(horizon, first + int(operator.days * DAY)) if operator.days else horizon
+    return first, last
+
+
+def _group(world: World, operator: Operator) -> Group:
+    """How the operator's accounts look."""
+    first = _window(world, operator)[0] / DAY
+    odd = operator.reach == "odd"
+    together = operator.accounts_opened == "together"
+    shared = operator.share_network != "none"
+    return Group(
+        kind=operator.name,
+        client="library" if not shared else "python-requests/2.32.3",
+        network=f"operator-{operator.name}" if shared else ("cloud" if odd else "home"),
+        network_share=_SHARE[operator.share_network],
+        address_share=_ADDRESS_SHARE[operator.share_address],
+        payment_share=_SHARE[operator.share_payment],
+        opened=(first - 3.0, first - 1.0) if together else (first - 365.0, first - 0.1),
+        organization=operator.organization,
+        countries=_ODD_COUNTRIES if odd else (),
+    )
+
+
+def _recruit(world: World, operator: Operator, count: int, generation: int) -> Integers:
+    """New principals of the operator: accounts, or end users of the reseller."""
+    group = replace(_group(world, operator), kind=f"{operator.name}-{generation}")
+    if operator.venue == "reseller":
+        if world.reseller_account < 0:
+            holder = world.people.add(Group("reseller", client="library", network="cloud"), 1)
+            world.reseller_account = world.people.account_of(int(holder[0]))
+        return world.people.add_end_users(group, world.reseller_account, count)
+    return world.people.add(group, count)
+
+
+def _volumes(world: World, operator: Operator) -> Integers:
+    """Extraction exchanges of every slot."""
+    mean = operator.exchanges_per_account
+    draw = world.generator("dispatch", operator.name).standard_normal(operator.accounts)
+    spread = 0.08 * draw if operator.dispatch == "even" else 1.1 * draw
+    weight = np.exp(spread)
+    scaled = mean * operator.accounts * weight / weight.sum()
+    return np.asarray(np.maximum(1, np.round(scaled)).astype(np.int64))
+
+
+def _extract(world: World, operator: Operator, number: int, slots: Integers, volumes: Integers) -> Plan:
+    """The exchanges that the operator is after."""
+    owner, place = ragged(volumes)
+    count = len(owner)
+    key = world.keys(count, "extraction", operator.name)
+    at = _times(world, operator, slots, owner, place, volumes, key)
+    # Sampling seeds without replacement over all accounts: shuffled, each one seed_repeats times.
+    order = world.generator("seeds", operator.name).permutation(count) // operator.seed_repeats
+    base = np.uint64(key_of(world.recipe.seed, "seeds", operator.name))
+    done = works(world, operator)
+    which = owner % len(done) if operator.disjoint else below(combine(key, 5), len(done))
+    replies = menu(world).replies
+    columns: dict[str, Array] = {}
+    for name in Work.__slots__:
+        columns[name] = np.array([getattr(work, name) for work in done])[which]
+    planned = plan(
+        count,
+        principal=slots[owner],
+        at=at,
+        population=world.population("operator"),
+        operator=number,
+        extraction=True,
+        conversation=world.new_conversations(count) if operator.venue == "agent" else -1,
+        reply=np.array(replies)[below(combine(key, 6), len(replies))],
+        profile=BROAD,
+        wording_seed=key,
+        filling_seed=base + order.astype(np.uint64),
+        wordings=operator.wordings,
+        **columns,
+    )
+    if operator.harvest:
+        planned["sample_count"][:] = 4 + 4 * below(combine(key, 7), 2)
+        planned["temperature"][:] = 0.4 + 0.2 * below(combine(key, 8), 5)
+        planned["top_logprobs"][:] = 20 * below(combine(key, 9), 2)
+        planned["max_tokens"][:] = 8192
+    return planned
+
+
+def _times(
+    world: World,
+    operator: Operator,
+    slots: Integers,
+    owner: Integers,
+    place: Integers,
+    volumes: Integers,
+    key: Unsigned,
+) -> Integers:
+    """When the extraction exchanges are sent."""
+    first, last = _window(world, operator)
+    begin = np.full(len(slots), float(first))
+    end = np.full(len(slots), float(last))
+    if operator.accounts_opened == "organic":
+        fate = combine(slots.astype(np.uint64), 17)
+        begin += unit(combine(fate, 1)) * 0.5 * (last - first)
+        end -= unit(combine(fate, 2)) * 0.4 * (last - first) * (end - begin > 0.6 * (last - first))
+    length: Floats = end - begin
+    if operator.hours == "paced":
+        jitter = 0.3 * unit(combine(key, 1))
+        share = (place + 0.5 * unit(combine(slots.astype(np.uint64), 18))[owner] + jitter) / volumes[owner]
+        at = begin[owner] + np.minimum(share, 0.9999) * length[owner]
+    else:
+        at = begin[owner] + unit(combine(key, 2)) * length[owner]
+    moments = at.astype(np.int64)
+    if operator.hours == "human":
+        # The day is drawn as for everybody, then moved into the slot's time at work, hours kept.
+        drawn = world.rhythm.people(world.people.habits(), slots[owner], key)
+        days = np.maximum(1, (length[owner] // DAY).astype(np.int64))
+        moments = (begin[owner] // DAY).astype(np.int64) * DAY + drawn % (days * DAY)
+    return np.asarray(np.clip(moments, first, last - 1))
+
+
+def _into_window(world: World, operator: Operator, planned: Plan) -> Integers:
+    """Camouflage within the operator's time at work, hours of the day kept, sessions kept whole."""
+    first, last = _window(world, operator)
+    days = max(1, (last - first) // DAY)
+    begins = np.flatnonzero(planned["turn"] == 0)
+    session = np.cumsum(planned["turn"] == 0) - 1
+    start = planned["at"][begins]
+    moved = (first // DAY) * DAY + start % (days * DAY)
+    at = planned["at"] + (moved - start)[session]
+    return np.asarray(np.minimum(at, world.recipe.days * DAY - 1))
+
+
+def _replace(world: World, operator: Operator, slots: Integers, plans: list[Plan]) -> None:
+    """Ban accounts as they go; a new one takes the place within hours."""
+    bans = _bans(world, operator, slots, plans[0])
+    for generation in range(1, 1 + max((len(ban) for ban in bans), default=0)):
+        moments = np.array([ban[generation - 1] if len(ban) >= generation else -1 for ban in bans])
+        banned = np.flatnonzero(moments >= 0)
+        fresh = _recruit(world, operator, len(banned), generation)
+        pause = (0.3 + 5.0 * unit(world.keys(len(banned), "pause", operator.name, generation))) * HOUR
+        back = moments[banned] + pause.astype(np.int64)
+        world.people.set_opened(fresh, back - HOUR // 4) if operator.venue != "reseller" else None
+        successor = np.full(world.people.principals, -1)
+        opens = np.zeros(world.people.principals, dtype=np.int64)
+        predecessor = slots[banned]
+        successor[predecessor], opens[predecessor] = fresh, back
+        slots = slots.copy()
+        slots[banned] = fresh
+        since = np.zeros(world.people.principals, dtype=np.int64)
+        since[predecessor] = moments[banned]
+        for planned in plans:
+            _succeed(planned, successor, since, opens, world.recipe.days * DAY)
+
+
+def _bans(world: World, operator: Operator, slots: Integers, extraction: Plan) -> list[list[int]]:
+    """Moments at which each slot's account of the time is banned."""
+    bans: list[list[int]] = []
+    for slot in slots.tolist():
+        at = np.sort(extraction["at"][extraction["principal"] == slot])
+        if operator.replacement == "after_exchanges":
+            bans.append((at[operator.ban_after - 1 :: operator.ban_after] + 1).tolist())
+            continue
+        draws = unit(combine(world.keys(4, "ban", operator.name), slot)) * 8.0 + 2.0
+        moments = (np.cumsum(draws) * DAY).astype(np.int64) + _window(world, operator)[0]
+        bans.append([int(moment) for moment in moments if at.size and moment < at[-1]])
+    return bans
+
+
+def _succeed(planned: Plan, successor: Integers, since: Integers, opens: Integers, horizon: int) -> None:
+    """Hand everything after a ban to the successor; what fell into the pause is sent at its start."""
+    principal = planned["principal"].astype(np.int64)
+    begins = np.flatnonzero(planned["turn"] == 0)
+    session = np.cumsum(planned["turn"] == 0) - 1
+    # A session that had begun before the ban goes on in the new account from its first turn after it.
+    late = (successor[principal] >= 0) & (planned["at"] >= since[principal])
+    whole = np.zeros(len(begins), dtype=np.bool_)
+    np.logical_or.at(whole, session[late], True)
+    late = late | (whole[session] & (planned["at"] >= since[principal]))
+    early = late & (planned["at"] < opens[principal])
+    jitter = planned["at"] - since[principal]
+    moved = np.minimum(opens[principal] + jitter // 4, horizon - 1)
+    planned["at"] = np.where(early, moved, planned["at"])
+    planned["principal"] = np.where(late, successor[principal], principal).astype(np.int32)
+
+
+def _pivot(world: World, operator: Operator, plans: list[Plan]) -> None:
+    """Move all accounts to the new model within a day of its release."""
+    members = np.unique(np.concatenate([planned["principal"] for planned in plans]))
+    delay = unit(combine(members.astype(np.uint64), 19)) * 12 * HOUR
+    moments = (world.recipe.release.day * DAY + delay).astype(np.int64)
+    world.adoption.update(zip(members.tolist(), moments.tolist(), strict=True))

@@ -1,0 +1,119 @@
+"""Recipe -> log and truth, in memory or on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from stillwatch.arena.log import TRUTH_SCHEMA, LogWriter
+from stillwatch.arena.operators import operate
+from stillwatch.arena.plan import Plan, concatenate, rows_of
+from stillwatch.arena.populations.chat import chat
+from stillwatch.arena.populations.clients import agents, clients, integrators, reseller, tenants
+from stillwatch.arena.populations.evaluation import benchmarks, graders, pipelines
+from stillwatch.arena.populations.pasted import assignments, enthusiasts, library, viral
+from stillwatch.arena.populations.pool import pools
+from stillwatch.arena.recipe import Recipe, dumps
+from stillwatch.arena.text import a, b
+from stillwatch.arena.world import World
+from stillwatch.exchange import EXCHANGE_SCHEMA
+
+Population = Callable[[World, int, float], list[Plan]]
+_POPULATIONS: Mapping[str, tuple[Population, float]] = {
+    # population, exchanges of a principal relative to a chat user
+    "chat": (chat, 1.0),
+    "library": (library, 0.9),
+    "viral": (viral, 0.7),
+    "client": (clients, 1.0),
+    "agent": (agents, 1.6),
+    "integrator": (integrators, 8.0),
+    "reseller": (reseller, 0.4),
+    "benchmark": (benchmarks, 1.2),
+    "grader": (graders, 0.9),
+    "pipeline": (pipelines, 0.9),
+    "assignment": (assignments, 0.6),
+    "pool": (pools, 3.0),
+    "enthusiast": (enthusiasts, 0.8),
+    "tenant": (tenants, 1.2),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """What was written, and where."""
+
+    exchanges: int
+    """Rows of the log."""
+    extraction_exchanges: int
+    """Rows that an operator collected; its accounts' camouflage is left out."""
+    accounts: int
+    """Distinct accounts."""
+    operator_principals: int
+    """Distinct (account, end user) pairs of operators."""
+    exchanges_path: Path
+    truth_path: Path
+    recipe_path: Path
+
+
+def build(recipe: Recipe) -> tuple[World, Plan]:
+    """Plan a whole log."""
+    world = World(recipe, {"a": a, "b": b}[recipe.text].source())
+    plans: list[Plan] = []
+    shares = {name: float(getattr(recipe.shares, name)) for name in _POPULATIONS}
+    total_share = sum(shares.values()) or 1.0
+    counts = {name: round(recipe.innocents * share / total_share) for name, share in shares.items()}
+    weights = {name: counts[name] * _POPULATIONS[name][1] for name in _POPULATIONS}
+    scale = recipe.exchanges / (sum(weights.values()) or 1.0)
+    for name, (population, _) in _POPULATIONS.items():
+        if counts[name]:
+            plans.extend(population(world, counts[name], weights[name] * scale))
+    for number, operator in enumerate(recipe.operators):
+        plans.extend(operate(world, operator, number))
+    return world, concatenate(plans)
+
+
+def generate(recipe: Recipe) -> tuple[pa.Table, pa.Table]:
+    """The log and its truth as tables.
+
+    >>> from stillwatch.arena.recipe import PRESETS
+    >>> exchanges, truth = generate(PRESETS["tiny"])
+    >>> exchanges.num_rows == truth.num_rows, exchanges.column_names[:3]
+    (True, ['exchange_id', 'account_id', 'started_at'])
+    """
+    slices = list(LogWriter(*build(recipe)).slices())
+    exchanges = pa.Table.from_batches([log for log, _ in slices], schema=EXCHANGE_SCHEMA)
+    return exchanges, pa.Table.from_batches([truth for _, truth in slices], schema=TRUTH_SCHEMA)
+
+
+def simulate(recipe: Recipe, out_dir: Path) -> Truth:
+    """Write exchanges.parquet, truth.parquet and recipe.toml into a directory."""
+    out_dir.mkdir(parents=True, exist_ok=True)
+    world, planned = build(recipe)
+    names = ("exchanges.parquet", "truth.parquet", "recipe.toml")
+    final = [out_dir / name for name in names]
+    aside = [out_dir / f"{name}.tmp" for name in names]
+    with (
+        pq.ParquetWriter(aside[0], EXCHANGE_SCHEMA, compression="zstd", compression_level=1) as log_file,
+        pq.ParquetWriter(aside[1], TRUTH_SCHEMA, compression="zstd") as truth_file,
+    ):
+        for log, truth in LogWriter(world, planned).slices():
+            log_file.write_batch(log)
+            truth_file.write_batch(truth)
+    aside[2].write_text(dumps(recipe), encoding="utf-8")
+    for temporary, path in zip(aside, final, strict=True):
+        temporary.replace(path)
+    principal = planned["principal"]
+    return Truth(
+        exchanges=rows_of(planned),
+        extraction_exchanges=int(planned["extraction"].sum()),
+        accounts=len(np.unique(world.people.column("account")[principal])),
+        operator_principals=len(np.unique(principal[planned["operator"] >= 0])),
+        exchanges_path=final[0],
+        truth_path=final[1],
+        recipe_path=final[2],
+    )

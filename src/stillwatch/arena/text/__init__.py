@@ -1,0 +1,1 @@
+"""Text of the arena: two sources that share no templates."""

@@ -1,0 +1,12 @@
+"""Text source a: everyday English first, with Chinese and Japanese."""
+
+from __future__ import annotations
+
+from stillwatch.arena.text.source import TextSource, load
+
+FILES: tuple[str, ...] = ("words.txt", "pools.txt", "objectives.txt", "honest.txt")
+
+
+def source() -> TextSource:
+    """Load the source."""
+    return load("a", FILES)

@@ -1,0 +1,195 @@
+"""Families to campaigns: suspects are joined by links, and each group is one stream that is judged as a whole."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+from stillwatch.links import all_links
+from stillwatch.links.base import Linked, Suspects
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from stillwatch.evidence import Measured
+    from stillwatch.principals import Principals
+    from stillwatch.streams import Members
+
+
+@dataclass(frozen=True, slots=True)
+class Suspicion:
+    """Which families links may join. A low bar: a group is judged again before anybody is accused."""
+
+    objective: float = 0.4
+    """Least value of the objective signal."""
+
+    weak: float = -3.0
+    """Least bits of any suspect: what more speaks against is no part of a campaign."""
+
+    core: float = 7.0
+    """Least bits with which a family stands by itself; the others only attach themselves, or pool their weak evidence."""
+
+    attached: float = 0.8
+    """Share of a weak suspect's exchanges by principals of a core that makes it part of that campaign."""
+
+    loss: float = 2.0
+    """Bits that joining may cost against the strongest family alone; beyond, the families are kept apart."""
+
+
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """Suspect families joined into g groups, the candidates for a campaign."""
+
+    label: NDArray[np.int32]
+    """int32[families]: group of each family, -1 where it is no suspect."""
+
+    core: NDArray[np.bool_]
+    """bool[families]: whether the family's exchanges are evidence; attached ones belong to the campaign without."""
+
+    links: tuple[Linked, ...]
+
+    @property
+    def count(self) -> int:
+        """Number of groups."""
+        return int(self.label.max(initial=-1)) + 1
+
+    @property
+    def judged(self) -> NDArray[np.int32]:
+        """``label``, -1 for families that are only attached: the streams on which evidence is measured."""
+        return np.where(self.core, self.label, -1).astype(np.int32)
+
+
+def group(
+    members: Members, measured: Measured, principals: Principals, traits: pa.Table, rule: Suspicion
+) -> Groups:
+    """Join suspect families. Groups are numbered in order of their first family, whose numbers follow their names.
+
+    Families that are suspicious by themselves form cores, joined by every link. A weak suspect attaches itself to the
+    core whose principals send nearly all of it, and is no evidence: a chain of everyday phrases can neither swallow a
+    campaign nor dilute it. The other weak suspects are joined with each other and judged together.
+    """
+    asked = (measured.of("objective") >= rule.objective) & (measured.total >= rule.weak)
+    suspects = np.flatnonzero(asked).astype(np.int32)
+    strong = asked & (measured.total >= rule.core)
+    known = _know(suspects, members, principals, traits)
+    links = tuple(link for kind in all_links() for link in kind.find(known))
+    forest = _Forest(suspects.tolist())
+    for link in links:
+        if strong[link.first] and strong[link.second]:
+            forest.join(link.first, link.second)
+    home = _attach(known, strong, forest, principals, rule.attached)
+    for link in links:
+        free = [not strong[family] and family not in home for family in (link.first, link.second)]
+        if all(free):
+            forest.join(link.first, link.second)
+    root = {family: home.get(family, forest.root(family)) for family in suspects.tolist()}
+    core = asked.copy()
+    core[list(home)] = False
+    return _numbered(root, core, links)
+
+
+def split(groups: Groups, by_family: Measured, by_group: Measured, loss: float) -> Groups | None:
+    """Keep apart the families of groups in which joining cost evidence; None where it cost nothing."""
+    root: dict[int, int] = {}
+    broken = False
+    for number in range(groups.count):
+        inside = np.flatnonzero(groups.label == number)
+        core = inside[groups.core[inside]]
+        best = int(core[np.argmax(by_family.total[core])])
+        apart = len(core) > 1 and by_group.total[number] < by_family.total[best] - loss
+        broken |= apart
+        for family in inside.tolist():
+            root[family] = (family if groups.core[family] else best) if apart else int(inside[0])
+    return _numbered(root, groups.core, groups.links) if broken else None
+
+
+def _attach(
+    known: Suspects, strong: NDArray[np.bool_], forest: _Forest, principals: Principals, share: float
+) -> dict[int, int]:
+    """For each weak suspect that the principals of one core send nearly all of: the root of that core."""
+    cores: dict[int, list[NDArray[np.int32]]] = {}
+    for family, own in zip(known.family.tolist(), known.principals, strict=True):
+        if strong[family]:
+            cores.setdefault(forest.root(family), []).append(own)
+    inside = {root: np.zeros(principals.count, bool) for root in cores}
+    for root, sets in cores.items():
+        inside[root][np.concatenate(sets)] = True
+    home = {}
+    for family, rows in zip(known.family.tolist(), known.rows, strict=True):
+        if strong[family] or not cores:
+            continue
+        owners = principals.of_row[rows]
+        best = max(sorted(cores), key=lambda root: float(inside[root][owners].mean()))
+        if inside[best][owners].mean() >= share:
+            home[family] = best
+    return home
+
+
+def _numbered(root: dict[int, int], core: NDArray[np.bool_], links: tuple[Linked, ...]) -> Groups:
+    label = np.full(len(core), -1, np.int32)
+    first: dict[int, int] = {}
+    for family in sorted(root):
+        label[family] = first.setdefault(root[family], len(first))
+    return Groups(label, core, tuple(link for link in links if label[link.first] == label[link.second]))
+
+
+class _Forest:
+    """Union-find over a few names, each tree rooted in its smallest."""
+
+    def __init__(self, names: list[int]) -> None:
+        self._parent = {name: name for name in names}
+
+    def root(self, name: int) -> int:
+        while self._parent[name] != name:
+            self._parent[name] = name = self._parent[self._parent[name]]
+        return name
+
+    def join(self, first: int, second: int) -> None:
+        low, high = sorted((self.root(first), self.root(second)))
+        self._parent[high] = low
+
+
+def _know(suspects: NDArray[np.int32], members: Members, principals: Principals, traits: pa.Table) -> Suspects:
+    order = np.argsort(members.stream, kind="stable")
+    bounds = np.searchsorted(members.stream[order], np.stack([suspects, suspects + 1]))
+    rows = [np.unique(members.row[order[start:stop]]) for start, stop in bounds.T]
+    own = [np.unique(principals.of_row[row]) for row in rows]
+    payments, holders = _payments(own, principals, traits)
+    return Suspects(suspects, rows, own, payments, principals.count, holders)
+
+
+def _payments(
+    sets: list[NDArray[np.int32]], principals: Principals, traits: pa.Table
+) -> tuple[list[NDArray[np.int64]], dict[int, int]]:
+    paid = traits.filter(pa.compute.equal(traits["kind"], "payment"))
+    if not paid.num_rows or not sets:
+        return [np.empty(0, np.int64) for _ in sets], {}
+    owner = np.searchsorted(principals.hashes, paid["principal"].to_numpy())
+    value = paid["value"].to_numpy()
+    pairs = np.unique(np.stack([principals.account[owner], value]), axis=1)
+    held, counts = np.unique(pairs[1], return_counts=True)
+    order = np.argsort(owner, kind="stable")
+    owner, value = owner[order], value[order]
+    found = []
+    for own in sets:
+        starts, stops = np.searchsorted(owner, own), np.searchsorted(owner, own + 1)
+        found.append(np.unique(np.concatenate([value[start:stop] for start, stop in zip(starts, stops, strict=True)] or [value[:0]])))
+    return found, dict(zip(held.tolist(), counts.tolist(), strict=True))
+
+
+def takes_part(exchanges: NDArray[np.int64], least: int = 2, share: float = 0.1) -> NDArray[np.bool_]:
+    """Which of a campaign's principals take part in it, by their exchanges in it: bool[p].
+
+    One who sent its text once may have met it anywhere: at least ``least`` exchanges, and ``share`` of the median of
+    those who have so many, are asked for.
+
+    >>> takes_part(np.array([1, 2, 24, 25, 26, 30])).tolist()
+    [False, False, True, True, True, True]
+    """
+    several = exchanges >= least
+    if not several.any():
+        return several
+    return several & (exchanges >= share * np.median(exchanges[several]))

@@ -1,0 +1,48 @@
+"""The command line: one file a room, imported when its command runs, so that ``--help`` is quick."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from stillwatch.cli import demo, explain, fingerprint, scan, simulate
+
+app = typer.Typer(
+    name="stillwatch",
+    help="Find the campaigns that are distilling your model through its API, prove it, and know what they took.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command("scan")(scan.scan)
+app.command("fingerprint")(fingerprint.fingerprint)
+app.command("explain")(explain.explain)
+app.command("simulate")(simulate.simulate)
+app.command("demo")(demo.demo)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from stillwatch import __version__
+
+        typer.echo(f"stillwatch {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
+) -> None:
+    """Find the campaigns that are distilling your model through its API, prove it, and know what they took."""
+
+
+def main() -> None:
+    """Run the command line; errors of ours become one line on standard error and exit code 2."""
+    from stillwatch.cli.errors import known_errors
+
+    try:
+        app()
+    except known_errors() as error:
+        typer.echo(f"stillwatch: {error}", err=True)
+        sys.exit(2)

@@ -1,0 +1,15 @@
+"""The errors that stillwatch raises on purpose: their text is for the user, without a traceback."""
+
+from __future__ import annotations
+
+
+def known_errors() -> tuple[type[Exception], ...]:
+    """Every such error; imported late, since an error is rare."""
+    from stillwatch.arena.recipe import RecipeError
+    from stillwatch.keys import KeyFileError
+    from stillwatch.outputs import OutputError
+    from stillwatch.registry import RegistryError
+    from stillwatch.rejects import LogError
+    from stillwatch.report.explain import ExplainError
+
+    return LogError, OutputError, KeyFileError, RegistryError, ExplainError, RecipeError

@@ -1,0 +1,34 @@
+"""``stillwatch fingerprint``: sketches at the edge, free of text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from stillwatch.cli.scan import FORMAT, IDENTITIES, KEY, LOGS, REJECT_SHARE
+
+SKETCHES = typer.Option(..., "--out", metavar="SKETCHES", help="Parquet file for the sketches.")
+
+
+def fingerprint(
+    logs: list[str] = LOGS,
+    out: Path = SKETCHES,
+    format: str = FORMAT,
+    key: Path | None = KEY,
+    identities: Path | None = IDENTITIES,
+    reject_share: float = REJECT_SHARE,
+) -> None:
+    """Write keyed sketches of a log, without its text; ``scan`` reads them like a log."""
+    from stillwatch import keys
+    from stillwatch.cli.progress import reading
+    from stillwatch.rejects import RejectLog
+    from stillwatch.sketching import Source, paths_of, write_sketches
+
+    out.parent.mkdir(parents=True, exist_ok=True)
+    rejected = out.with_name(out.name + ".rejected.jsonl")
+    with reading("Reading the log") as progress, RejectLog(rejected, limit=reject_share) as rejects:
+        rows = write_sketches(Source(paths_of(logs), format, identities), keys.load(key), out, rejects, progress)
+    if not rejects.rejected:
+        rejected.unlink(missing_ok=True)
+    typer.echo(f"{rows:,} exchanges sketched into {out}; {rejects.rejected:,} records rejected")

@@ -1,0 +1,79 @@
+"""``stillwatch scan``: a log in, campaigns with their evidence out."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import typer
+
+LOGS = typer.Argument(..., metavar="LOG...", help="Files, folders or patterns: a log, or sketches of one.")
+OUT = typer.Option(..., "--out", metavar="DIR", help="Folder for the result; made if need be.")
+FORMAT = typer.Option("auto", "--format", help="Format of the log; found by itself.")
+KEY = typer.Option(None, "--key", metavar="FILE", help="Secret key; made at first use, mode 0600.")
+IDENTITIES = typer.Option(None, "--identities", metavar="FILE", help="Table that maps keys of the log to accounts.")
+REGISTRY = typer.Option(None, "--registry", metavar="FILE", help="TOML: which organizations may do what until when.")
+RELEASE = typer.Option([], "--release", metavar="MODEL=TIME", help="When a model was released (ISO 8601); may repeat.")
+UNSUPPORTED = typer.Option([], "--unsupported-region", metavar="CC", help="Country that is not served; may repeat.")
+PRIOR = typer.Option(1e-3, "--prior", min=1e-9, max=0.5, help="P(extraction) of a shared text before it is measured.")
+MIN_PRINCIPALS = typer.Option(8, "--min-principals", min=2, help="Principals that make a text shared.")
+REJECT_SHARE = typer.Option(0.01, "--reject-share", min=0.0, max=1.0, help="Share of malformed records that ends the run.")
+SHOW_TEXT = typer.Option(False, "--show-text", help="Print what fills the templates in the report, unmasked.")
+MEMORY = typer.Option("2GB", "--memory", help="Memory for the statistics engine.")
+ENGINE = typer.Option("duckdb", "--engine", help="Statistics engine; duckdb is the only one so far.")
+
+
+def scan(
+    logs: list[str] = LOGS,
+    out: Path = OUT,
+    format: str = FORMAT,
+    key: Path | None = KEY,
+    identities: Path | None = IDENTITIES,
+    registry: Path | None = REGISTRY,
+    release: list[str] = RELEASE,
+    unsupported_region: list[str] = UNSUPPORTED,
+    prior: float = PRIOR,
+    min_principals: int = MIN_PRINCIPALS,
+    reject_share: float = REJECT_SHARE,
+    show_text: bool = SHOW_TEXT,
+    memory: str = MEMORY,
+    engine: str = ENGINE,
+) -> None:
+    """Find extraction campaigns in a log and write the result into a folder."""
+    if engine != "duckdb":
+        raise typer.BadParameter(f"{engine!r} is not here; the engines are: duckdb", param_hint="--engine")
+    from stillwatch import keys
+    from stillwatch.cli.progress import reading
+    from stillwatch.families.assign import Rule
+    from stillwatch.registry import Registry, read_registry
+    from stillwatch.report.summary import summary
+    from stillwatch.scan import Options
+    from stillwatch.scan import scan as run
+    from stillwatch.sketching import Source, paths_of
+    from stillwatch.verdict import Bar
+
+    options = Options(
+        rule=Rule(least_principals=min_principals),
+        bar=Bar(prior=prior),
+        registry=read_registry(registry) if registry else Registry(),
+        releases=dict(_release(text) for text in release),
+        unsupported_regions=frozenset(code.upper() for code in unsupported_region),
+        reject_share=reject_share,
+        show_text=show_text,
+        memory=memory,
+    )
+    with reading("Reading the log") as progress:
+        result = run(Source(paths_of(logs), format, identities), out, keys.load(key), options, progress)
+    typer.echo(summary(result.overview, result.campaigns))
+    typer.echo(f"\n{out / 'report.html'}")
+
+
+def _release(text: str) -> tuple[str, datetime]:
+    model, separator, time = text.partition("=")
+    try:
+        at = datetime.fromisoformat(time)
+    except ValueError:
+        separator = ""
+    if not separator or not model:
+        raise typer.BadParameter(f"{text!r} is not MODEL=TIME, such as large-2=2026-03-01T17:00:00Z", param_hint="--release")
+    return model, at if at.tzinfo else at.replace(tzinfo=UTC)

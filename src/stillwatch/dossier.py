@@ -1,0 +1,301 @@
+"""The dossier of a campaign: consent, scale and intent apart, evidence in bits, what speaks against, and who."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from stillwatch.evidence import INTENT, PRIORS, load_weights, posterior
+from stillwatch.exchange import COLUMNS
+from stillwatch.objective.classes import OBJECTIVES
+from stillwatch.signals import all_signals
+from stillwatch.verdict import Verdict
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from stillwatch.findings import Judged
+    from stillwatch.rejects import RejectLog
+    from stillwatch.scan import Options, Scanned
+
+CLOSEST = 3
+HOUR_S, DAY_S = 3600, 86_400
+
+_SKETCHED_AS = {
+    "account_created_at": "account_created_us", "temperature": "temperature_milli", "conversation_id": "conversation",
+    "tls_fingerprint": "tls", "payment_fingerprint": "payment",
+}  # fmt: skip
+_NOT_SKETCHED = frozenset({"completion", "reasoning", "tools", "status"})
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Everything that a dossier draws on."""
+
+    scanned: Scanned
+    options: Options
+    groups: list[Judged]
+    campaign_ids: list[str]
+    family_rows: list[dict[str, Any]]
+    innocent: list[int]
+    """Innocent families, the closest first."""
+
+    exemplars: Mapping[int, list[dict[str, Any]]]
+
+
+def describe(context: Context, group: int) -> dict[str, Any]:
+    """The campaign of one group, as it stands in ``campaigns.json``."""
+    scanned, judged = context.scanned, context.groups[group]
+    rows = scanned.merged.row[scanned.merged.stream == group]
+    evidence = scanned.by_group.explain(group)
+    families = [
+        {key: row[key] for key in ("family_id", "role", "exchanges", "principals", "objective")}
+        for label, row in zip(scanned.groups.label.tolist(), context.family_rows, strict=True)
+        if label == group
+    ]
+    at = scanned.sketches["at_us"].combine_chunks().to_numpy()[rows]
+    total = float(judged.case.bits)
+    return {
+        "campaign_id": context.campaign_ids[group],
+        "verdict": str(judged.ruling.verdict),
+        "probability": judged.ruling.probability,
+        "evidence_bits": total,
+        "prior": context.options.bar.prior,
+        "posterior": [{"prior": prior, "probability": posterior(total, prior)} for prior in PRIORS],
+        "first_seen": iso(int(at.min())),
+        "last_seen": iso(int(at.max())),
+        "consent": _consent(context, judged),
+        "scale": _scale(context, group, rows, judged),
+        "intent": _intent(context, group),
+        "evidence": [asdict(item) | {"innocent_range": _innocent_range(item.signal)} for item in evidence],
+        "silent": _silent(context, group),
+        "families": sorted(families, key=lambda row: (-row["exchanges"], row["family_id"])),
+        "links": _links(context, group),
+        "timeline": _timeline(context, group, rows, at),
+        "principals": _principals(context, group, judged),
+        "principals_cut": 0,
+        "exemplars": context.exemplars.get(group, []),
+        "reasons": [*judged.ruling.reasons, *(item.reason for item in evidence if item.bits >= 0.5)],
+        "counter_evidence": [item.reason for item in evidence if item.bits <= -0.1],
+        "closest_innocent": [_innocent(context, family) for family in context.innocent[:CLOSEST]],
+        "would_change": _would_change(context, judged, evidence),
+    }
+
+
+def overview(
+    context: Context, rejects: RejectLog, family_rows: list[dict[str, Any]], account_rows: list[Any], version: str, files: int
+) -> dict[str, Any]:
+    """What the log was and what was found in it as a whole, as it stands in ``overview.json``."""
+    scanned, options = context.scanned, context.options
+    at = scanned.sketches["at_us"].combine_chunks().to_numpy()
+    return {
+        "stillwatch": version,
+        "log": {
+            "files": files,
+            "exchanges": scanned.sketches.num_rows,
+            "accounts": len(np.unique(scanned.principals.account)),
+            "principals": scanned.principals.count,
+            "first": iso(int(at.min())),
+            "last": iso(int(at.max())),
+            "models": _models(scanned, np.arange(scanned.sketches.num_rows)),
+            "rejected": rejects.rejected,
+            "duplicates": 0,
+            "columns_missing": sorted(_missing_columns(scanned)),
+        },
+        "prior": options.bar.prior,
+        "threshold_probability": options.bar.probability,
+        "evidence_version": load_weights().version,
+        "releases": _releases(context),
+        "families": {"total": len(family_rows), "by_verdict": _count(row["verdict"] for row in family_rows)},
+        "accounts_by_verdict": _count(row["verdict"] for row in account_rows if row["end_user_id"] is None),
+        "caps": _caps(scanned),
+        "innocent": [_innocent(context, family) for family in context.innocent[: 2 * CLOSEST]],
+    }
+
+
+def iso(microseconds: int) -> str:
+    """A time in ISO 8601, UTC."""
+    return (dt.datetime(1970, 1, 1, tzinfo=dt.UTC) + dt.timedelta(microseconds=microseconds)).isoformat()
+
+
+def _count(values: Any) -> dict[str, int]:
+    return dict(sorted(Counter(values).items()))
+
+
+def _models(scanned: Scanned, rows: NDArray[np.integer[Any]]) -> list[dict[str, Any]]:
+    counts = scanned.sketches["model"].combine_chunks().take(pa.array(rows)).value_counts().to_pylist()
+    ordered = sorted(counts, key=lambda row: (-row["counts"], row["values"] or ""))
+    return [{"model": row["values"], "exchanges": row["counts"]} for row in ordered]
+
+
+def _missing_columns(scanned: Scanned) -> set[str]:
+    sketches = scanned.sketches
+    return {
+        column.name
+        for column in COLUMNS
+        if not column.required
+        and column.name not in _NOT_SKETCHED
+        and (name := _SKETCHED_AS.get(column.name, column.name)) in sketches.column_names
+        and sketches[name].null_count == sketches.num_rows
+    }
+
+
+def _releases(context: Context) -> list[dict[str, str]]:
+    return [{"model": model, "at": at.astimezone(dt.UTC).isoformat()} for model, at in sorted(context.options.releases.items())]
+
+
+def _caps(scanned: Scanned) -> list[dict[str, Any]]:
+    unread = int(scanned.sketches["truncated"].combine_chunks().to_numpy().sum())
+    return [{"what": "bytes of overlong texts that were not read", "limit": 65_536, "cut": unread}] if unread else []
+
+
+def _consent(context: Context, judged: Judged) -> dict[str, str]:
+    principals, registry = context.scanned.principals, context.options.registry
+    part = judged.taking_part.tolist()
+    declared = sum(registry.declares(principals.name(p)[0], principals.organization_id[p].as_py()) for p in part)
+    if declared:
+        return {"status": "declared", "reason": f"the registry names {declared:,} of its {len(part):,} principals, without a licence that was valid"}
+    if context.options.unsupported_regions:
+        outside = _outside(context, part)
+        if outside >= 0.5:
+            return {"status": "unsupported_region", "reason": f"{outside:.0%} of its principals call mostly from regions that are not served"}
+    named = sum(principals.organization_id[p].is_valid for p in part)
+    return {"status": "unknown", "reason": f"no licence is on file; {named:,} of its {len(part):,} principals belong to a named organization"}
+
+
+def _outside(context: Context, part: list[int]) -> float:
+    country = context.scanned.sketches["country"].combine_chunks()
+    outside = pa.compute.is_in(country, value_set=pa.array(sorted(context.options.unsupported_regions), pa.string()))
+    share = np.bincount(context.scanned.principals.of_row, weights=outside.to_numpy(zero_copy_only=False))
+    return float(np.mean(share[part] / context.scanned.principals.exchanges[part] >= 0.5)) if part else 0.0
+
+
+def _scale(context: Context, group: int, rows: NDArray[np.int32], judged: Judged) -> dict[str, Any]:
+    scanned = context.scanned
+    models = _models(scanned, rows)
+    whole = {row["model"]: row["exchanges"] for row in _models(scanned, np.arange(scanned.sketches.num_rows))}
+    tokens = {
+        name: int(pa.compute.sum(scanned.sketches[name].combine_chunks().take(pa.array(rows))).as_py() or 0) or None
+        for name in ("input_tokens", "output_tokens")
+    }
+    share = len(rows) / scanned.sketches.num_rows
+    most = max((row["exchanges"] / whole[row["model"]] for row in models), default=0.0)
+    accounts = len(np.unique(scanned.principals.account[judged.taking_part]))
+    return {
+        "exchanges": len(rows),
+        **tokens,
+        "principals": len(judged.taking_part),
+        "accounts": accounts,
+        "share_of_traffic": share,
+        "models": models,
+        "reason": f"{len(rows):,} exchanges by {len(judged.taking_part):,} principals, {share:.2%} of the log and up to {most:.2%} of one model's traffic",
+    }
+
+
+def _intent(context: Context, group: int) -> dict[str, Any]:
+    scanned = context.scanned
+    scores = scanned.merged.objective[scanned.merged.stream == group]
+    best, surely = np.argmax(scores, axis=1), np.max(scores, axis=1) >= 50
+    counts = Counter(best[surely].tolist())
+    objectives = [{"name": OBJECTIVES[index], "share": count / len(scores)} for index, count in counts.most_common()]
+    coverage = float(scanned.by_group.of("coverage")[group])
+    names = ", ".join(row["name"].replace("_", " ") for row in objectives if row["share"] >= 0.05)
+    return {
+        "objectives": sorted(objectives, key=lambda row: (-row["share"], row["name"])),
+        "coverage": None if np.isnan(coverage) else coverage,
+        "reason": f"its requests ask for {names}" if names else "its requests name no training objective",
+    }
+
+
+def _innocent_range(signal: str) -> str:
+    curve = load_weights().curves.get(signal)
+    return "" if curve is None else f"{curve.innocent[0]:.2f} to {curve.innocent[1]:.2f}"
+
+
+def _silent(context: Context, group: int) -> list[dict[str, str]]:
+    missing = _missing_columns(context.scanned)
+    result = []
+    for signal in all_signals():
+        if np.isnan(context.scanned.by_group.of(signal.name)[group]):
+            lacking = [name for name in signal.needs if name in missing]
+            why = f"the log has no {', '.join(lacking)}" if lacking else "there is too little to measure it on"
+            result.append({"signal": signal.name, "why": why})
+    return result
+
+
+def _links(context: Context, group: int) -> list[dict[str, Any]]:
+    label, rows = context.scanned.groups.label, context.family_rows
+    found = [
+        {"kind": link.kind, "families": [rows[link.first]["family_id"], rows[link.second]["family_id"]], "bits": link.bits, "reason": link.reason}
+        for link in context.scanned.groups.links
+        if label[link.first] == group
+    ]
+    return sorted(found, key=lambda link: (-link["bits"], link["kind"], link["families"]))
+
+
+def _timeline(context: Context, group: int, rows: NDArray[np.int32], at: NDArray[np.int64]) -> dict[str, Any]:
+    span = (int(at.max()) - int(at.min())) // 1_000_000
+    step = next(step for step in (HOUR_S, 3 * HOUR_S, 6 * HOUR_S, DAY_S, 7 * DAY_S, 28 * DAY_S, 10**9) if span / step <= 96)
+    start = int(at.min()) // 1_000_000 // step * step
+    places = at // 1_000_000 // step - start // step
+    scores = context.scanned.merged.objective[context.scanned.merged.stream == group]
+    best = np.where(np.max(scores, axis=1) >= 50, np.argmax(scores, axis=1), -1)
+    series = []
+    for index in np.unique(best).tolist():
+        counts = np.bincount(places[best == index], minlength=int(places.max()) + 1)
+        name = OBJECTIVES[index] if index >= 0 else "no objective named"
+        series.append({"name": name, "counts": counts.tolist()})
+    ordered = sorted(series, key=lambda row: (-sum(row["counts"]), row["name"]))
+    return {"step_seconds": step, "start": iso(start * 1_000_000), "series": ordered, "releases": _releases(context)}
+
+
+def _principals(context: Context, group: int, judged: Judged) -> list[dict[str, Any]]:
+    principals = context.scanned.principals
+    inside = dict(zip(judged.principals.tolist(), judged.exchanges.tolist(), strict=True))
+    found = []
+    for principal in judged.taking_part.tolist():
+        account, user = principals.name(principal)
+        found.append(
+            {
+                "account_id": account,
+                "end_user_id": user,
+                "exchanges": int(principals.exchanges[principal]),
+                "extraction_exchanges": inside[principal],
+                "first_seen": iso(int(principals.first_us[principal])),
+                "last_seen": iso(int(principals.last_us[principal])),
+                "probability": judged.ruling.probability,
+            }
+        )
+    return sorted(found, key=lambda row: (row["account_id"], row["end_user_id"] or ""))
+
+
+def _innocent(context: Context, family: int) -> dict[str, Any]:
+    row = context.family_rows[family]
+    evidence = context.scanned.by_family.explain(family)
+    return {
+        **{key: row[key] for key in ("family_id", "verdict", "evidence_bits", "exchanges", "principals", "reasons")},
+        "differs": [item.reason for item in sorted(evidence, key=lambda item: item.bits)[:3] if item.bits < 0],
+    }
+
+
+def _would_change(context: Context, judged: Judged, evidence: list[Any]) -> list[str]:
+    prior, bits = context.options.bar.prior, judged.case.bits
+    result = ["a licence for these accounts' organizations in the registry would make it licensed"]
+    strongest = max(evidence, key=lambda item: item.bits, default=None)
+    if strongest is not None and strongest.bits > 0:
+        without = posterior(bits - strongest.bits, prior)
+        result.append(f"without the strongest signal ({strongest.signal}, {strongest.bits:+.1f} bits) the probability would be {without:.3f}")
+    if judged.ruling.verdict is Verdict.UNDETERMINED and judged.case.objective >= context.options.bar.intent:
+        needed = context.options.bar.probability / (1 - context.options.bar.probability)
+        missing = float(np.log2(needed * (1 - prior) / prior)) - bits
+        if missing > 0:
+            result.append(f"{missing:.1f} more bits of evidence would make it extraction")
+    if any(item.signal == INTENT for item in evidence):
+        result.append("requests that ask for nothing that a model is trained on would make it no extraction, whoever sends them")
+    return result

@@ -1,0 +1,1 @@
+"""Engines: what runs the signals' SQL. Only the files in here name one."""

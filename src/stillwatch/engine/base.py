@@ -1,0 +1,23 @@
+"""What the rest of stillwatch asks of an engine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import pyarrow as pa
+
+
+class Engine(Protocol):
+    """Runs portable SQL over named Arrow tables: integers in, integers out, so that engines agree exactly."""
+
+    name: str
+
+    def register(self, tables: Mapping[str, pa.Table]) -> None:
+        """Make each table known under its name; an earlier table of that name is replaced."""
+
+    def query(self, sql: str) -> pa.Table:
+        """Rows of ``sql``; their order is not promised."""
+
+    def close(self) -> None:
+        """Give back threads, memory and temporary files."""

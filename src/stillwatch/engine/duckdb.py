@@ -1,0 +1,38 @@
+"""DuckDB, embedded: the engine of one machine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import duckdb
+import pyarrow as pa
+
+
+class DuckDBEngine:
+    """One in-memory database. ``memory``: a DuckDB size such as ``2GB``; ``threads``: 0 takes all cores."""
+
+    name = "duckdb"
+
+    def __init__(self, memory: str = "2GB", threads: int = 0) -> None:
+        self._connection = duckdb.connect(":memory:")
+        self._connection.execute("SET memory_limit = ?", [memory])
+        self._connection.execute("SET preserve_insertion_order = false")
+        if threads:
+            self._connection.execute(f"SET threads = {int(threads)}")
+
+    def register(self, tables: Mapping[str, pa.Table]) -> None:
+        """Make each table known under its name; Arrow memory is read in place."""
+        for name, table in tables.items():
+            self._connection.register(name, table)
+
+    def query(self, sql: str) -> pa.Table:
+        """Rows of ``sql`` with 64-bit integers, whatever width DuckDB summed in."""
+        table = self._connection.sql(sql).to_arrow_table()
+        fields = [
+            pa.field(field.name, pa.int64()) if pa.types.is_decimal(field.type) else field for field in table.schema
+        ]
+        return table.cast(pa.schema(fields))
+
+    def close(self) -> None:
+        """Close the database."""
+        self._connection.close()

@@ -1,0 +1,146 @@
+"""Values of signals to bits: each signal's weight is read off a piecewise linear curve that was fitted once, jointly.
+
+The curves are made by ``scripts/fit_evidence`` on simulated operators and hard negatives; this module only loads
+them. They are calibrated scores in bits, fitted together, and not likelihood ratios of single signals.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from stillwatch.signals import all_signals
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from stillwatch.engine.base import Engine
+
+PRIORS = (1e-5, 1e-3, 1e-2)
+"""Priors at which the posterior of a campaign is shown, beside the one that was asked for."""
+
+INTENT = "objective"
+"""The signal that speaks of intent; all others speak of coordination."""
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """Bits of one signal as a function of its value: linear between knots, level outside of them."""
+
+    values: tuple[float, ...]
+    bits: tuple[float, ...]
+    innocent: tuple[float, float]
+    """Central 80% of the values of innocent streams in the fit."""
+
+    def weigh(self, value: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Bits of each value; a silent signal (NaN) weighs nothing."""
+        return np.where(np.isnan(value), 0.0, np.interp(value, self.values, self.bits))
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """The fitted curves by name of signal."""
+
+    version: str
+    curves: dict[str, Curve]
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What one signal says of one stream."""
+
+    signal: str
+    value: float
+    n: int
+    """What was counted for the value: exchanges, fragments, pairs or accounts, as the signal says."""
+
+    bits: float
+    """Positive speaks for extraction, negative against."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Values and bits of all signals for s streams; NaN where a signal is silent."""
+
+    signals: tuple[str, ...]
+    value: NDArray[np.float64]
+    """float64[s, signals]"""
+
+    n: NDArray[np.int64]
+    bits: NDArray[np.float64]
+
+    @property
+    def total(self) -> NDArray[np.float64]:
+        """Bits of all signals together: float64[s]."""
+        return self.bits.sum(axis=1)
+
+    def of(self, signal: str) -> NDArray[np.float64]:
+        """Values of one signal: float64[s]."""
+        return self.value[:, self.signals.index(signal)]
+
+    def bits_of(self, signal: str) -> NDArray[np.float64]:
+        """Bits of one signal: float64[s]."""
+        return self.bits[:, self.signals.index(signal)]
+
+    def explain(self, stream: int) -> list[Evidence]:
+        """Every signal that speaks of one stream, the weightiest first."""
+        described = {signal.name: signal for signal in all_signals()}
+        found = [
+            Evidence(name, float(value), int(n), float(bits), described[name].describe(float(value), int(n)))
+            for name, value, n, bits in zip(
+                self.signals, self.value[stream], self.n[stream], self.bits[stream], strict=True
+            )
+            if not math.isnan(value)
+        ]
+        return sorted(found, key=lambda evidence: (-abs(evidence.bits), evidence.signal))
+
+
+@lru_cache(maxsize=1)
+def load_weights() -> Weights:
+    """The curves that are shipped with the package."""
+    raw = json.loads((files("stillwatch") / "evidence.json").read_text())
+    curves = {
+        name: Curve(tuple(curve["values"]), tuple(curve["bits"]), (curve["innocent"][0], curve["innocent"][1]))
+        for name, curve in raw["curves"].items()
+    }
+    return Weights(raw["version"], curves)
+
+
+def measure(engine: Engine, streams: int, weights: Weights) -> Measured:
+    """Every signal on the streams 0 to ``streams`` - 1, whose tables the engine holds."""
+    signals = all_signals()
+    value = np.full((streams, len(signals)), np.nan)
+    n = np.zeros((streams, len(signals)), np.int64)
+    for index, signal in enumerate(signals):
+        table = signal.value(engine.query(signal.statistics))
+        rows = table["stream_id"].to_numpy()
+        value[rows, index] = _floats(table)
+        n[rows, index] = table["n"].to_numpy()
+    bits = np.zeros_like(value)
+    for index, signal in enumerate(signals):
+        if signal.name in weights.curves:
+            bits[:, index] = weights.curves[signal.name].weigh(value[:, index])
+    return Measured(tuple(signal.name for signal in signals), value, n, bits)
+
+
+def _floats(table: pa.Table) -> NDArray[np.float64]:
+    return table["value"].combine_chunks().to_numpy(zero_copy_only=False).astype(np.float64)
+
+
+def posterior(bits: float, prior: float) -> float:
+    """Probability of extraction after ``bits`` of evidence.
+
+    >>> round(posterior(10.0, 1e-3), 2)
+    0.51
+    """
+    odds = prior / (1 - prior) * 2.0 ** min(bits, 1000.0)
+    return odds / (1 + odds)

@@ -1,0 +1,104 @@
+"""Log formats: one file, one format, found by itself; a file of a log and an HTTP body are read by the same
+code.
+
+To add a format, add a module whose ``FORMAT`` satisfies :class:`LineFormat`; nothing else needs to change. A
+format of lines reads one JSON object into exchanges *as the log states them*; checks, times, media and
+identities are the same for all formats and happen later, in one place.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Protocol, runtime_checkable
+
+from stillwatch.formats._conform import Complete, Piece, conform_stated
+from stillwatch.formats._stated import (
+    MalformedError,
+    NotAnExchangeError,
+    Reading,
+    StatedExchange,
+    StatedMessage,
+)
+
+__all__ = [
+    "About",
+    "Complete",
+    "Format",
+    "LineFormat",
+    "MalformedError",
+    "NotAnExchangeError",
+    "Piece",
+    "Reading",
+    "StatedExchange",
+    "StatedMessage",
+    "all_formats",
+    "conform_stated",
+    "format_of",
+    "line_formats",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a format's documentation page says; tables in the docs are made from it."""
+
+    title: str
+    """Name of the program or the contract, as its users write it."""
+    needs: str
+    """What must be configured so that the log holds what is needed."""
+    fields: Mapping[str, str]
+    """Column of the exchange table -> the field of the log it comes from."""
+    lost: Mapping[str, str]
+    """Field of the log that is not kept -> why."""
+    identity: str
+    """Where the account and its end user come from, and what to do where the log lacks them."""
+
+
+@runtime_checkable
+class Format(Protocol):
+    """A kind of log: its name, as ``--format`` takes it, and its page."""
+
+    name: str
+    about: About
+
+
+@runtime_checkable
+class LineFormat(Format, Protocol):
+    """A log of JSON objects: lines of a file, or the body of a request."""
+
+    def recognises(self, record: Mapping[str, Any]) -> bool:
+        """Say whether a decoded object is of this format; at most one format says yes."""
+        ...
+
+    def read(self, text: bytes) -> Reading:
+        """Read one JSON object. Pure.
+
+        Raises MalformedError with a reason that holds no value of the record, and NotAnExchangeError for a
+        record that is well-formed but no account's request for text.
+        """
+        ...
+
+
+@cache
+def all_formats() -> Mapping[str, Format]:
+    """Return every format by its name: the ``FORMAT`` of each public module of this package."""
+    found: dict[str, Format] = {}
+    for module in sorted(pkgutil.iter_modules(__path__), key=lambda module: module.name):
+        if not module.name.startswith("_"):
+            format_: Format = importlib.import_module(f"{__name__}.{module.name}").FORMAT
+            found[format_.name] = format_
+    return found
+
+
+def line_formats() -> tuple[LineFormat, ...]:
+    """Return the formats that read JSON objects, in the order of their names."""
+    return tuple(format_ for format_ in all_formats().values() if isinstance(format_, LineFormat))
+
+
+def format_of(record: Mapping[str, Any]) -> LineFormat | None:
+    """Return the format that recognises a decoded object, or None."""
+    return next((format_ for format_ in line_formats() if format_.recognises(record)), None)

@@ -1,0 +1,67 @@
+"""An exchange as a log states it, before it is checked: what every line format reads its records into."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import msgspec
+
+Number = int | float | None
+Identifier = str | int | None
+
+
+class MalformedError(ValueError):
+    """A record cannot be read; the text is the reason and never holds a value of the record."""
+
+
+class NotAnExchangeError(Exception):
+    """A well-formed record that is not an account's request for text; the text is the reason."""
+
+
+class StatedMessage(msgspec.Struct, gc=False):
+    """One message as APIs write it: the content is text or a list of typed parts."""
+
+    role: str
+    content: str | list[Any] | None = None
+    tool_calls: list[Any] | None = None
+    function_call: dict[str, Any] | None = None
+
+
+class StatedExchange(msgspec.Struct, kw_only=True, gc=False):
+    """One exchange with the values that the log holds: field for field a column of the exchange table.
+
+    Times are ISO 8601 text or a number since 1970; identifiers may be numbers; only the types are checked.
+    """
+
+    exchange_id: str | int
+    account_id: Identifier
+    started_at: str | int | float
+    model: str
+    messages: list[StatedMessage]
+    completion: str | None = None
+    reasoning: str | None = None
+    tools: list[Any] | None = None
+    organization_id: Identifier = None
+    account_created_at: str | int | float | None = None
+    end_user_id: Identifier = None
+    conversation_id: Identifier = None
+    input_tokens: Number = None
+    output_tokens: Number = None
+    max_tokens: Number = None
+    temperature: Number = None
+    sample_count: Number = None
+    top_logprobs: Number = None
+    ip: str | None = None
+    asn: Number = None
+    country: str | None = None
+    user_agent: str | None = None
+    tls_fingerprint: Identifier = None
+    payment_fingerprint: Identifier = None
+    status: Identifier = None
+
+
+class Reading(NamedTuple):
+    """What one record held: its exchanges, and the names of optional fields that could not be read."""
+
+    exchanges: list[StatedExchange]
+    nulled: tuple[str, ...] = ()

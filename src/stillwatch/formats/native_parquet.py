@@ -1,0 +1,222 @@
+"""The native exchange table as Parquet: read in batches, by column, without copying what already fits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from stillwatch.exchange import COLUMNS, EXCHANGE_SCHEMA, REQUIRED, UTC_MICROSECONDS
+from stillwatch.formats import About, Complete, Piece
+from stillwatch.formats._conform import Columns, conform, message_lists
+from stillwatch.formats._content import known_role
+from stillwatch.formats._stated import MalformedError
+from stillwatch.formats._times import LATEST_SECONDS, to_microseconds
+from stillwatch.rejects import DamagedLogError, MissingColumnError
+
+# Memory of one batch: rows are few where their texts are long.
+BATCH_BYTES = 64 << 20
+READ_BUFFER_BYTES = 1 << 20
+_UNKNOWN_ROLE = "a message has no role, or an unknown one"
+
+
+class NativeTable:
+    """The exchange table itself; other column types are cast where that loses nothing."""
+
+    name = "native-parquet"
+    about = About(
+        title="stillwatch exchange table, Parquet",
+        needs="nothing: this is the table itself; an optional column may be left out",
+        fields={column.name: column.name for column in COLUMNS},
+        lost={"any other column": "it is no column of the table"},
+        identity="account_id and end_user_id, as they stand; a mapping of identities may replace them",
+    )
+
+    def recognises_schema(self, schema: pa.Schema) -> bool:
+        """Say whether a table names its accounts and messages as the exchange table does."""
+        return "account_id" in schema.names or "messages" in schema.names
+
+    def read_file(
+        self, path: Path, batch_rows: int, complete: Complete | None = None
+    ) -> Iterator[tuple[float, Piece]]:
+        """Yield the file in pieces, each with the share of the file that was read by then."""
+        try:
+            with pq.ParquetFile(path, buffer_size=READ_BUFFER_BYTES, pre_buffer=False) as file:
+                names = self._columns(file.schema_arrow, path)
+                total = file.metadata.num_rows
+                rows = _rows_of_a_batch(file.metadata, batch_rows)
+                first = 0
+                for batch in file.iter_batches(batch_size=rows, columns=names):
+                    yield (first + len(batch)) / max(total, 1), _piece(batch, path, first, complete)
+                    first += len(batch)
+        except (pa.ArrowInvalid, OSError) as error:
+            raise damaged(path) from error
+
+    def _columns(self, schema: pa.Schema, path: Path) -> list[str]:
+        missing = [name for name in REQUIRED if name not in schema.names]
+        if missing:
+            raise MissingColumnError(
+                f"{path} lacks the required column {missing[0]}; required are {', '.join(REQUIRED)}. "
+                f"Add it, or rename the column that holds it.",
+                file=path,
+            )
+        return [name for name in EXCHANGE_SCHEMA.names if name in schema.names]
+
+
+def read_schema(path: Path) -> pa.Schema:
+    """Return the schema of a Parquet file, or raise an error that names what is wrong with it."""
+    try:
+        return pq.read_schema(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise damaged(path) from error
+
+
+def damaged(path: Path) -> DamagedLogError:
+    """Return the error for a file that is not whole."""
+    return DamagedLogError(
+        f"{path} is no whole Parquet file: it was cut off or is broken inside. "
+        "Write it again or leave it out.",
+        file=path,
+    )
+
+
+def _rows_of_a_batch(metadata: Any, batch_rows: int) -> int:
+    size: int = sum(metadata.row_group(index).total_byte_size for index in range(metadata.num_row_groups))
+    row_bytes = max(1, size // max(1, int(metadata.num_rows)))
+    return max(1, min(batch_rows, BATCH_BYTES // row_bytes))
+
+
+def _piece(batch: pa.RecordBatch, path: Path, first: int, complete: Complete | None) -> Piece:
+    columns: Columns = {}
+    bad: dict[int, str] = {}
+    for name in batch.schema.names:
+        column = batch.column(name)
+        if name == "messages":
+            column, rows = _messages(_plain(column), path)
+            bad = dict.fromkeys(rows, _UNKNOWN_ROLE)
+        columns[name] = _cast(name, column, path)
+    rows_kept = np.arange(len(batch))
+    if bad:
+        keep = np.ones(len(batch), dtype=bool)
+        keep[list(bad)] = False
+        rows_kept = rows_kept[keep]
+        columns = {name: column.filter(pa.array(keep)) for name, column in columns.items()}
+    checked = conform(columns, complete)
+    bad |= {int(rows_kept[index]): reason for index, reason in checked.rejected}
+    rejected = tuple((first + index + 1, reason) for index, reason in sorted(bad.items()))
+    return Piece(checked.batch, rejected, checked.nulled)
+
+
+def _plain(column: pa.Array) -> pa.Array:
+    """Return a dictionary-encoded column as its values."""
+    return column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
+
+
+def _cast(name: str, column: pa.Array, path: Path) -> pa.Array:
+    wanted = EXCHANGE_SCHEMA.field(name).type
+    column = _plain(column)
+    if wanted == UTC_MICROSECONDS:
+        return _times(column)
+    if column.type == wanted:
+        return column
+    try:
+        return column.cast(wanted)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError):
+        raise MissingColumnError(
+            f"{path}: the column {name} is {column.type}; it must be {wanted}, or a type that casts to it. "
+            "Cast it, or leave it out if it is optional.",
+            file=path,
+        ) from None
+
+
+def _times(column: pa.Array) -> pa.Array:
+    """Return times as UTC microseconds; what is no time is null."""
+    if pa.types.is_temporal(column.type):
+        times = column.cast(UTC_MICROSECONDS, safe=False).cast(pa.int64())
+        nonsense = pc.or_(pc.less(times, 0), pc.greater(times, LATEST_SECONDS * 1_000_000))
+        if pc.any(nonsense).as_py():
+            times = pc.if_else(nonsense, pa.scalar(None, pa.int64()), times)
+        return times.cast(UTC_MICROSECONDS)
+    return pa.array([_time(value) for value in column.to_pylist()], pa.int64()).cast(UTC_MICROSECONDS)
+
+
+def _time(value: Any) -> int | None:
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return None
+    try:
+        return to_microseconds(value)
+    except MalformedError:
+        return None
+
+
+def _messages(column: pa.Array, path: Path) -> tuple[pa.Array, Sequence[int]]:
+    """Return messages with known roles and no null content, and the rows in which that is impossible."""
+    if pa.types.is_large_list(column.type):
+        column = column.cast(pa.list_(column.type.value_type))
+    fields = {field.name for field in column.type.value_type} if _is_list_of_structs(column.type) else set()
+    if not {"role", "content"} <= fields:
+        raise MissingColumnError(
+            f"{path}: the column messages is {column.type}; it must be list<struct<role: string, content: "
+            "string>>. Write text and parts of a message as one text.",
+            file=path,
+        )
+    # A null list keeps no place in offsets: such rows are refused by their missing messages.
+    nulls = column.is_null()
+    roles = _text(column.values.field("role"), path)
+    contents = _text(column.values.field("content"), path)
+    if contents.null_count:
+        contents = pc.fill_null(contents, "")
+    mapped = _roles(roles)
+    rows: Sequence[int] = ()
+    if mapped.null_count:
+        offsets = column.offsets.to_numpy()
+        positions = np.flatnonzero(mapped.is_null().to_numpy(zero_copy_only=False))
+        within = positions[(positions >= offsets[0]) & (positions < offsets[-1])]
+        rows = [int(row) for row in np.unique(np.searchsorted(offsets, within, side="right") - 1)]
+        mapped = pc.fill_null(mapped, "user")
+    lists = message_lists(column.offsets, mapped, contents)
+    if column.null_count:
+        lists = pc.if_else(nulls, pa.scalar(None, lists.type), lists)
+    return lists, rows
+
+
+def _is_list_of_structs(type_: pa.DataType) -> bool:
+    return bool(pa.types.is_list(type_)) and bool(pa.types.is_struct(type_.value_type))
+
+
+def _text(column: pa.Array, path: Path) -> pa.Array:
+    column = _plain(column)
+    if column.type == pa.string():
+        return column
+    try:
+        return column.cast(pa.string())
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        raise MissingColumnError(
+            f"{path}: role or content inside messages is {column.type}; it must be string. "
+            "Write text and parts of a message as one text.",
+            file=path,
+        ) from None
+
+
+def _roles(roles: pa.Array) -> pa.Array:
+    """Return roles as the table names them; an unknown one is null."""
+    found = pc.unique(roles)
+    known = [_role(role) for role in found.to_pylist()]
+    if known == found.to_pylist():
+        return roles
+    return pa.array(known, pa.string()).take(pc.index_in(roles, value_set=found))
+
+
+def _role(role: str | None) -> str | None:
+    try:
+        return None if role is None else known_role(role)
+    except MalformedError:
+        return None
+
+
+FORMAT = NativeTable()

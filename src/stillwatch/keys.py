@@ -1,0 +1,82 @@
+"""Secret keys: fragments and traits are hashed with a key, so a sketch says nothing to who lacks it.
+
+The local key never leaves the house. A circle key is shared with peers who compare templates and nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+from dataclasses import dataclass, field
+from pathlib import Path
+
+SMALLEST_KEY = 16  # bytes: 128 bits, the key length of SipHash
+
+
+class KeyFileError(Exception):
+    """A key file that cannot be read, written or trusted; the text says which and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The secrets under which a log is sketched.
+
+    ``local``: bytes that only this installation holds. ``circle``: bytes shared with peers, or None.
+    """
+
+    local: bytes = field(repr=False)
+    circle: bytes | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        for name, secret in (("local", self.local), ("circle", self.circle)):
+            if secret is not None and len(secret) < SMALLEST_KEY:
+                raise KeyFileError(
+                    f"the {name} key holds {len(secret)} bytes; at least {SMALLEST_KEY} are needed: "
+                    "remove the file to have a new key made, or write 32 random bytes into it"
+                )
+
+    @property
+    def name(self) -> str:
+        """Public name of the local key, 16 hexadecimal digits: sketches and states carry it."""
+        return hashlib.blake2b(self.local, digest_size=8, person=b"sw key name").hexdigest()
+
+    def pair(self, purpose: str) -> tuple[int, int]:
+        """Two 64-bit subkeys of the local key for one purpose, so that no hash is comparable across purposes."""
+        digest = hashlib.blake2b(self.local, digest_size=16, person=purpose.encode()[:16]).digest()
+        return int.from_bytes(digest[:8], "little"), int.from_bytes(digest[8:], "little")
+
+
+def default_path() -> Path:
+    """Where the local key lies unless ``--key`` names another file: ``$XDG_CONFIG_HOME/stillwatch/key``."""
+    base = os.environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
+    return Path(base) / "stillwatch" / "key"
+
+
+def load(path: Path | None = None) -> Keys:
+    """The keys in ``path`` (any bytes, 16 or more); a file that does not exist is made with mode 0600.
+
+    Raises :class:`KeyFileError` where the file cannot be read or made, or is too short.
+    """
+    path = path or default_path()
+    try:
+        return Keys(local=path.read_bytes())
+    except FileNotFoundError:
+        return _create(path)
+    except OSError as error:
+        raise KeyFileError(f"cannot read the key file {path}: {error.strerror}; name another with --key") from error
+
+
+def _create(path: Path) -> Keys:
+    secret = secrets.token_hex(32).encode()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # O_EXCL: two first runs at once must not end up with two keys.
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return Keys(local=path.read_bytes())
+    except OSError as error:
+        raise KeyFileError(f"cannot make the key file {path}: {error.strerror}; name another with --key") from error
+    with os.fdopen(descriptor, "wb") as handle:
+        handle.write(secret)
+    return Keys(local=secret)

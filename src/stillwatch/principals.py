@@ -1,0 +1,88 @@
+"""Who is in the log: every principal with its account, and which of them a registry covers."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from stillwatch.registry import Registry
+
+
+@dataclass(frozen=True, slots=True)
+class Principals:
+    """The p principals of a log of n exchanges, in order of their keyed hash."""
+
+    hashes: NDArray[np.int64]
+    of_row: NDArray[np.int32]
+    """int32[n]: principal of each exchange."""
+
+    account_id: pa.Array
+    end_user_id: pa.Array
+    organization_id: pa.Array
+    exchanges: NDArray[np.int64]
+    first_us: NDArray[np.int64]
+    last_us: NDArray[np.int64]
+    account: NDArray[np.int32]
+    """int32[p]: number of the account, so that end users of one key are seen to share it."""
+
+    @property
+    def count(self) -> int:
+        """Number of principals."""
+        return len(self.hashes)
+
+    def name(self, principal: int) -> tuple[str, str | None]:
+        """Account and end user of one principal."""
+        return self.account_id[principal].as_py(), self.end_user_id[principal].as_py()
+
+
+def describe_principals(sketches: pa.Table) -> Principals:
+    """Principals of n sketches."""
+    hashes, first_row, inverse = np.unique(sketches["principal"].combine_chunks().to_numpy(), return_index=True, return_inverse=True)
+    of_row = inverse.astype(np.int32)
+    at = sketches["at_us"].combine_chunks().to_numpy()
+    first_us, last_us = np.full(len(hashes), np.iinfo(np.int64).max), np.full(len(hashes), np.iinfo(np.int64).min)
+    np.minimum.at(first_us, of_row, at)
+    np.maximum.at(last_us, of_row, at)
+    rows = pa.array(first_row)
+    account_id = sketches["account_id"].combine_chunks().take(rows)
+    return Principals(
+        hashes, of_row, account_id,
+        sketches["end_user_id"].combine_chunks().take(rows), _organizations(sketches, of_row, len(hashes)),
+        np.bincount(of_row, minlength=len(hashes)), first_us, last_us,
+        account_id.dictionary_encode().indices.to_numpy().astype(np.int32),
+    )  # fmt: skip
+
+
+def _organizations(sketches: pa.Table, of_row: NDArray[np.int32], count: int) -> pa.Array:
+    """The last organization, in order of text, that any exchange of a principal names; whatever the order of rows."""
+    column = sketches["organization_id"].combine_chunks()
+    if column.null_count == len(column):
+        return pa.nulls(count, pa.string())
+    encoded = column.dictionary_encode()
+    names = np.array(encoded.dictionary.to_pylist(), dtype=object)
+    order = np.argsort(names, kind="stable")
+    rank = np.empty(len(names) + 1, np.int64)
+    rank[order], rank[-1] = np.arange(len(names)), -1
+    best = np.full(count, -1, np.int64)
+    np.maximum.at(best, of_row, rank[encoded.indices.fill_null(-1).to_numpy()])
+    return pa.array([names[order[index]] if index >= 0 else None for index in best.tolist()], pa.string())
+
+
+def covered(principals: Principals, registry: Registry) -> NDArray[np.bool_]:
+    """Principals whose account holds a licence on the day of its last exchange: bool[p]."""
+    result = np.zeros(principals.count, bool)
+    if not registry.licences:
+        return result
+    for index, (account, organization) in enumerate(
+        zip(principals.account_id.to_pylist(), principals.organization_id.to_pylist(), strict=True)
+    ):
+        day = dt.datetime.fromtimestamp(principals.last_us[index] / 1e6, dt.UTC).date()
+        result[index] = registry.licence(account, organization, day) is not None
+    return result

@@ -1,0 +1,92 @@
+"""The registry: which organizations declared what they do, and what they may do until when.
+
+A TOML file::
+
+    [[organization]]
+    id = "org-1"                       # organization_id of the log; or accounts = ["acct-1", "acct-2"]
+    may = ["data_generation"]          # free words, shown in the report
+    until = 2026-12-31                 # optional; after the log's last exchange it must not lie in the past
+    reference = "contract 2026-14"     # optional
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+
+class RegistryError(Exception):
+    """A registry file that cannot be read; the text names the entry and what is allowed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Licence:
+    """What one organization may do."""
+
+    organization_id: str | None
+    accounts: frozenset[str]
+    may: tuple[str, ...]
+    until: dt.date | None
+    reference: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """All licences, looked up by organization or account."""
+
+    licences: tuple[Licence, ...] = ()
+
+    def licence(self, account_id: str, organization_id: str | None, on: dt.date) -> Licence | None:
+        """The licence that covers an account on a day, or None."""
+        for licence in self.licences:
+            named = account_id in licence.accounts or (
+                organization_id is not None and organization_id == licence.organization_id
+            )
+            if named and (licence.until is None or on <= licence.until):
+                return licence
+        return None
+
+    def declares(self, account_id: str, organization_id: str | None) -> bool:
+        """Whether the registry names the account at all, also where its licence ran out."""
+        return any(account_id in entry.accounts or (organization_id is not None and organization_id == entry.organization_id)
+                   for entry in self.licences)  # fmt: skip
+
+
+_KEYS = {"id", "accounts", "may", "until", "reference"}
+
+
+def read_registry(path: Path) -> Registry:
+    """Registry of a TOML file. Raises :class:`RegistryError` with the entry at fault and the remedy."""
+    try:
+        raw = tomllib.loads(path.read_text())
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise RegistryError(f"cannot read the registry {path}: {error}") from error
+    entries = raw.get("organization", [])
+    if not isinstance(entries, list) or set(raw) - {"organization"}:
+        raise RegistryError(f"{path}: expected [[organization]] tables only, found {', '.join(sorted(raw))}")
+    return Registry(tuple(_licence(path, number, entry) for number, entry in enumerate(entries, 1)))
+
+
+def _licence(path: Path, number: int, entry: dict[str, object]) -> Licence:
+    where = f"{path}: organization {number}"
+    if unknown := set(entry) - _KEYS:
+        raise RegistryError(f"{where}: unknown key {', '.join(sorted(unknown))}; allowed are {', '.join(sorted(_KEYS))}")
+    identity, accounts, may, until = entry.get("id"), entry.get("accounts", []), entry.get("may", []), entry.get("until")
+    if not isinstance(accounts, list) or not isinstance(may, list):
+        raise RegistryError(f"{where}: 'accounts' and 'may' must be lists of texts")
+    if identity is None and not accounts:
+        raise RegistryError(f"{where}: give an 'id' (the log's organization_id) or a list of 'accounts'")
+    if isinstance(until, dt.datetime):
+        until = until.date()
+    if until is not None and not isinstance(until, dt.date):
+        raise RegistryError(f"{where}: 'until' must be a date such as 2026-12-31 without quotes")
+    reference = entry.get("reference")
+    return Licence(
+        None if identity is None else str(identity),
+        frozenset(str(account) for account in accounts),
+        tuple(str(word) for word in may),
+        until,
+        None if reference is None else str(reference),
+    )

@@ -1,0 +1,155 @@
+"""What a log held that could not be used: named errors, and the records that were set aside and counted.
+
+Nothing is dropped in silence. A record that cannot be read goes to ``rejected.jsonl`` with its file, its line
+and a reason (never its text); too many of them end the run, since a log that is mostly unreadable would make
+every later number wrong.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+import msgspec
+
+DEFAULT_LIMIT = 0.01
+# The share is judged early once this many records were seen, and only if it is beyond the limit by WAY_PAST.
+EARLY_RECORDS = 1_000
+WAY_PAST = 0.2
+
+
+class LogError(Exception):
+    """A log cannot be read; the text says what was found, what is allowed and what to do.
+
+    Attributes:
+        file: the file that was being read, or None where the whole log is meant.
+        row: line or row in that file, from 1, or None where the whole file is meant.
+    """
+
+    def __init__(self, text: str, *, file: Path | str | None = None, row: int | None = None) -> None:
+        super().__init__(text)
+        self.file = None if file is None else str(file)
+        self.row = row
+
+
+class MissingLogError(LogError):
+    """A path names nothing that exists, or a file that cannot be opened."""
+
+
+class EmptyLogError(LogError):
+    """The log holds no record."""
+
+
+class DamagedLogError(LogError):
+    """A file ends too early or is broken inside."""
+
+
+class UnknownFormatError(LogError):
+    """No known format recognises a file, or a format of that name does not exist."""
+
+
+class MissingColumnError(LogError):
+    """A table lacks a column that is required, or has it with a type that cannot be read."""
+
+
+class TooManyRejectsError(LogError):
+    """More records could not be read than the stated share allows."""
+
+
+class RejectLog:
+    """Counts what was read and what was not; writes ``rejected.jsonl`` aside and renames it at the end.
+
+    Attributes:
+        accepted: exchanges that were read.
+        rejected: records that were malformed; each is one line of the file.
+        nulled: by column, values that made no sense (a negative count, say) and became null.
+        skipped: by reason, well-formed records that are no exchange of an account (an embedding, say).
+        unmapped: exchanges of which no key stands in the mapping of identities, when one was given.
+
+    >>> with RejectLog(None, limit=0.5) as rejects:
+    ...     rejects.accept(3)
+    ...     rejects.reject("log.jsonl", 4, "not JSON")
+    >>> rejects.rejected, rejects.seen, rejects.share
+    (1, 4, 0.25)
+    """
+
+    def __init__(self, path: Path | str | None, *, limit: float = DEFAULT_LIMIT) -> None:
+        if not 0.0 <= limit <= 1.0:
+            raise ValueError(f"the limit on rejected records is {limit}; give a share between 0 and 1")
+        self.path = None if path is None else Path(path)
+        self.limit = limit
+        self.accepted = 0
+        self.rejected = 0
+        self.nulled: Counter[str] = Counter()
+        self.skipped: Counter[str] = Counter()
+        self.unmapped = 0
+        self._first: tuple[str, int, str] | None = None
+        self._aside: Path | None = None
+        self._file: IO[bytes] | None = None
+        if self.path is not None:
+            self._aside = self.path.with_name(self.path.name + ".partial")
+            self._file = self._aside.open("wb")
+
+    @property
+    def seen(self) -> int:
+        """Records that were read or rejected so far."""
+        return self.accepted + self.rejected
+
+    @property
+    def share(self) -> float:
+        """Share of the records seen that were rejected, in [0, 1]."""
+        return self.rejected / self.seen if self.seen else 0.0
+
+    def accept(self, count: int) -> None:
+        """Count exchanges that were read."""
+        self.accepted += count
+
+    def reject(self, file: str, row: int, reason: str) -> None:
+        """Set one malformed record aside: its place and the reason, not its text."""
+        self.rejected += 1
+        if self._first is None:
+            self._first = (file, row, reason)
+        if self._file is not None:
+            line = msgspec.json.encode({"file": file, "row": row, "reason": reason})
+            self._file.write(line + b"\n")
+
+    def note(self, nulled: Mapping[str, int], skipped: Mapping[str, int]) -> None:
+        """Add to the counts of values that became null and of records that are no exchange."""
+        self.nulled.update(nulled)
+        self.skipped.update(skipped)
+
+    def check(self, *, final: bool) -> None:
+        """Raise :class:`TooManyRejectsError` past the limit; before the end, only if it is far past."""
+        allowed = self.limit if final else self.limit + WAY_PAST
+        if (not final and self.seen < EARLY_RECORDS) or self.share <= allowed:
+            return
+        file, row, reason = self._first or ("", 0, "")
+        written = f"see {self.path}" if self.path is not None else "give a file for the rejected records"
+        raise TooManyRejectsError(
+            f"{self.rejected:,} of {self.seen:,} records could not be read ({self.share:.1%}); "
+            f"{self.limit:.1%} are allowed. The first is {file}, row {row}: {reason}. "
+            f"Repair the log or name its format ({written}), or allow a larger share.",
+            file=file,
+            row=row,
+        )
+
+    def close(self) -> None:
+        """Finish the file and give it its name; safe to call twice."""
+        if self._file is None or self._aside is None or self.path is None:
+            return
+        self._file.close()
+        self._file = None
+        self._aside.replace(self.path)
+
+    def __enter__(self) -> Self:
+        """Return the log itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Finish the file, also after an error: it is then what shows the cause."""
+        self.close()

@@ -1,0 +1,115 @@
+"""A scan: the order of the steps, nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from stillwatch import findings, streams
+from stillwatch.campaigns import Groups, Suspicion, group, split
+from stillwatch.engine.duckdb import DuckDBEngine
+from stillwatch.evidence import Measured, load_weights, measure
+from stillwatch.families.assign import Families, Rule, find_families
+from stillwatch.families.fragments import Presence
+from stillwatch.fingerprint import SKETCH_SCHEMA
+from stillwatch.outputs import staged
+from stillwatch.principals import Principals, covered, describe_principals
+from stillwatch.registry import Registry
+from stillwatch.rejects import DEFAULT_LIMIT, RejectLog
+from stillwatch.sketching import Source, sketch_log
+from stillwatch.spool import Spool, opens_conversation
+from stillwatch.verdict import Bar
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from stillwatch.keys import Keys
+    from stillwatch.sources import Progress
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a scan may be told; the defaults are what ``docs/accuracy.md`` measures."""
+
+    rule: Rule = Rule()
+    suspicion: Suspicion = Suspicion()
+    bar: Bar = Bar()
+    registry: Registry = Registry()
+    releases: Mapping[str, datetime] = field(default_factory=dict)
+    unsupported_regions: frozenset[str] = frozenset()
+    reject_share: float = DEFAULT_LIMIT
+    show_text: bool = False
+    memory: str = "2GB"
+
+
+@dataclass(frozen=True, slots=True)
+class Scanned:
+    """Everything that was found in a log, before it is put into words."""
+
+    sketches: pa.Table
+    principals: Principals
+    licensed: NDArray[np.bool_]
+    families: Families
+    members: streams.Members
+    by_family: Measured
+    groups: Groups
+    merged: streams.Members
+    by_group: Measured
+    family_cells: pa.Table
+    cells: pa.Table
+    traits: pa.Table
+
+
+def scan(source: Source, out: Path, keys: Keys, options: Options, progress: Progress | None = None) -> findings.Result:
+    """Scan a log and write the files of the contract into ``out``; returns what they say.
+
+    Raises ``LogError`` for a log that cannot be read, ``OutputError`` where ``out`` cannot be written.
+    """
+    with staged(out) as stage, RejectLog(stage / "rejected.jsonl", limit=options.reject_share) as rejects:
+        with Spool(stage) as spool:
+            presence = Presence(options.rule.least_principals)
+            for batch in sketch_log(source, keys, rejects, progress):
+                spool.write(batch)
+                presence.observe(batch)
+            scanned = examine(spool, presence, options)
+            result = findings.state(scanned, source, keys, rejects, options)
+        findings.write(result, stage)
+    return result
+
+
+def examine(spool: Spool, presence: Presence, options: Options) -> Scanned:
+    """Families, streams, signals, groups and their evidence, of the sketches in a spool."""
+    sketches = spool.table(field.name for field in SKETCH_SCHEMA if field.name != "parts")
+    principals = describe_principals(sketches)
+    families = find_families(spool, presence, principals.hashes, opens_conversation(sketches), options.rule)
+    licensed = covered(principals, options.registry)
+    members = streams.family_members(families, sketches)
+    judged = streams.keep_rows(members, ~licensed[principals.of_row])
+    narrowed = streams.narrow(sketches)
+    weights = load_weights()
+    engine = DuckDBEngine(options.memory)
+    try:
+        family_tables = streams.build(engine, judged, sketches, narrowed)
+        traits = streams.describe_principals(engine)["traits"]
+        by_family = measure(engine, len(families.names), weights)
+        groups = group(judged, by_family, principals, traits, options.suspicion)
+        merged = streams.merge_streams(judged, groups.judged)
+        tables = streams.build(engine, merged, sketches, narrowed)
+        by_group = measure(engine, groups.count, weights)
+        if (apart := split(groups, by_family, by_group, options.suspicion.loss)) is not None:
+            groups = apart
+            merged = streams.merge_streams(judged, groups.judged)
+            tables = streams.build(engine, merged, sketches, narrowed)
+            by_group = measure(engine, groups.count, weights)
+    finally:
+        engine.close()
+    return Scanned(
+        sketches, principals, licensed, families, members, by_family, groups, merged, by_group,
+        family_tables["cells"], tables["cells"], traits,
+    )  # fmt: skip

@@ -1,0 +1,53 @@
+"""What every signal promises, and the arithmetic that several share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+class Signal(Protocol):
+    """One measured property of a stream. More means more suspicious, for every signal.
+
+    ``statistics`` is portable SQL over the tables that ``reads`` names; it gives ``stream_id`` and integers, one row a
+    stream. ``value`` turns them into floats, in Python, once. A signal is silent (null) where it has no power or where
+    the log lacks all the columns in ``needs``; silence is no evidence.
+    """
+
+    name: str
+    reads: frozenset[str]
+    needs: tuple[str, ...]
+    statistics: str
+
+    def value(self, stats: pa.Table) -> pa.Table:
+        """``stream_id``, ``value`` (float or null) and ``n`` (what was counted), one row a row of ``stats``."""
+
+    def describe(self, value: float, n: int) -> str:
+        """One sentence for a person who has never seen the code: what was found in this stream."""
+
+
+def integers(stats: pa.Table, *names: str) -> list[NDArray[np.float64]]:
+    """Columns of integer statistics as floats, nulls as 0."""
+    return [stats[name].combine_chunks().fill_null(0).to_numpy().astype(np.float64) for name in names]
+
+
+def ratio(above: Any, below: Any) -> NDArray[np.float64]:
+    """``above / below``, 0 where there is nothing below."""
+    above, below = np.broadcast_arrays(np.asarray(above, float), np.asarray(below, float))
+    return np.divide(above, below, out=np.zeros_like(above), where=below != 0)
+
+
+def result(stats: pa.Table, value: NDArray[np.float64], n: NDArray[np.float64], speaks: NDArray[np.bool_]) -> pa.Table:
+    """The table that ``Signal.value`` returns: null wherever ``speaks`` is false."""
+    return pa.table(
+        {
+            "stream_id": stats["stream_id"],
+            "value": pa.array(value, mask=~speaks),
+            "n": pa.array(n.astype(np.int64)),
+        }
+    )

@@ -1,0 +1,117 @@
+"""Log or sketches on disk to sketches in a spool: the one pass over the text."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from stillwatch.fingerprint import DEFAULT_LIMITS, SKETCH_SCHEMA, SKETCH_VERSION, Limits, sketch
+from stillwatch.objective.model import load as load_objective
+from stillwatch.rejects import LogError, RejectLog
+from stillwatch.sources import SKETCH, Progress, kind_of, list_files, open_log
+from stillwatch.spool import in_parallel
+
+if TYPE_CHECKING:
+    from stillwatch.keys import Keys
+
+BATCH_ROWS = 16_384
+KEY_NAME, MODEL_NAME = b"stillwatch.key", b"stillwatch.objective"
+
+
+class SketchError(LogError):
+    """Sketches of another key or version, which cannot be compared with what this run would make."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A log to read, as the command line names it."""
+
+    paths: tuple[Path, ...]
+    format: str = "auto"
+    identities: Path | None = None
+    limits: Limits = DEFAULT_LIMITS
+
+    @property
+    def sketched(self) -> bool:
+        """Whether the paths hold sketches and no text."""
+        return kind_of(self.paths[0]) == SKETCH
+
+    def exchanges(self, rejects: RejectLog, progress: Progress | None = None) -> Iterator[pa.RecordBatch]:
+        """The exchanges of the log, with their text."""
+        return open_log(
+            self.paths, rejects=rejects, format=self.format, identities=self.identities,
+            batch_rows=BATCH_ROWS, progress=progress,
+        )  # fmt: skip
+
+
+def sketch_log(
+    source: Source, keys: Keys, rejects: RejectLog, progress: Progress | None = None
+) -> Iterator[pa.RecordBatch]:
+    """Sketches of a log, or those that were written earlier with the same key, in order, bounded in memory."""
+    if source.sketched:
+        yield from _stored(source, keys, rejects, progress)
+        return
+    threads = max(1, os.cpu_count() or 1)
+    work: Callable[[pa.RecordBatch], pa.RecordBatch] = lambda batch: sketch(batch, keys, source.limits)  # noqa: E731 (typed closure)
+    yield from in_parallel(source.exchanges(rejects, progress), work, threads)
+
+
+def sketch_metadata(keys: Keys) -> dict[bytes, bytes]:
+    """What a file of sketches says of itself."""
+    return {
+        b"stillwatch.sketch": str(SKETCH_VERSION).encode(),
+        KEY_NAME: keys.name.encode(),
+        MODEL_NAME: load_objective().version.encode(),
+    }
+
+
+def _stored(source: Source, keys: Keys, rejects: RejectLog, progress: Progress | None) -> Iterator[pa.RecordBatch]:
+    files = list_files(source.paths)
+    sizes = [file.stat().st_size for file in files]
+    expected = sketch_metadata(keys)
+    for number, file in enumerate(files):
+        opened = pq.ParquetFile(file)
+        found = opened.schema_arrow.metadata or {}
+        for name, what in ((b"stillwatch.sketch", "version"), (KEY_NAME, "key"), (MODEL_NAME, "objective model")):
+            if found.get(name) != expected[name]:
+                raise SketchError(
+                    f"{file} was sketched with another {what} ({found.get(name, b'none').decode()}, this run has "
+                    f"{expected[name].decode()}): give the key with --key, or sketch the log again",
+                    file=file,
+                )
+        for batch in opened.iter_batches(BATCH_ROWS):
+            rejects.accept(batch.num_rows)
+            yield pa.RecordBatch.from_arrays(
+                [batch[field.name].cast(field.type) for field in SKETCH_SCHEMA], schema=SKETCH_SCHEMA
+            )
+        if progress is not None:
+            progress(sum(sizes[: number + 1]), sum(sizes))
+
+
+def write_sketches(
+    source: Source, keys: Keys, path: Path, rejects: RejectLog, progress: Progress | None = None
+) -> int:
+    """Write the sketches of a log as one Parquet file (a temporary name first); returns how many exchanges it holds."""
+    aside = path.with_name(path.name + ".partial")
+    rows = 0
+    schema = SKETCH_SCHEMA.with_metadata(sketch_metadata(keys))
+    try:
+        with pq.ParquetWriter(aside, schema, compression="zstd") as writer:
+            for batch in sketch_log(source, keys, rejects, progress):
+                writer.write_batch(batch.replace_schema_metadata(schema.metadata))
+                rows += batch.num_rows
+        os.replace(aside, path)
+    finally:
+        aside.unlink(missing_ok=True)
+    return rows
+
+
+def paths_of(names: Sequence[str | Path]) -> tuple[Path, ...]:
+    """Names as paths."""
+    return tuple(Path(name) for name in names)

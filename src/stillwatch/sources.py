@@ -1,0 +1,346 @@
+"""Logs as they lie on disk: files, folders and globs to batches of the exchange table, in bounded memory."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+import pyarrow as pa
+
+from stillwatch.formats import Complete, LineFormat, MalformedError, Piece, all_formats, format_of
+from stillwatch.formats._decode import mend
+from stillwatch.formats._reading import Pending, read_body, records_of
+from stillwatch.formats.native_parquet import FORMAT as NATIVE_TABLE
+from stillwatch.formats.native_parquet import read_schema
+from stillwatch.identities import Identities, read_identities
+from stillwatch.rejects import (
+    DamagedLogError,
+    EmptyLogError,
+    MissingLogError,
+    RejectLog,
+    UnknownFormatError,
+)
+
+__all__ = ["SKETCH", "Progress", "kind_of", "list_files", "open_log", "read_body"]
+
+SKETCH = "sketch"
+SKETCH_METADATA = b"stillwatch.sketch"
+LINE_SUFFIXES = (".jsonl", ".ndjson", ".json")
+COMPRESSED_SUFFIXES = (".gz", ".zst", ".zstd")
+PARQUET_SUFFIX = ".parquet"
+ALLOWED = (
+    f"{PARQUET_SUFFIX} and {', '.join(LINE_SUFFIXES)}, the latter also with {', '.join(COMPRESSED_SUFFIXES)}"
+)
+MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
+PARQUET_MAGIC = b"PAR1"
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+CHUNK_BYTES = 4 << 20
+# A record, or an array of records that is one document, is held in memory whole.
+LARGEST_RECORD_BYTES = 256 << 20
+BATCH_BYTES = 64 << 20
+BATCH_ROWS = 32_768
+SAMPLE_RECORDS = 100
+
+Progress = Callable[[int, int], None]
+"""Called with the bytes of the log that were read and the bytes that there are, both as they lie on disk."""
+
+
+def list_files(paths: Sequence[str | Path]) -> list[Path]:
+    """Return the files that paths, folders and globs name: in the order given, sorted within, none twice.
+
+    In folders, names that begin with a dot or an underscore are left out, and any other file must be of a
+    known suffix.
+    """
+    found: dict[Path, Path] = {}
+    for path in paths:
+        for file in _files_of(Path(path)):
+            found.setdefault(file.resolve(), file)
+    return list(found.values())
+
+
+def _files_of(path: Path) -> list[Path]:
+    if path.is_dir():
+        inside = sorted(path.rglob("*"), key=lambda file: file.relative_to(path).parts)
+        files = [file for file in inside if file.is_file() and not _is_hidden(file.relative_to(path))]
+        for file in files:
+            if not _is_allowed(file):
+                raise UnknownFormatError(
+                    f"{file} is no log; a folder may hold {ALLOWED}. Move it away, or begin its name with _.",
+                    file=file,
+                )
+        if not files:
+            raise EmptyLogError(f"{path} holds no log; give a folder that holds {ALLOWED}.", file=path)
+        return files
+    if path.exists():
+        return [path]
+    matches = sorted(glob.glob(str(path), recursive=True))
+    if not matches:
+        raise MissingLogError(
+            f"{path} does not exist. Give a file, a folder or a pattern that matches.", file=path
+        )
+    return [file for match in matches for file in _files_of(Path(match))]
+
+
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith((".", "_")) for part in path.parts)
+
+
+def _is_allowed(file: Path) -> bool:
+    suffix = file.suffix.lower()
+    if suffix in COMPRESSED_SUFFIXES:
+        return Path(file.stem).suffix.lower() in LINE_SUFFIXES
+    return suffix == PARQUET_SUFFIX or suffix in LINE_SUFFIXES
+
+
+def kind_of(path: str | Path) -> str:
+    """Return what a log is: ``"sketch"`` or the name of its format; a folder is what its first file is."""
+    file = list_files([path])[0]
+    if _is_parquet(file):
+        return SKETCH if SKETCH_METADATA in (read_schema(file).metadata or {}) else NATIVE_TABLE.name
+    return _Lines(file).format_named("auto").name
+
+
+def open_log(
+    paths: Sequence[str | Path],
+    *,
+    rejects: RejectLog,
+    format: str = "auto",
+    identities: Path | None = None,
+    batch_rows: int = BATCH_ROWS,
+    progress: Progress | None = None,
+) -> Iterator[pa.RecordBatch]:
+    """Yield the exchanges of a log as record batches of :data:`stillwatch.exchange.EXCHANGE_SCHEMA`.
+
+    Args:
+        paths: files, folders (read whole) and globs.
+        rejects: takes the malformed records; its owner closes it.
+        format: name of a format, or "auto" to find each file's by itself.
+        identities: a mapping of identities, see :mod:`stillwatch.identities`.
+        batch_rows: most rows of a batch; fewer where the texts are long.
+        progress: called after every batch.
+
+    Raises:
+        LogError: the log cannot be read, or more of its records are malformed than ``rejects`` allows.
+    """
+    files = list_files(paths)
+    mapping = None if identities is None else read_identities(identities)
+    sizes = [file.stat().st_size for file in files]
+    before = 0
+    for file, size in zip(files, sizes, strict=True):
+        for share, piece in _pieces(file, format, mapping, batch_rows):
+            _account(piece, file, rejects)
+            if progress is not None:
+                progress(before + round(share * size), sum(sizes))
+            if len(piece.batch):
+                yield piece.batch
+        before += size
+    if mapping is not None:
+        rejects.unmapped += mapping.unmapped
+    rejects.check(final=True)
+    if not rejects.seen:
+        raise EmptyLogError(f"{files[0]} holds no exchange. Give a log that is not empty.", file=files[0])
+
+
+def _account(piece: Piece, file: Path, rejects: RejectLog) -> None:
+    rejects.accept(len(piece.batch))
+    for row, reason in piece.rejected:
+        rejects.reject(str(file), row, reason)
+    rejects.note(piece.nulled, piece.skipped)
+    rejects.check(final=False)
+
+
+def _pieces(
+    file: Path, format_name: str, mapping: Identities | None, batch_rows: int
+) -> Iterator[tuple[float, Piece]]:
+    """Yield one file in pieces, each with the share of its bytes that was read by then."""
+    complete: Complete | None = None if mapping is None else mapping.complete
+    if file.stat().st_size == 0:
+        return
+    if not _is_parquet(file):
+        lines = _Lines(file)
+        if lines.blank:
+            return
+        yield from lines.pieces(lines.format_named(format_name), complete, batch_rows)
+        return
+    schema = read_schema(file)
+    if SKETCH_METADATA in (schema.metadata or {}):
+        raise UnknownFormatError(
+            f"{file} is a sketch and holds no text. Give it where sketches are read.", file=file
+        )
+    if format_name not in ("auto", NATIVE_TABLE.name):
+        raise UnknownFormatError(
+            f"{file} is Parquet and cannot be read as {format_name}. Leave the format to be found by itself.",
+            file=file,
+        )
+    yield from NATIVE_TABLE.read_file(file, batch_rows, complete)
+
+
+def _is_parquet(file: Path) -> bool:
+    if file.suffix.lower() == PARQUET_SUFFIX:
+        return True
+    with _readable(file).open("rb") as opened:
+        return opened.read(len(PARQUET_MAGIC)) == PARQUET_MAGIC
+
+
+def _readable(file: Path) -> Path:
+    try:
+        with file.open("rb"):
+            return file
+    except OSError as error:
+        raise MissingLogError(f"{file} cannot be opened. Check that it may be read.", file=file) from error
+
+
+class _Lines:
+    """A file of JSON objects: lines, or one document that is an array; plain or compressed.
+
+    Attributes:
+        blank: the file holds nothing, as the log of a quiet hour does.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._file = _readable(file)
+        self.blank = False
+        self._document = self._whole_document()
+
+    def format_named(self, name: str) -> LineFormat:
+        """Return the named format, or with "auto" the one that recognises the first records."""
+        if name != "auto":
+            named = all_formats().get(name)
+            if isinstance(named, LineFormat):
+                return named
+            raise UnknownFormatError(
+                f"{self._file} cannot be read as {name}; formats of lines are {_line_format_names()}.",
+                file=self._file,
+            )
+        sample = self._sample()
+        for record in sample:
+            found = format_of(record)
+            if found is not None:
+                return found
+        what = (
+            f"none of its first {len(sample)} JSON objects is of a known format"
+            if sample
+            else "it holds no JSON"
+        )
+        raise UnknownFormatError(
+            f"{self._file}: {what}; known are {_line_format_names()}. "
+            "Name the format, or write the log as one.",
+            file=self._file,
+        )
+
+    def _sample(self) -> list[dict[str, object]]:
+        decoded: list[dict[str, object]] = []
+        for text in (text for _, texts in self._texts() for text in texts if text.strip()):
+            try:
+                values = [mend(record) for record in records_of(text)[:SAMPLE_RECORDS]]
+            except MalformedError:
+                continue
+            decoded += [value for value in values if isinstance(value, dict)]
+            if len(decoded) >= SAMPLE_RECORDS:
+                break
+        return decoded
+
+    def pieces(
+        self, format_: LineFormat, complete: Complete | None, batch_rows: int
+    ) -> Iterator[tuple[float, Piece]]:
+        """Yield the file in pieces, each with the share of its bytes that was read by then."""
+        pending = Pending(format_, complete)
+        first = 1
+        for share, texts in self._texts():
+            for row, text in enumerate(texts, start=first):
+                if not text or text.isspace():
+                    continue
+                pending.read(text, row)
+                if (
+                    len(pending) >= batch_rows
+                    or pending.bytes >= BATCH_BYTES
+                    or pending.rejects >= batch_rows
+                ):
+                    yield share, pending.flush()
+            first += len(texts)
+        yield 1.0, pending.flush()
+
+    def _texts(self) -> Iterator[tuple[float, list[bytes]]]:
+        """Yield the JSON texts: the lines, or the elements of a document."""
+        if self._document is None:
+            yield from self._lines()
+        else:
+            yield 1.0, self._document
+
+    def _lines(self) -> Iterator[tuple[float, list[bytes]]]:
+        """Yield the lines in chunks, each with the share of the file that was read by then."""
+        size = max(1, self._file.stat().st_size)
+        rest = b""
+        row = 1
+        for share, data in self._chunks(size):
+            lines = (rest + data).split(b"\n")
+            rest = lines.pop()
+            row += len(lines)
+            yield share, lines
+            if len(rest) > LARGEST_RECORD_BYTES:
+                raise DamagedLogError(
+                    f"{self._file}, row {row}: one record is longer than {LARGEST_RECORD_BYTES >> 20} MiB. "
+                    "Write one JSON object a line.",
+                    file=self._file,
+                    row=row,
+                )
+        if rest:
+            yield 1.0, [rest]
+
+    def _chunks(self, size: int) -> Iterator[tuple[float, bytes]]:
+        """Yield the decompressed bytes, each chunk with the share of the file that was read by then."""
+        first = True
+        try:
+            with pa.OSFile(str(self._file)) as raw:
+                codec = MAGIC.get(raw.read(2)) or MAGIC.get(self._head(raw))
+                raw.seek(0)
+                stream = raw if codec is None else pa.CompressedInputStream(raw, codec)
+                while data := stream.read(CHUNK_BYTES):
+                    yield raw.tell() / size, data.removeprefix(BYTE_ORDER_MARK) if first else data
+                    first = False
+        except (OSError, pa.ArrowInvalid) as error:
+            raise DamagedLogError(
+                f"{self._file} is cut off or broken inside: it cannot be read to its end. "
+                "Write it again or leave it out.",
+                file=self._file,
+            ) from error
+
+    @staticmethod
+    def _head(raw: pa.NativeFile) -> bytes:
+        raw.seek(0)
+        head: bytes = raw.read(4)
+        return head
+
+    def _whole_document(self) -> list[bytes] | None:
+        """Return the elements of a file that is one JSON document over several lines, or None."""
+        texts = (text for _, lines in self._lines() for text in lines if text.strip())
+        first = next(texts, b"")
+        self.blank = not first
+        if first.lstrip()[:1] not in (b"[", b"{") or _is_json(first):
+            return None
+        parts = [first]
+        size = 0
+        for text in texts:
+            parts.append(text)
+            size += len(text)
+            if size > LARGEST_RECORD_BYTES:
+                return None
+        try:
+            msgspec.json.decode(b"\n".join(parts), type=msgspec.Raw)
+            return records_of(b"\n".join(parts))
+        except (msgspec.MsgspecError, MalformedError, UnicodeDecodeError, RecursionError):
+            return None
+
+
+def _is_json(text: bytes) -> bool:
+    try:
+        mend(text)
+    except MalformedError:
+        return False
+    return True
+
+
+def _line_format_names() -> str:
+    return ", ".join(name for name, format_ in all_formats().items() if isinstance(format_, LineFormat))

@@ -1,0 +1,126 @@
+"""What every signal promises, found without being named: pure, silent without power, blind to row order, one direction."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from stillwatch.engine.duckdb import DuckDBEngine
+from stillwatch.evidence import load_weights
+from stillwatch.exchange import COLUMNS
+from stillwatch.signals import all_signals
+from stillwatch.signals.base import Signal
+from stillwatch.streams import OBJECTIVE_SUMS, TRAIT_KINDS
+
+HOUR_US = 3_600_000_000
+SIGNALS = pytest.mark.parametrize("signal", all_signals(), ids=lambda signal: signal.name)
+
+
+def tables(seed: int = 0) -> dict[str, pa.Table]:
+    """Tables of three streams: 0 as a dispatcher makes it, 1 as people make it, 2 too small to say anything."""
+    rng = np.random.default_rng(seed)
+    cells: list[dict[str, Any]] = []
+    topics: list[dict[str, Any]] = []
+    fills: list[dict[str, Any]] = []
+    for principal in range(60):
+        stream = 0 if principal < 30 else 1
+        amount = 24 if stream == 0 else int(rng.integers(2, 120))
+        own_hour, own_words = int(rng.integers(0, 24)), rng.integers(0, 400, 6)
+        for number in range(amount):
+            day = int(rng.integers(0, 5))
+            hour = int(rng.integers(0, 24)) if stream == 0 else own_hour
+            sums = {name: 90 if name == "sum_rubric_grading" and stream == 0 else 5 for name in OBJECTIVE_SUMS}
+            first = (24 * day + hour) * HOUR_US + number
+            cells.append({"stream_id": stream, "principal": principal, "hour": 24 * day + hour, "model": 0, "exchanges": 1,
+                          "input_tokens": 10, "output_tokens": 10, "first_us": first, "last_us": first, **sums})  # fmt: skip
+            word = int(rng.integers(0, 400)) if stream == 0 else int(rng.choice(own_words))
+            topics.append({"stream_id": stream, "principal": principal, "word": word, "exchanges": 1})
+            shared = stream == 1 and rng.random() < 0.5
+            fills.append({"stream_id": stream, "fill": int(rng.integers(0, 10)) if shared else len(fills) + 1000,
+                          "exchanges": 20 if shared else 1, "principals": 20 if shared else 1})  # fmt: skip
+    cells.append(cells[0] | {"stream_id": 2, "principal": 99})
+    cells.append(cells[0] | {"stream_id": 2, "principal": 98})
+    topics.append({"stream_id": 2, "principal": 99, "word": 1, "exchanges": 1})
+    fills.append({"stream_id": 2, "fill": 1, "exchanges": 1, "principals": 1})
+    principals, traits = [], []
+    for principal in range(100):
+        together = principal < 30
+        created = 100 * 24 * HOUR_US if together else int(rng.integers(0, 300)) * 24 * HOUR_US
+        principals.append({"principal": principal, "exchanges": 24, "first_us": 0, "last_us": 1, "created_us": created,
+                           "account": principal, "organization": -1})  # fmt: skip
+        for kind in TRAIT_KINDS:
+            value = principal // 6 if together else 1000 + principal
+            traits.append({"principal": principal, "kind": kind, "value": value, "exchanges": 1, "first_us": 0})
+    grouped = pa.Table.from_pylist(cells).group_by(["stream_id", "principal", "hour", "model"])
+    sums = [(name, "sum") for name in ("exchanges", "input_tokens", "output_tokens", *OBJECTIVE_SUMS)]
+    merged = grouped.aggregate([*sums, ("first_us", "min"), ("last_us", "max")])
+    merged = merged.rename_columns([name.removesuffix("_sum").removesuffix("_min").removesuffix("_max") for name in merged.column_names])
+    words = pa.Table.from_pylist(topics).group_by(["stream_id", "principal", "word"]).aggregate([("exchanges", "sum")])
+    requests = pa.table({"stream_id": [0], "request_hash": [1], "exchanges": [1], "principals": [1]})
+    return {
+        "cells": merged, "topics": words.rename_columns(["stream_id", "principal", "word", "exchanges"]),
+        "fills": pa.Table.from_pylist(fills), "requests": requests,
+        "principals": pa.Table.from_pylist(principals), "traits": pa.Table.from_pylist(traits),
+    }  # fmt: skip
+
+
+def values(signal: Signal, given: dict[str, pa.Table]) -> dict[int, float | None]:
+    engine = DuckDBEngine("256MB", threads=1)
+    try:
+        engine.register({name: given[name] for name in signal.reads})
+        stats = engine.query(signal.statistics)
+    finally:
+        engine.close()
+    assert all(pa.types.is_integer(field.type) for field in stats.schema), "statistics are integers"
+    table = signal.value(stats)
+    assert table.column_names == ["stream_id", "value", "n"]
+    return dict(zip(table["stream_id"].to_pylist(), table["value"].to_pylist(), strict=True))
+
+
+@SIGNALS
+def test_more_is_more_suspicious(signal: Signal) -> None:
+    found = values(signal, tables())
+    assert found[0] is not None
+    assert found[1] is not None
+    assert found[0] > found[1]
+
+
+@SIGNALS
+def test_too_little_is_silence(signal: Signal) -> None:
+    found = values(signal, tables()).get(2)
+    assert signal.name == "objective" or found is None
+
+
+@SIGNALS
+def test_row_order_and_repetition_change_nothing(signal: Signal) -> None:
+    given = tables()
+    rng = np.random.default_rng(1)
+    shuffled = {name: table.take(pa.array(rng.permutation(table.num_rows))) for name, table in given.items()}
+    assert values(signal, given) == values(signal, shuffled) == values(signal, given)
+
+
+@SIGNALS
+def test_a_signal_says_what_it_needs_and_speaks_plainly(signal: Signal) -> None:
+    assert set(signal.needs) <= {column.name for column in COLUMNS}
+    found = values(signal, tables())
+    assert found[0] is not None
+    sentence = signal.describe(found[0], 1234)
+    assert "nan" not in sentence
+    assert sentence[0].islower() or sentence[0].isdigit()
+    assert not sentence.endswith(".")
+
+
+def test_every_signal_has_a_curve_that_never_falls() -> None:
+    curves = load_weights().curves
+    assert set(curves) == {signal.name for signal in all_signals()}
+    for curve in curves.values():
+        assert list(curve.values) == sorted(curve.values)
+        assert list(curve.bits) == sorted(curve.bits)
+
+
+def test_silence_weighs_nothing() -> None:
+    for curve in load_weights().curves.values():
+        assert curve.weigh(np.array([np.nan]))[0] == 0

@@ -1,0 +1,144 @@
+"""The charts: well-formed pictures that show every exchange, every bit and every principal."""
+
+from __future__ import annotations
+
+import re
+from datetime import date, timedelta
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from stillwatch.report import charts
+from stillwatch.report.charts import principal_days, svg, timeline, waterfall
+from tests.test_report_examples import PRIOR, campaigns, iso
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def drawings(width: float) -> dict[str, str]:
+    first = campaigns()[0]
+    return {
+        "timeline": charts.draw_timeline("t", first["timeline"], width),
+        "principal days": charts.draw_principal_days("p", first["principals"], width),
+        "waterfall": charts.draw_waterfall("w", first, 0.99, width),
+        "certainty": charts.draw_certainty("s", first["posterior"], PRIOR, 0.99),
+    }
+
+
+@pytest.mark.parametrize("width", [330, 720])
+def test_each_picture_is_well_formed_inside_its_frame_and_told_in_words(width):
+    for name, picture in drawings(width).items():
+        root = ElementTree.fromstring(picture)
+        assert root.get("role") == "img"
+        told = {root.find(f"{SVG}title"), root.find(f"{SVG}desc")}
+        assert {element.get("id") for element in told} == set(root.get("aria-labelledby").split())
+        assert all(element.text for element in told)
+        for element in root.iter(f"{SVG}rect"):
+            right = float(element.get("x")) + float(element.get("width"))
+            assert float(element.get("x")) >= 0, name
+            assert right <= float(root.get("width")) + 0.2, name
+        for element in root.iter(f"{SVG}text"):
+            half = svg.text_width(element.text, float(element.get("font-size", 12)))
+            reach = {"end": 0, "middle": half / 2}.get(element.get("text-anchor"), half)
+            assert float(element.get("x")) + reach <= float(root.get("width")) + 14, (name, element.text)
+
+
+@pytest.mark.parametrize("hostile", ["</title><script>alert(1)</script>", 'a"b', "x\x00\x1b[2J", "\u202eabc"])
+def test_text_of_the_log_cannot_leave_its_element(hostile):
+    first = campaigns()[0]
+    data = first["timeline"] | {
+        "series": [{"name": hostile, "counts": [1, 2, 3]}],
+        "releases": [{"model": hostile, "at": iso(1)}],
+    }
+    root = ElementTree.fromstring(charts.draw_timeline("t", data))
+    assert {element.tag.removeprefix(SVG) for element in root.iter()} <= {
+        "svg", "title", "desc", "path", "rect", "line", "text", "g", "circle",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("step", "length", "width"), [(3600, 1, 330), (3600, 700, 330), (60, 90000, 720), (7, 999, 720)]
+)
+def test_joined_steps_keep_every_exchange(step, length, width):
+    counts = np.random.default_rng(length).integers(0, 9, (8, length)).tolist()
+    data = {
+        "step_seconds": step,
+        "start": iso(5),
+        "series": [{"name": f"family f-{place}", "counts": values} for place, values in enumerate(counts)],
+        "releases": [],
+    }
+    root = ElementTree.fromstring(charts.draw_timeline("t", data, width))
+    told = root.find(f"{SVG}desc").text
+    assert sum(int(found.replace(",", "")) for found in re.findall(r": ([\d,]+) exchanges", told)) == sum(
+        map(sum, counts)
+    )
+    assert "other (2)" in told
+    seconds, joined = timeline._join(step, length, width)
+    assert seconds == step * joined
+    assert length / joined <= width / timeline.PIXELS_A_BIN + 1
+
+
+def test_an_area_reaches_as_high_as_its_count():
+    data = {
+        "step_seconds": 3600,
+        "start": iso(0),
+        "series": [{"name": "none", "counts": [10, 5]}, {"name": "a", "counts": [0, 5]}],
+        "releases": [],
+    }
+    root = ElementTree.fromstring(charts.draw_timeline("t", data))
+    (axis, *_), (_, outline, *_) = (
+        [line for line in root.iter(f"{SVG}line") if line.get("class") == "s-axis"],
+        [None, *(path.get("d") for path in root.iter(f"{SVG}path"))],
+    )
+    bottom = float(axis.get("y1"))
+    levels = [float(level) for level in re.findall(r"V([\d.]+)", outline)]
+    assert min(levels) == pytest.approx(bottom - timeline.PLOT_HEIGHT)
+    assert levels[1] == pytest.approx(bottom - timeline.PLOT_HEIGHT / 2)
+
+
+def test_the_waterfall_ends_at_the_posterior_and_shows_what_does_not_add_up():
+    first = campaigns()[0]
+    plain = waterfall.steps(first)
+    assert [bar.label for bar in plain][0 :: len(plain) - 1] == ["prior", "posterior"]
+    assert plain[-1].end - plain[0].start == pytest.approx(first["evidence_bits"])
+    assert waterfall.REMAINDER not in {bar.label for bar in plain}
+    shrunk = waterfall.steps(first | {"evidence_bits": first["evidence_bits"] - 3})
+    assert [(bar.label, bar.paint) for bar in shrunk][-2] == (waterfall.REMAINDER, "against")
+    assert shrunk[-1].end == pytest.approx(plain[-1].end - 3)
+    assert {bar.paint for bar in plain if bar.figure.startswith("+")} == {"for"}
+
+
+def test_the_certainty_strip_puts_a_higher_probability_further_right():
+    root = ElementTree.fromstring(charts.draw_certainty("s", campaigns()[0]["posterior"], PRIOR, 0.99))
+    places = [float(dot.get("cx")) for dot in root.iter(f"{SVG}circle") if dot.get("class") != "f-paper"]
+    assert places == sorted(places)
+    assert len(set(places)) == 3
+
+
+@pytest.mark.parametrize("most_cells", [1, 4, 100])
+def test_principals_by_day_agree_with_a_naive_count(most_cells):
+    rows = campaigns()[1]["principals"]
+    cells = principal_days.day_counts(rows, most_cells)
+    assert len(cells) <= most_cells
+    assert sum(cell.appeared for cell in cells) == sum(cell.last_seen for cell in cells) == len(rows)
+    ends = [*(cell.first_day for cell in cells[1:]), date(2027, 1, 1)]
+    for cell, end in zip(cells, ends, strict=True):
+        days = {cell.first_day + timedelta(days=place) for place in range((end - cell.first_day).days)}
+        naive = sum(
+            any(row["first_seen"][:10] <= day.isoformat() <= row["last_seen"][:10] for day in days)
+            for row in rows
+        )
+        assert cell.in_service == naive
+
+
+def test_cells_of_several_days_say_so():
+    rows = campaigns()[1]["principals"]
+    assert "each cell is 2 days" in charts.draw_principal_days("p", rows, 330)
+    assert "each cell" not in charts.draw_principal_days("p", rows, 720)
+
+
+def test_empty_data_still_makes_a_picture():
+    empty = {"step_seconds": 3600, "start": iso(0), "series": [], "releases": []}
+    for picture in (charts.draw_timeline("t", empty), charts.draw_principal_days("p", [])):
+        assert ElementTree.fromstring(picture).find(f"{SVG}desc").text
