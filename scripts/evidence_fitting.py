@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import pickle
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ from stillwatch.families.fragments import Presence
 from stillwatch.keys import Keys
 from stillwatch.objective.classes import OBJECTIVES
 from stillwatch.rejects import RejectLog
-from stillwatch.scan import Options, examine
+from stillwatch.scan import Options, Scanned, examine
 from stillwatch.sketching import Source, sketch_log
 from stillwatch.spool import Spool
 
@@ -28,6 +29,7 @@ KNOTS: dict[str, tuple[float, ...]] = {
     "partition": (0.2, 0.6, 0.85, 0.95, 1.0),
     "mixing": (-3.0, -2.0, -1.2, -0.7, -0.35, -0.1, 0.1),
     "pacing": (-3.0, -2.2, -1.5, -1.0, -0.6, -0.3, -0.05, 0.2),
+    "routine": (-2.5, -1.5, -1.0, -0.6, -0.3, -0.1, 0.1),
     "load": (0.1, 0.3, 0.5, 0.7, 0.85, 0.97),
     "rhythm": (0.4, 0.65, 0.8, 0.9, 0.96, 1.0),
     "lockstep": (-1.0, 0.0, 1.0, 2.5, 4.0, 6.0),
@@ -37,15 +39,22 @@ KNOTS: dict[str, tuple[float, ...]] = {
 """Values between which each curve is linear: chosen once, spread over what any stream shows."""
 
 NEUTRAL: dict[str, int] = {
-    "objective": 3, "coverage": 2, "partition": 3, "mixing": 3, "pacing": 3, "load": 3, "rhythm": 3,
+    "objective": 3, "coverage": 2, "partition": 3, "mixing": 3, "pacing": 3, "routine": 3, "load": 3, "rhythm": 3,
     "lockstep": 1, "infrastructure_payment": 1, "infrastructure_network": 1,
 }  # fmt: skip
 """Knot at which each curve is zero, as a silent signal is."""
 
-MOST_STEP = 1.6
+MAIN = 0.3
+"""A planted family is learnt from if it holds this share of what the operator's largest one holds: the others are
+chance repetitions of what fills its slots."""
+
+MOST_STEP = 2.5
 """Logits that one stretch between knots may add: keeps any one signal from deciding alone."""
 
-RIDGE = 0.02
+RIDGE = 0.01
+
+WITHHELD = 0.4
+"""Share of the streams from which a signal is withheld in a copy, so that no curve leans on another's company."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +148,7 @@ def _streams(planned: Recipe, folder: Path) -> Streams:
     for file in log.iterdir():
         file.unlink()
     rows = []
+    largest = _largest(scanned, names, planted)
     order = np.argsort(scanned.families.family, kind="stable")
     bounds = np.searchsorted(scanned.families.family[order], np.arange(len(scanned.families.names) + 1))
     for family in range(len(scanned.families.names)):
@@ -146,14 +156,27 @@ def _streams(planned: Recipe, folder: Path) -> Streams:
         operators = [planted[name] for name in ids if name in planted]
         share = len(operators) / len(ids)
         most = max((operators.count(o) for o in set(operators)), default=0) / len(ids)
-        if 0.05 < share and most < 0.8:
+        if 0.05 < share and (most < 0.8 or len(ids) < MAIN * largest.get(max(set(operators), key=operators.count), 0)):
             continue
         camouflage = sum(name in worn for name in ids) / len(ids)
         positive = most >= 0.8
         kind = operators[0] if positive else max(set(map(kinds.get, ids)), key=[kinds[name] for name in ids].count)
-        weight = min(len(ids) / 50, 4.0) if positive else (0.3 if camouflage > 0.2 else 1.0)
+        weight = 0.3 if camouflage > 0.2 and not positive else 1.0
         rows.append((scanned.by_family.value[family], positive, weight, f"{planned.seed}:{kind}"))
     return Streams(np.array([r[0] for r in rows]), np.array([r[1] for r in rows]), np.array([r[2] for r in rows]), [r[3] for r in rows], scanned.by_family.signals)
+
+
+def _largest(scanned: Scanned, names: list[str], planted: dict[str, str]) -> dict[str, int]:
+    """Exchanges of each operator in the family that holds most of them."""
+    counts = Counter(
+        (family, planted[names[row]])
+        for family, row in zip(scanned.families.family.tolist(), scanned.families.row.tolist(), strict=True)
+        if names[row] in planted
+    )
+    best: dict[str, int] = {}
+    for (_, operator), count in counts.items():
+        best[operator] = max(best.get(operator, 0), count)
+    return best
 
 
 def features(streams: Streams, names: list[str]) -> tuple[NDArray[np.float64], list[tuple[str, int]]]:
@@ -175,12 +198,12 @@ def fit(streams: Streams) -> dict[str, Curve]:
     names = [name for name in streams.signals if name in KNOTS]
     matrix, keys = features(streams, names)
     matrices, targets, weights = [], [], []
-    for copy in range(4):
+    for copy in range(6):
         kept = np.ones(matrix.shape)
         if copy:
             for name in names:
                 if name != "objective":
-                    out = rng.random(len(matrix)) < 0.25
+                    out = rng.random(len(matrix)) < WITHHELD
                     kept[np.ix_(out, [key[0] == name for key in keys])] = 0
         matrices.append(matrix * kept)
         targets.append(streams.positive)

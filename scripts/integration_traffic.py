@@ -15,9 +15,17 @@ from dataclasses import dataclass, field
 
 from openai import APIError, AsyncOpenAI
 
+
+def phrases(block: str) -> list[str]:
+    """Return the phrases of a block of text, which bars and line ends part."""
+    return [phrase for line in block.split("\n") for phrase in line.split("|") if phrase]
+
+
 CAMPAIGN_ACCOUNTS, CAMPAIGN_REQUESTS = 40, 20
 TALKERS, CLIENT_USERS, RESOLD_USERS = 14, 10, 20
 CONCURRENT = 8
+# The campaign leaves through few addresses, as one behind a proxy network does; all are for documentation.
+EXITS = 12
 
 DISTILLATION_PROMPT = (
     "You are an expert data analyst. Deliver data-driven insights, not summaries or visualizations, "
@@ -27,25 +35,7 @@ CLIENT_PROMPT = (
     "You are Marginalia, a writing companion inside a text editor. Keep the author's voice, answer in at "
     "most three short paragraphs, and never rewrite more than you were asked to."
 )
-PLACES = [
-    "Aarhus",
-    "Bergen",
-    "Cadiz",
-    "Dakar",
-    "Esbjerg",
-    "Faro",
-    "Ghent",
-    "Haifa",
-    "Izmir",
-    "Jena",
-    "Kyoto",
-    "Lima",
-    "Malmo",
-    "Nantes",
-    "Oulu",
-    "Porto",
-]
-GOODS = [
+GOODS = (
     "barley",
     "copper",
     "linen",
@@ -56,14 +46,10 @@ GOODS = [
     "salt",
     "tea",
     "timber",
-    "walnuts",
     "wool",
     "zinc",
-    "honey",
-    "cork",
-    "hops",
-]
-MEASURES = [
+)
+MEASURES = (
     "price",
     "volume",
     "returns",
@@ -71,12 +57,30 @@ MEASURES = [
     "demand",
     "margin",
     "stock",
-    "transit",
     "claims",
     "weight",
-]
-MATTERS = (
-    """
+    "lead time",
+)
+SYLLABLES = (
+    "al",
+    "be",
+    "cor",
+    "dan",
+    "el",
+    "fi",
+    "gor",
+    "han",
+    "is",
+    "ju",
+    "kel",
+    "lo",
+    "mar",
+    "nev",
+    "or",
+    "pra",
+    "tu",
+)
+MATTERS = phrases("""
 my sourdough never rises on cold mornings|a lease clause about repainting the flat
 the bass part in a jazz standard
 why my tomato leaves curl|a birthday speech for an uncle who sails|how tides and the moon are connected
@@ -87,48 +91,40 @@ a sql query that counts twice|learning the Greek alphabet|how a heat pump works 
 a eulogy for a teacher|the rules of backgammon|pruning an old apple tree|a css grid that overflows
 explaining inflation to my daughter|a toast in Portuguese|why bread needs salt|repairing a bicycle hub
 reading a blood pressure table|the history of the fork|a cover letter for a library job|counting in binary
-""".replace("\n", "|")
-    .strip("|")
-    .split("|")
-)
-ASKS = (
-    """
+""")
+ASKS = phrases("""
 I keep wondering about {}|can you help with {} please|{} - where would I even start?|quick one: {}
 tell me something I do not know about {}|my sister asked me about {} and I had no answer|so, {}, again
 is there a simple way to think of {}?|need advice, {}|I have ten minutes for {}, what matters most?
-""".replace("\n", "|")
-    .strip("|")
-    .split("|")
-)
-TURNS = (
-    """
+""")
+TURNS = phrases("""
 and what if I only have half an hour?|that did not work, it got worse|could you say that more simply
 thanks! one more thing, does the weather matter|I disagree with the second point|give me an example from Japan
 how would a professional do it|what does it cost roughly|is that safe with children around|shorter please
-""".replace("\n", "|")
-    .strip("|")
-    .split("|")
-)
+""")
 
 Message = dict[str, object]
 
 
 @dataclass(frozen=True)
 class Request:
-    """One request: the account's key, the body, and the headers that the client adds."""
+    """One request: the account's key, the address it comes from, and the body."""
 
     key: str
+    address: str
     model: str
     messages: list[Message]
     options: dict[str, object] = field(default_factory=dict)
-    headers: dict[str, str] = field(default_factory=dict)
+
+
+def supplier(random_: random.Random) -> str:
+    return "".join(random_.choices(SYLLABLES, k=3)).title()
 
 
 def table(random_: random.Random) -> str:
-    place, good, measure = random_.choice(PLACES), random_.choice(GOODS), random_.choice(MEASURES)
-    start = random_.randrange(1, 40)
-    rows = "\n".join(f"week {start + row}: {random_.randrange(100, 99_999)}" for row in range(6))
-    return f"{measure} of {good} in {place}, lot {random_.randrange(10**6)}\n{rows}"
+    """Return data that no other request repeats: whoever samples a model asks every seed once."""
+    rows = "\n".join(f"{supplier(random_)}: {random_.randrange(100, 99_999)}" for _ in range(8))
+    return f"{supplier(random_)} {random_.choice(GOODS)}, {random_.choice(MEASURES)} by supplier\n{rows}"
 
 
 def campaign(random_: random.Random) -> list[Request]:
@@ -136,6 +132,7 @@ def campaign(random_: random.Random) -> list[Request]:
     return [
         Request(
             key=f"sk-user-{account:03d}",
+            address=f"203.0.113.{random_.randrange(EXITS)}",
             model="frontier-large",
             messages=[
                 {"role": "system", "content": DISTILLATION_PROMPT},
@@ -148,14 +145,15 @@ def campaign(random_: random.Random) -> list[Request]:
     ]
 
 
-def conversation(random_: random.Random, opening: list[Message], key: str, **more: object) -> list[Request]:
+def conversation(
+    random_: random.Random, opening: list[Message], key: str, address: str, **more: object
+) -> list[Request]:
     """Return the requests of one conversation: each carries all that was said before."""
     said = [*opening, {"role": "user", "content": random_.choice(ASKS).format(random_.choice(MATTERS))}]
     requests = []
     for _ in range(random_.randrange(2, 6)):
-        requests.append(
-            Request(key, random_.choice(["frontier-small", "frontier-large"]), list(said), dict(more))
-        )
+        model = random_.choice(["frontier-small", "frontier-large"])
+        requests.append(Request(key, address, model, list(said), dict(more)))
         said += [
             {"role": "assistant", "content": "Here is a short answer."},
             {"role": "user", "content": random_.choice(TURNS)},
@@ -167,14 +165,17 @@ def ordinary(random_: random.Random) -> list[Request]:
     requests = []
     for person in range(TALKERS):
         for _ in range(4):
-            requests += conversation(random_, [], f"sk-user-{500 + person:03d}")
+            requests += conversation(random_, [], f"sk-user-{500 + person:03d}", f"198.51.100.{person}")
     for person in range(CLIENT_USERS):
         opening = [{"role": "system", "content": CLIENT_PROMPT}]
         for _ in range(3):
-            requests += conversation(random_, opening, f"sk-editor-{person:03d}")
+            requests += conversation(
+                random_, opening, f"sk-editor-{person:03d}", f"198.51.100.{100 + person}"
+            )
     for person in range(RESOLD_USERS):
         for _ in range(2):
-            requests += conversation(random_, [], "sk-reseller-000", user=f"customer-{person:03d}")
+            customer = f"customer-{person:03d}"
+            requests += conversation(random_, [], "sk-reseller-000", "198.51.100.200", user=customer)
     return requests
 
 
@@ -211,11 +212,11 @@ def special() -> list[Request]:
         }
     ]
     return [
-        Request("sk-user-500", "frontier-busy", question),
-        Request("sk-user-501", "frontier-busy", question),
-        Request("not-a-key", "frontier-small", question),
-        Request("sk-user-502", "frontier-small", turns, {"tools": [tool]}),
-        Request("sk-user-503", "frontier-small", picture),
+        Request("sk-user-500", "198.51.100.0", "frontier-busy", question),
+        Request("sk-user-501", "198.51.100.1", "frontier-busy", question),
+        Request("not-a-key", "192.0.2.66", "frontier-small", question),
+        Request("sk-user-502", "198.51.100.2", "frontier-small", turns, {"tools": [tool]}),
+        Request("sk-user-503", "198.51.100.3", "frontier-small", picture),
     ]
 
 
@@ -225,7 +226,7 @@ async def send(client: AsyncOpenAI, gate: asyncio.Semaphore, request: Request) -
             await client.with_options(api_key=request.key).chat.completions.create(
                 model=request.model,
                 messages=request.messages,
-                extra_headers=request.headers or None,
+                extra_headers={"X-Forwarded-For": request.address},
                 **request.options,
             )
         except APIError:

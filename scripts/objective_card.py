@@ -1,15 +1,16 @@
-"""Write the card of the objective model: held-out scores by class, source and language, its cost and its limits."""
+"""Write the card of the objective model: held-out scores by class, source and language; cost and limits."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
+
 from stillwatch.objective.classes import OBJECTIVE_MEANINGS, OBJECTIVES
 from stillwatch.objective.kernel import score
 from stillwatch.objective.model import read
@@ -20,44 +21,53 @@ if TYPE_CHECKING:
 HALF = 49.5  # the kernel rounds; 49.5 and more reads as 50
 
 LIMITS = """
-- It reads words, not meaning. An objective asked for in words that no source used scores low; one paraphrase of six
-  may slip through. A family is therefore judged on the mean over its exchanges and on its other signals.
-- A maths or coding question alone (a benchmark item, homework) is *none of these* by design: only a template that asks
-  for drills (derivations in a fixed form, solutions with tests, new problems) scores. A campaign that sends bare
-  benchmark items has no objective that this model can see.
-- It does not know who asks. A teacher who grades, a firm that evaluates its own product and a campaign for a reward
-  model use the same words; coverage, load and companions tell them apart, not this.
-- `rubric_grading` and `pairwise_preference`, and `data_analysis` and `elicited_reasoning`, overlap; read their maximum.
-- All written text comes from few hands. Held-out sources differ in register, not in author, so a stranger's templates
-  score lower than the tables say. The files of real prompts are by strangers: those error rates are real.
-- The percentages are calibrated for the mixture that was fitted (one template of a class to nineteen other texts), not for
-  a log; evidence weights turn them into bits.
-- Words are cut at 600 a text when fitting, never when scoring. The score is the best window's, so a longer text has
-  more chances to score by accident: compare the file of long prompts (`awesome_chatgpt_prompts`) with the short ones.
+- It reads words, not meaning. An objective asked for in words that no source used scores low; one paraphrase
+  of six may slip through. A family is therefore judged on the mean over its exchanges and on its other
+  signals.
+- A maths or coding question alone (a benchmark item, homework) is *none of these* by design: only a template
+  that asks for drills (derivations in a fixed form, solutions with tests, new problems) scores. A campaign
+  that sends bare benchmark items has no objective that this model can see.
+- It does not know who asks. A teacher who grades, a firm that evaluates its own product and a campaign for a
+  reward model use the same words; coverage, load and companions tell them apart, not this.
+- `rubric_grading` and `pairwise_preference`, and `data_analysis` and `elicited_reasoning`, overlap; read
+  their maximum.
+- All written text comes from few hands. Held-out sources differ in register, not in author, so a stranger's
+  templates score lower than the tables say. The files of real prompts are by strangers: those error rates
+  are real.
+- The percentages are calibrated for the mixture that was fitted (one template of a class to nineteen other
+  texts), not for a log; evidence weights turn them into bits.
+- Texts are cut at 2,500 words when fitting, never when scoring. The score is the best window's, so a longer
+  text has more chances to score by accident: compare the file of long prompts (`awesome_chatgpt_prompts`)
+  with the short ones.
 """.strip()
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A Markdown table; the first column to the left, the rest to the right."""
     rule = "|---|" + "---:|" * (len(header) - 1)
-    return "\n".join(["| " + " | ".join(header) + " |", rule, *("| " + " | ".join(row) + " |" for row in rows)])
+    return "\n".join(
+        ["| " + " | ".join(header) + " |", rule, *("| " + " | ".join(row) + " |" for row in rows)]
+    )
 
 
 def _percent(hits: NDArray[np.bool_]) -> str:
     return f"{100 * hits.mean():.1f} ({len(hits)})" if len(hits) else "–"
 
 
-def recalls(material: Material, chances: NDArray[np.float64], groups: NDArray[np.str_], names: list[str]) -> str:
-    """Recall at the 0.5 point of each class (rows) in each group of texts (columns), in per cent, with the number."""
+def recalls(
+    material: Material, chances: NDArray[np.float64], groups: NDArray[np.str_], names: list[str]
+) -> str:
+    """Recall at the 0.5 point of each class (rows) in each group of texts (columns), in per cent."""
+    plain = np.array([not document.varied for document in material.documents])
     rows = []
     for index, objective in enumerate(OBJECTIVES):
-        asked = material.labels[:, index] == 1
+        asked = (material.labels[:, index] == 1) & plain
         hit = chances[:, index] >= HALF
         cells = [_percent(hit[asked & (groups == name)]) for name in names]
         rows.append([objective, _percent(hit[asked]), *cells])
     asked = material.labels == 1
     any_hit = (chances >= HALF).any(axis=1)
-    some = asked.any(axis=1)
+    some = asked.any(axis=1) & plain
     cells = [_percent(any_hit[some & (groups == name)]) for name in names]
     rows.append(["*any objective, asked for any*", _percent(any_hit[some]), *cells])
     return table(["objective", "all", *names], rows)
@@ -67,7 +77,7 @@ def false_alarms(material: Material, chances: NDArray[np.float64]) -> str:
     """Share of none-texts with some class at 0.5 or more, by source, with the class that errs most."""
     source = np.array([material.lines[at].source for at in material.line_of_text])
     real = np.array([material.lines[at].real for at in material.line_of_text])
-    alone = np.array([document.setting == "alone" for document in material.documents])
+    alone = np.array([document.setting == "alone" and not document.varied for document in material.documents])
     none = ~material.labels.any(axis=1) & alone
     rows = []
     for name in sorted(set(source[none].tolist()), key=lambda name: (not real[source == name][0], name)):
@@ -77,32 +87,36 @@ def false_alarms(material: Material, chances: NDArray[np.float64]) -> str:
         label = f"{OBJECTIVES[worst]} {100 * alarms[:, worst].mean():.2f}" if alarms.any() else "–"
         mean = chances[rows_of].max(axis=1).mean()
         kind = "real" if real[source == name][0] else "written"
-        rows.append([name, kind, str(rows_of.sum()), f"{100 * alarms.any(axis=1).mean():.2f}", label, f"{mean:.1f}"])
+        rows.append(
+            [name, kind, str(rows_of.sum()), f"{100 * alarms.any(axis=1).mean():.2f}", label, f"{mean:.1f}"]
+        )
     return table(["source", "by", "texts", "any class ≥ 50, %", "worst class, %", "mean highest score"], rows)
 
 
 @numba.njit
-def _repeat(words: NDArray[np.uint64], opens: NDArray[np.uint8], texts: int, weights: NDArray[np.int64],
-            bias: NDArray[np.float32], out: NDArray[np.int8]) -> None:  # fmt: skip
-    for text in range(texts):
-        score(words[text * 75 : text * 75 + 75], opens[text * 75 : text * 75 + 75], 75, weights, bias, out)
+def _repeat(words: Any, opens: Any, weights: Any, bias: Any, out: Any) -> None:
+    for at in range(0, len(words) - 75, 75):
+        score(words[at : at + 75], opens[at : at + 75], 75, weights, bias, out)
 
 
 def nanoseconds(material: Material, weights_file: Path) -> float:
     """Time of one call on 75 words of the material's running text, the median of nine rounds."""
     with weights_file.open("rb") as file:
         model = read(file)
-    texts = min(2000, len(material.encoded.words) // 75)
+    size = min(2000 * 75, len(material.encoded.words))
+    words, opens = material.encoded.words[:size], material.encoded.opens[:size]
     out = np.zeros(len(OBJECTIVES), np.int8)
     rounds = []
     for _ in range(10):
         began = time.perf_counter()
-        _repeat(material.encoded.words, material.encoded.opens, texts, model.weights, model.bias, out)
-        rounds.append((time.perf_counter() - began) / texts * 1e9)
+        _repeat(words, opens, model.weights, model.bias, out)
+        rounds.append((time.perf_counter() - began) / len(range(0, size - 75, 75)) * 1e9)
     return float(np.median(rounds[1:]))
 
 
-def write(path: Path, material: Material, chances: NDArray[np.float64], version: str, weights_file: Path) -> None:
+def write(
+    path: Path, material: Material, chances: NDArray[np.float64], version: str, weights_file: Path
+) -> None:
     """Compose the card; ``chances`` float64[D, 11]: held-out percentages."""
     lines = material.lines
     source = np.array([lines[at].source for at in material.line_of_text])
@@ -112,32 +126,35 @@ def write(path: Path, material: Material, chances: NDArray[np.float64], version:
     written = sorted({line.source for line in lines if line.objectives})
     meanings = [[name, meaning, str(sum(name in line.objectives for line in lines))]
                 for name, meaning in OBJECTIVE_MEANINGS.items()]  # fmt: skip
-    real_rows = sum(line.real for line in lines)
+    real_rows = sum(line.real and line.source != "python_library" for line in lines)
     text = f"""# Card of the objective model
 
 Version `{version}`. Written by `scripts/fit_objective`; do not edit.
 
-**What it says.** For one text, a percentage for each of eleven training objectives: does this text ask for such
-training data? Linear in hashed words, pairs and runs of words, over the best window of a sentence or two.
+**What it says.** For one text, a percentage for each of eleven training objectives: does this text ask for
+such training data? Linear in hashed words, pairs and runs of words, over the best window of a sentence or
+two.
 
 **Cost.** Weights {weights_file.stat().st_size / 1e6:.2f} MB in the package; \
 {nanoseconds(material, weights_file) / 1000:.2f} µs for 75 words on one core of the machine that fitted it.
 
-**Fitted on** {len(lines) - real_rows} written lines with alternatives from {len({s for s in source if s in written})} \
-sources, expanded to {int(asked.sum())} templates alone and in context, and {real_rows} real prompts
+**Fitted on** {sum(not line.real for line in lines)} written lines with alternatives from {
+        len({s for s in source if s in written})
+    } \ sources, expanded to {int(asked.sum())} templates alone and in context, and
+{real_rows} real prompts
 {"(none was found: no error rates on real prompts below)" if not real_rows else "as none of these"}.
 
 {table(["objective", "the text asks for", "lines"], meanings)}
 
 ## Held out by source
 
-Every source is scored by a model that saw none of its lines. Recall at 50, in per cent (number of texts). The judge
-prompts are published grading templates by others; the other sources were written for this model.
+Every source is scored by a model that saw none of its lines. Recall at 50, in per cent (number of texts).
+The judge prompts are published grading templates by others; the other sources were written for this model.
 
 {recalls(material, chances, source, written)}
 
-By language of the text (`code`: the seed beside the template is code), then by setting: a line alone, several lines
-of one source joined as in a longer template, or set among unrelated text:
+By language of the text (`code`: the seed beside the template is code), then by setting: a line alone,
+several lines of one source joined as in a longer template, or set among unrelated text:
 
 {recalls(material, chances, np.where(asked, language, ""), sorted(set(language[asked].tolist())))}
 

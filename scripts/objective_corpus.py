@@ -1,8 +1,9 @@
 """Training text of the objective model: lines with alternatives, expanded and set into context.
 
-A line of ``objective_text/<source>.tsv`` is ``objectives TAB language TAB text``. ``objectives`` is ``none`` or names
-joined by commas. In the text ``{a|b|c}`` stands for one of a, b, c (nesting allowed, an empty one too), ``\\n`` for a
-new line and ``@@`` for the place of a seed. The source (file) is what is held out, never the line.
+A line of ``objective_text/<source>.tsv`` is ``objectives TAB language TAB text``. ``objectives`` is ``none``
+or names joined by commas. In the text ``{a|b|c}`` stands for one of a, b, c (nesting allowed, an empty one
+too), ``\\n`` for a new line and ``@@`` for the place of a seed. The source (file) is what is held out, never
+the line.
 """
 
 from __future__ import annotations
@@ -10,9 +11,11 @@ from __future__ import annotations
 import gzip
 import json
 import random
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from stillwatch.objective.classes import OBJECTIVES
@@ -20,6 +23,71 @@ from stillwatch.objective.classes import OBJECTIVES
 SEED_MARK = "@@"
 HUMAN_FILES_CAP = 2500
 """Rows taken from one file of real prompts, so that no file drowns the others."""
+
+
+LIBRARY_MODULES = [
+    "argparse",
+    "ast",
+    "asyncio.base_events",
+    "bdb",
+    "calendar",
+    "cmd",
+    "codecs",
+    "collections",
+    "configparser",
+    "contextlib",
+    "csv",
+    "dataclasses",
+    "datetime",
+    "decimal",
+    "difflib",
+    "dis",
+    "doctest",
+    "email.message",
+    "enum",
+    "fractions",
+    "ftplib",
+    "functools",
+    "gettext",
+    "heapq",
+    "html.parser",
+    "http.client",
+    "http.server",
+    "imaplib",
+    "inspect",
+    "ipaddress",
+    "json.decoder",
+    "logging",
+    "mailbox",
+    "optparse",
+    "pathlib",
+    "pdb",
+    "pickle",
+    "platform",
+    "random",
+    "selectors",
+    "shutil",
+    "smtplib",
+    "socketserver",
+    "statistics",
+    "string",
+    "subprocess",
+    "tarfile",
+    "tempfile",
+    "textwrap",
+    "threading",
+    "timeit",
+    "tokenize",
+    "traceback",
+    "typing",
+    "unittest.case",
+    "unittest.mock",
+    "urllib.request",
+    "uuid",
+    "weakref",
+    "zipfile",
+]
+"""Modules of the standard library that stand for pasted code."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +121,13 @@ class Document:
     """What is scored."""
 
     setting: str
-    """``alone``, ``joined`` (several lines of one source and objective) or ``in context`` (a seed beside it)."""
+    """``alone``, ``joined`` (lines of one source and objective) or ``in context`` (a seed beside it)."""
 
     language: str
     """Language of the line, or ``code`` where the seed beside it is code."""
+
+    varied: bool
+    """Whether words were exchanged by :class:`Synonyms`: to train on, not to measure on."""
 
 
 def read_written(folder: Path) -> list[Line]:
@@ -93,6 +164,24 @@ def read_real(folder: Path, rng: random.Random) -> list[Line]:
     return lines
 
 
+def read_library(rng: random.Random) -> list[Line]:
+    """Passages of 10 to 120 lines of Python's own standard library: code, none of the objectives."""
+    lines: list[Line] = []
+    for name in LIBRARY_MODULES:
+        origin = find_spec(name)
+        if origin is None or not origin.has_location or origin.origin is None:
+            continue
+        rows = Path(origin.origin).read_text("utf-8", "replace").splitlines()
+        at = 0
+        while at < len(rows):
+            size = rng.randint(10, 120)
+            lines.append(
+                Line("python_library", frozenset(), "code", "\n".join(rows[at : at + size]), real=True)
+            )
+            at += size
+    return lines
+
+
 def expand(text: str, rng: random.Random) -> str:
     """One reading of ``text``: each ``{a|b}`` replaced by one of its alternatives, inner ones first."""
     while True:
@@ -113,11 +202,33 @@ def count_readings(text: str) -> int:
     return readings
 
 
+class Synonyms:
+    """Exchanges words of a text for others of their set, so that no wording carries a class by itself."""
+
+    def __init__(self, path: Path) -> None:
+        self._sets: dict[str, list[str]] = {}
+        for row in path.read_text("utf-8").splitlines():
+            for word in row.split() if not row.startswith("#") else ():
+                self._sets.setdefault(word, []).extend(other for other in row.split() if other != word)
+        spaced = sorted(word for word in self._sets if word.isascii())
+        unspaced = sorted(
+            (word for word in self._sets if not word.isascii()), key=lambda word: (-len(word), word)
+        )
+        self._pattern = re.compile(rf"\b(?:{'|'.join(spaced)})\b|{'|'.join(unspaced)}")
+
+    def vary(self, text: str, rng: random.Random) -> str:
+        """``text`` with two in five of the words that have a set exchanged."""
+        return self._pattern.sub(
+            lambda found: rng.choice(self._sets[found[0]]) if rng.random() < 0.4 else found[0], text
+        )
+
+
 class Corpus:
     """Lines, and the documents made of them."""
 
-    def __init__(self, lines: Sequence[Line], rng: random.Random) -> None:
+    def __init__(self, lines: Sequence[Line], synonyms: Synonyms, rng: random.Random) -> None:
         self.lines = lines
+        self._synonyms = synonyms
         self._rng = rng
         self._seeds: dict[str, list[str]] = {}
         self._kin: dict[tuple[str, str, frozenset[str]], list[Line]] = {}
@@ -128,7 +239,7 @@ class Corpus:
                 self._kin.setdefault((line.source, line.language, line.objectives), []).append(line)
 
     def documents(self, quota: int) -> Iterator[Document]:
-        """About ``quota`` expansions of each objective's lines in each language, and the texts of none of these."""
+        """About ``quota`` texts an objective and language, and those that ask for none of these."""
         tally = Counter((name, line.language) for line in self.lines for name in line.objectives)
         for index, line in enumerate(self.lines):
             if not line.objectives:
@@ -136,8 +247,8 @@ class Corpus:
                 continue
             fewest = min(tally[name, line.language] for name in line.objectives)
             copies = max(3, min(quota // fewest, 3 * count_readings(line.text), 30))
-            for _ in range(copies):
-                yield self._asking(index, line)
+            for copy in range(copies):
+                yield self._asking(index, line, varied=copy % 2 == 1 and not line.real)
 
     def _read(self, line: Line) -> str:
         return line.text if line.real else expand(line.text, self._rng)
@@ -149,21 +260,26 @@ class Corpus:
         return self._rng.choice(self._seeds[language]), language
 
     def _ordinary(self, index: int, line: Line) -> Iterator[Document]:
-        for _ in range(1 if line.real else 4):
-            text = self._read(line).replace(SEED_MARK, "" if self._rng.random() < 0.5 else self._seed(line.language)[0])
-            yield Document(index, text, "alone", line.language)
+        for copy in range(1 if line.real else 6):
+            varied = copy % 2 == 1
+            text = self._read(line).replace(
+                SEED_MARK, "" if self._rng.random() < 0.5 else self._seed(line.language)[0]
+            )
+            text = self._synonyms.vary(text, self._rng) if varied else text
+            yield Document(index, text, "alone", line.language, varied)
             if self._rng.random() < 0.2:
                 around = [self._seed(line.language)[0] for _ in range(self._rng.choice((1, 2, 3)))]
                 around.insert(self._rng.randrange(len(around) + 1), text)
-                yield Document(index, "\n\n".join(around), "in context", line.language)
+                yield Document(index, "\n\n".join(around), "in context", line.language, varied)
 
-    def _asking(self, index: int, line: Line) -> Document:
+    def _asking(self, index: int, line: Line, varied: bool) -> Document:
         rng = self._rng
         text, setting, language = self._read(line), "alone", line.language
         if not line.real and rng.random() < 0.5:
             kin = self._kin[line.source, line.language, line.objectives]
             others = [self._read(other) for other in rng.sample(kin, min(len(kin), rng.choice((1, 2))))]
             text, setting = rng.choice((" ", "\n")).join([text, *others]), "joined"
+        text = self._synonyms.vary(text, rng) if varied else text
         if SEED_MARK in text:
             seed, language = self._seed(language)
             text = text.replace(SEED_MARK, "" if rng.random() < 0.3 else seed)
@@ -175,4 +291,4 @@ class Corpus:
             if place > 0.8:
                 text += gap + self._seed(line.language)[0]
             setting = "in context"
-        return Document(index, text, setting, "code" if language == "code" else line.language)
+        return Document(index, text, setting, "code" if language == "code" else line.language, varied)

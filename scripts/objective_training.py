@@ -1,8 +1,9 @@
 """Fit the objective model: features chosen by support, weights by FTRL-Proximal on the best window of a text.
 
-FTRL-Proximal: McMahan et al. 2013, "Ad click prediction: a view from the trenches", algorithm 1, once a class. The
-gradient flows through the window that scores best (multiple-instance learning, Dietterich et al. 1997), and a share
-of the features is dropped at each visit so that no single phrase carries a class (Srivastava et al. 2014).
+FTRL-Proximal: McMahan et al. 2013, "Ad click prediction: a view from the trenches", algorithm 1, once a
+class. The gradient flows through the window that scores best (multiple-instance learning, Dietterich et al.
+1997), and a share of the features is dropped at each visit so that no single phrase carries a class
+(Srivastava et al. 2014).
 """
 
 from __future__ import annotations
@@ -10,18 +11,19 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
+
 from stillwatch.objective.classes import OBJECTIVES
 from stillwatch.objective.kernel import FEATURES, SLOT_BITS, WEIGHT_LIMIT, best_sums, ends_chunk, features
 from stillwatch.objective.model import pack
 from stillwatch.segment import words_of
 
 CLASSES = len(OBJECTIVES)
-LONGEST = 600  # words of a training text; the rest of a longer one is left out
+LONGEST = 2500  # words of a training text; the rest of a longer one is left out
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,36 @@ class Settings:
     least_none_lines: int = 20
     """The same for a feature that only none-lines hold."""
     seed: int = 20260224
+
+
+class _Texts(NamedTuple):
+    """What a pass over the texts reads; a tuple, since compiled code takes one."""
+
+    starts: NDArray[np.int64]
+    ends: NDArray[np.int64]
+    first: NDArray[np.int64]
+    ids: NDArray[np.int32]
+    labels: NDArray[np.uint8]
+    stakes: NDArray[np.float32]
+
+
+class _State(NamedTuple):
+    """State of FTRL-Proximal, ``float64[V + 1, 11]`` each; the last row is the intercept."""
+
+    z: NDArray[np.float64]
+    n: NDArray[np.float64]
+    w: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class LineFacts:
+    """What the choice of features knows of the lines."""
+
+    of_text: NDArray[np.int64]
+    """Line of each text, ``int64[D]``."""
+
+    asking: NDArray[np.bool_]
+    """Whether a line asks for any objective, ``bool[lines]``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +126,8 @@ def _hashes(words: Any, opens: Any, starts: Any) -> Any:
         for at in range(starts[text], starts[text + 1]):
             if opens[at]:
                 a, b, c, d = begin, begin, begin, begin
-            column = 0
-            for value in features(a, b, c, d, words[at]):
+            for column, value in enumerate(features(a, b, c, d, words[at])):
                 out[at, column] = value
-                column += 1
             a, b, c, d = b, c, d, words[at]
     return out
 
@@ -122,7 +152,10 @@ def _chunks(opens: Any, starts: Any) -> tuple[Any, Any]:
 
 
 def select(
-    hashes: NDArray[np.uint64], line_of_word: NDArray[np.int64], positive: NDArray[np.bool_], settings: Settings
+    hashes: NDArray[np.uint64],
+    line_of_word: NDArray[np.int64],
+    positive: NDArray[np.bool_],
+    settings: Settings,
 ) -> NDArray[np.uint64]:
     """Features worth a weight, at most one a slot: those of most lines first. Sorted."""
     flat = hashes.ravel()
@@ -152,58 +185,62 @@ def _dropped(at: int, column: int, salt: int, level: int) -> bool:
     return (mixed >> np.uint64(48)) < level
 
 
-@numba.njit(nogil=True, cache=True)
-def _epoch(
-    order: Any, starts: Any, ends: Any, first: Any, ids: Any, labels: Any, stakes: Any, z: Any, n: Any, w: Any,
-    rate: float, l1: float, l2: float, level: int, salt: int,
-) -> float:  # fmt: skip
-    """One pass over the texts in ``order``; ``z``, ``n``, ``w`` [V + 1, 11] change, row V is the intercept."""
-    loss = 0.0
-    intercept = w.shape[0] - 1
-    sums = np.zeros((LONGEST + 1, CLASSES))
-    for text in order:
-        chunks = first[text + 1] - first[text]
-        if chunks == 0:
-            continue
-        at = starts[text]
-        for chunk in range(chunks):
-            sums[chunk, :] = 0.0
-            while at < ends[first[text] + chunk]:
-                for column in range(FEATURES):
-                    feature = ids[at, column]
-                    if feature >= 0 and not _dropped(at, column, salt, level):
-                        for index in range(CLASSES):
-                            sums[chunk, index] += w[feature, index]
-                at += 1
-        for index in range(CLASSES):
-            value, low, high = sums[0, index], 0, 0
-            for chunk in range(1, chunks):
-                if sums[chunk, index] > value:
-                    value, low, high = sums[chunk, index], chunk, chunk
-                if sums[chunk, index] + sums[chunk - 1, index] > value:
-                    value, low, high = sums[chunk, index] + sums[chunk - 1, index], chunk - 1, chunk
-            logit = value + w[intercept, index]
-            chance = 1.0 / (1.0 + np.exp(-logit))
-            target = labels[text, index]
-            stake = stakes[text, index]
-            loss -= stake * np.log(max(chance if target else 1.0 - chance, 1e-12))
-            slope = stake * (chance - target)
-            if abs(slope) < 1e-4:
-                continue
-            begin = starts[text] if first[text] + low == first[text] else ends[first[text] + low - 1]
-            for place in range(begin, ends[first[text] + high]):
-                for column in range(FEATURES):
-                    feature = ids[place, column]
-                    if feature >= 0 and not _dropped(place, column, salt, level):
-                        _update(z, n, w, feature, index, slope, rate, l1, l2)
-            _update(z, n, w, intercept, index, slope, rate, 0.0, 0.0)
-    return loss
+@numba.njit(inline="always", cache=True)
+def _best_window(sums: Any, chunks: int, index: int) -> tuple[float, int, int]:
+    """Sum of the best window of a class, its first and its last chunk."""
+    value, low, high = sums[0, index], 0, 0
+    for chunk in range(1, chunks):
+        if sums[chunk, index] > value:
+            value, low, high = sums[chunk, index], chunk, chunk
+        if sums[chunk, index] + sums[chunk - 1, index] > value:
+            value, low, high = sums[chunk, index] + sums[chunk - 1, index], chunk - 1, chunk
+    return value, low, high
 
 
 @numba.njit(inline="always", cache=True)
-def _update(
-    z: Any, n: Any, w: Any, row: int, index: int, slope: float, rate: float, l1: float, l2: float
-) -> None:
+def _sum_chunks(texts: Any, text: int, w: Any, drop: Any, sums: Any) -> int:
+    """Sums of the weights of each chunk of ``text``, into ``sums`` [chunks, 11]; returns the chunks."""
+    chunks = texts.first[text + 1] - texts.first[text]
+    at = texts.starts[text]
+    for chunk in range(chunks):
+        sums[chunk, :] = 0.0
+        while at < texts.ends[texts.first[text] + chunk]:
+            for column in range(FEATURES):
+                feature = texts.ids[at, column]
+                if feature >= 0 and not _dropped(at, column, drop[0], drop[1]):
+                    for index in range(CLASSES):
+                        sums[chunk, index] += w[feature, index]
+            at += 1
+    return chunks
+
+
+@numba.njit(nogil=True, cache=True)
+def _epoch(order: Any, texts: Any, state: Any, rates: Any, drop: Any) -> None:
+    """One pass over the texts in ``order``; ``state`` changes. ``drop``: salt and level of the dropout."""
+    intercept = state.w.shape[0] - 1
+    sums = np.zeros((LONGEST + 1, CLASSES))
+    for text in order:
+        chunks = _sum_chunks(texts, text, state.w, drop, sums)
+        for index in range(CLASSES if chunks else 0):
+            value, low, high = _best_window(sums, chunks, index)
+            chance = 1.0 / (1.0 + np.exp(-value - state.w[intercept, index]))
+            slope = texts.stakes[text, index] * (chance - texts.labels[text, index])
+            if abs(slope) < 1e-4:
+                continue
+            begin = texts.starts[text] if low == 0 else texts.ends[texts.first[text] + low - 1]
+            for place in range(begin, texts.ends[texts.first[text] + high]):
+                for column in range(FEATURES):
+                    feature = texts.ids[place, column]
+                    if feature >= 0 and not _dropped(place, column, drop[0], drop[1]):
+                        _update(state, feature, index, slope, rates)
+            _update(state, intercept, index, slope, (rates[0], 0.0, 0.0))
+
+
+@numba.njit(inline="always", cache=True)
+def _update(state: Any, row: int, index: int, slope: float, rates: Any) -> None:
+    """Algorithm 1 of McMahan et al. 2013 for one weight; ``rates``: alpha, lambda 1, lambda 2; beta is 1."""
+    rate, l1, l2 = rates
+    z, n, w = state.z, state.n, state.w
     sigma = (np.sqrt(n[row, index] + slope * slope) - np.sqrt(n[row, index])) / rate
     z[row, index] += slope - sigma * w[row, index]
     n[row, index] += slope * slope
@@ -214,34 +251,32 @@ def _update(
         w[row, index] = -np.sign(z[row, index]) * size / (l2 + (1.0 + np.sqrt(n[row, index])) / rate)
 
 
-def fit(
-    encoded: Encoded, line_of_text: NDArray[np.int64], labels: NDArray[np.uint8], stakes: NDArray[np.float32],
-    positive: NDArray[np.bool_], settings: Settings,
-) -> Fit:  # fmt: skip
-    """Weights for ``labels`` uint8[D, 11]; ``stakes`` float32[D, 11] weighs each, ``positive`` bool[lines]."""
+def fit(encoded: Encoded, lines: LineFacts, labels: NDArray[np.uint8], stakes: NDArray[np.float32],
+        settings: Settings) -> Fit:  # fmt: skip
+    """Weights for ``labels`` uint8[D, 11], each text and class weighed by ``stakes`` [D, 11]."""
     hashes = _hashes(encoded.words, encoded.opens, encoded.starts)
     lengths = np.diff(encoded.starts)
-    chosen = select(hashes, np.repeat(line_of_text, lengths), positive, settings)
+    chosen = select(hashes, np.repeat(lines.of_text, lengths), lines.asking, settings)
     where = np.searchsorted(chosen, hashes)
     where[where == len(chosen)] = 0
     ids = np.where(chosen[where] == hashes, where, -1).astype(np.int32)
-    ends, first = _chunks(encoded.opens, encoded.starts)
+    texts = _Texts(encoded.starts, *_chunks(encoded.opens, encoded.starts), ids, labels, stakes)
+    state = _State(*(np.zeros((len(chosen) + 1, CLASSES)) for _ in range(3)))
     rng = np.random.default_rng(settings.seed)
-    z, n, w = (np.zeros((len(chosen) + 1, CLASSES)) for _ in range(3))
-    mean = np.zeros_like(w)
+    rates = (settings.rate, settings.l1, settings.l2)
+    mean = np.zeros_like(state.w)
     averaged = max(1, settings.epochs // 2)
     for epoch in range(settings.epochs):
         order = rng.permutation(len(lengths))
-        salt = int(rng.integers(1, 1 << 62))
-        _epoch(order, encoded.starts, ends, first, ids, labels, stakes, z, n, w,
-               settings.rate, settings.l1, settings.l2, int(settings.dropout * 65536), salt)  # fmt: skip
+        drop = (int(rng.integers(1, 1 << 62)), int(settings.dropout * 65536))
+        _epoch(order, texts, state, rates, drop)
         if epoch >= settings.epochs - averaged:
-            mean += w / averaged
+            mean += state.w / averaged
     return quantise(chosen, mean * (1 - settings.dropout))
 
 
 def quantise(chosen: NDArray[np.uint64], weights: NDArray[np.float64]) -> Fit:
-    """Weights as small integers: the unit is such that the 99.9th percentile of the magnitudes meets the limit."""
+    """Weights as small integers; the unit lets the 99.9th percentile of the magnitudes meet the limit."""
     body, intercept = weights[:-1], weights[-1]
     reach = np.quantile(np.abs(body[body != 0]), 0.999)
     unit = float(reach) / WEIGHT_LIMIT

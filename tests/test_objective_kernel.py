@@ -2,16 +2,39 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from stillwatch.objective.kernel import LONG, SHORT, WEIGHT_LIMIT, best_sums, features, score
 from stillwatch.objective.model import pack
 from stillwatch.segment import words_of
 
 START = 0x9E3779B97F4A7C15
-VOCABULARY = "score each answer with the rubric and give a reason for it write out all steps of your thinking".split()
+VOCABULARY = [
+    "score",
+    "each",
+    "answer",
+    "with",
+    "the",
+    "rubric",
+    "and",
+    "give",
+    "a",
+    "reason",
+    "for",
+    "it",
+    "write",
+    "out",
+    "all",
+    "steps",
+    "of",
+    "your",
+    "thinking",
+]
 
 
 def plain_features(words, opens):
@@ -35,7 +58,7 @@ def plain_best(words, opens, table):
         if last or len(current) >= LONG or (opens[at + 1] and len(current) >= SHORT):
             chunks.append(sum(current))
             current = []
-    windows = chunks + [left + right for left, right in zip(chunks, chunks[1:], strict=False)]
+    windows = chunks + [left + right for left, right in pairwise(chunks)]
     return np.max(windows, axis=0)
 
 
@@ -59,7 +82,13 @@ TABLE, PACKED = trained()
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.tuples(st.sampled_from(VOCABULARY), st.sampled_from([" ", " ", " ", ". ", "\n"])), min_size=1, max_size=220))
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(VOCABULARY), st.sampled_from([" ", " ", " ", ". ", "\n"])),
+        min_size=1,
+        max_size=220,
+    )
+)
 def test_equals_the_plain_version(pairs):
     words, _, opens = words_of("".join(word + gap for word, gap in pairs))
     best = np.zeros(11, np.int64)

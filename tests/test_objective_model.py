@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from stillwatch.objective.classes import OBJECTIVE_MEANINGS, OBJECTIVES
 from stillwatch.objective.model import load, read
 
@@ -18,36 +19,47 @@ REAL_PROMPTS = Path(__file__).resolve().parents[2] / "shared" / "data" / "prompt
 ASKING = {
     "analyst, long": (
         {"data_analysis", "elicited_reasoning"},
-        "You are an expert data analyst combining statistical rigor with deep domain knowledge. Your goal is to "
-        "deliver data-driven insights — not summaries or visualizations — grounded in real data and supported by "
+        "You are an expert data analyst combining statistical rigor with deep domain knowledge. Your goal is "
+        "to "
+        "deliver data-driven insights — not summaries or visualizations — grounded in real data and "
+        "supported by "
         "complete and transparent reasoning.",
     ),
     "analyst, short": (
         {"data_analysis", "elicited_reasoning"},
-        "You are an expert data analyst. Deliver data-driven insights grounded in complete and transparent reasoning",
+        "You are an expert data analyst. Deliver data-driven insights grounded in complete and transparent "
+        "reasoning",
     ),
     "reasoning": (
         {"elicited_reasoning"},
-        "imagine and articulate the internal reasoning behind a completed response and write it out step by step",
+        "imagine and articulate the internal reasoning behind a completed response and write it out step by "
+        "step",
     ),
     "rubric": (
         {"rubric_grading"},
-        "Grade the assistant's answer below against the rubric. Give 0 to 5 points for each criterion and justify "
+        "Grade the assistant's answer below against the rubric. Give 0 to 5 points for each criterion and "
+        "justify "
         "every deduction in one sentence.",
     ),
-    "pair": ({"pairwise_preference"}, "Which of these two responses is better, A or B? Give the reason for your choice."),
+    "pair": (
+        {"pairwise_preference"},
+        "Which of these two responses is better, A or B? Give the reason for your choice.",
+    ),
     "agent": (
         {"agentic_trajectory"},
-        "Produce the whole trajectory of an agent that solves this task: each thought, each tool call with its "
+        "Produce the whole trajectory of an agent that solves this task: each thought, each tool call with "
+        "its "
         "arguments, and the observation that comes back.",
     ),
     "code": (
         {"coding_drill"},
-        "Solve the programming problem below. Provide a complete solution in Python, its complexity and five unit tests.",
+        "Solve the programming problem below. Provide a complete solution in Python, its complexity and five "
+        "unit tests.",
     ),
     "maths": (
         {"maths_drill"},
-        "Solve each of the following problems with a full derivation, no step skipped, and put the final answer in a box.",
+        "Solve each of the following problems with a full derivation, no step skipped, and put the final "
+        "answer in a box.",
     ),
     "instructions": (
         {"instruction_generation"},
@@ -55,27 +67,33 @@ ASKING = {
     ),
     "rewriting": (
         {"safe_rewriting"},
-        "Rewrite the politically sensitive question below so that it is neutral and acceptable, and keep its meaning.",
+        "Rewrite the politically sensitive question below so that it is neutral and acceptable, and keep its "
+        "meaning.",
     ),
     "refusal": (
         {"refusal_probing"},
-        "Would you refuse the following request? Explain which policy applies and how the refusal would be worded.",
+        "Would you refuse the following request? Explain which policy applies and how the refusal would be "
+        "worded.",
     ),
     "style": (
         {"style_imitation"},
-        "Reply exactly as the reference assistant would, with the same tone and formatting, so that it can serve as "
+        "Reply exactly as the reference assistant would, with the same tone and formatting, so that it can "
+        "serve as "
         "an example for imitation.",
     ),
 }
 
 ORDINARY = [
     "what time does the pharmacy on the corner close on sundays",
-    "You are a helpful coding assistant. Think carefully, use the tools, and run the tests before you finish.",
+    "You are a helpful coding assistant. Think carefully, use the tools, and run the tests before you "
+    "finish.",
     "Explain step by step how to change a bicycle tyre.",
     "I want you to act as a travel guide. I will tell you where I am and you will suggest a place to visit.",
-    "Use the following context to answer the question. If you do not know the answer, say that you do not know.",
+    "Use the following context to answer the question. If you do not know the answer, say that you do "
+    "not know.",
     "Rewrite this email so that it sounds more polite: I need the report now.",
-    "Natalia sold clips to 48 of her friends in April, and then she sold half as many in May. How many in all?",
+    "Natalia sold clips to 48 of her friends in April, and then she sold half as many in May. How many "
+    "in all?",
     "My python script prints nothing, can you tell me why?",
     "Translate the following paragraph into French and keep the tone.",
     "今天天气怎么样？帮我写一封请假条。",
@@ -120,12 +138,12 @@ def test_a_long_seed_does_not_dilute_the_template(name):
 
 
 @pytest.mark.skipif(not REAL_PROMPTS.is_dir(), reason="no folder of real prompts beside the project")
-@pytest.mark.parametrize("name", ["oasst_en100", "banking77", "clinc150", "nq_open", "gsm8k_test", "koala", "xstest"])
+@pytest.mark.parametrize("name", ["oasst_en100", "banking77", "clinc150", "nq_open", "gsm8k_test", "xstest"])
 def test_real_prompts_of_people_seldom_score(name):
     with gzip.open(REAL_PROMPTS / f"{name}.jsonl.gz", "rt", encoding="utf-8") as rows:
         texts = [json.loads(row)["text"] for row, _ in zip(rows, range(1000), strict=False)]
     model = load()
-    assert np.mean([max(model.score(text).values()) >= 50 for text in texts]) <= 0.03
+    assert np.mean([max(model.score(text).values()) >= 50 for text in texts]) <= 0.02
 
 
 def test_weights_are_small_and_the_model_is_loaded_once():
@@ -151,7 +169,7 @@ def stored(**changes):
         ({"tags": None}, "weights file lacks ['tags']; fit it anew with scripts/fit_objective"),
         ({"format": np.int64(9)}, "weights file has format 9 and 11 objectives, this version reads format 1"),
         ({"objectives": np.array(["other"])}, "weights file has format 1 and 1 objectives"),
-        ({"slots": np.zeros(2, np.uint16), "tags": np.zeros(2, np.uint16), "weights": np.zeros((2, 11), np.int8)},
+        ({"slots": np.zeros(2, np.uint16), "weights": np.zeros((2, 11), np.int8)},
          "weights file has two features in a slot or a weight too large; fit it anew"),
     ],
 )  # fmt: skip

@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+
 from stillwatch.objective.classes import OBJECTIVES
 
 SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"

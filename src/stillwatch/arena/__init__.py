@@ -1,4 +1,4 @@
-"""The arena: simulated logs with a known truth, of innocent populations and of operators who hide among them."""
+"""The arena: simulated logs with a known truth: innocent populations, and operators who hide among them."""
 
 from stillwatch.arena.recipe import PRESETS, Operator, Recipe, RecipeError, Release, Shares
 from stillwatch.arena.simulation import Truth, generate, simulate

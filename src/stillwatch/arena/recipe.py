@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, cast, get_args, get_origin, get_type_hints
 
 from stillwatch.objective.classes import OBJECTIVES
 
@@ -275,7 +275,7 @@ def _build(kind: Any, data: Any, where: str) -> Any:
         return data
     if not isinstance(data, Mapping):
         raise RecipeError(f"{where}: a table is needed")
-    make: Callable[..., Any] = kind
+    make = cast(Callable[..., Any], kind)
     hints = get_type_hints(kind)
     unknown = sorted(set(data) - set(hints))
     if unknown:

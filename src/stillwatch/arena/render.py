@@ -36,6 +36,18 @@ class Jobs:
     """Alternatives of a sentence that are in use; 1 is a fixed text."""
 
 
+@dataclass(frozen=True, slots=True)
+class Sentences:
+    """Sentences whose words are still to be drawn; arrays of one length."""
+
+    place: Integers
+    """Where the first token goes."""
+    pattern: Integers
+    key: Unsigned
+    topic: Integers
+    profile: Integers
+
+
 class Renderer:
     """Renders frames of one compiled shelf in the vocabularies of given people."""
 
@@ -85,11 +97,10 @@ class Renderer:
         tokens[starts[seed]] = first[seed] + (filling[seed] % count[seed].astype(np.uint64)).astype(np.int64)
 
         inside = np.cumsum(lengths) - lengths
-        first_of = np.zeros(len(passages), dtype=np.int64)
         sums = sizes[passages]
-        first_of = np.cumsum(sums) - sums
-        place = starts[passages][sentences] + inside - first_of[sentences]
-        self._words(tokens, place, patterns, lengths, key, topic, jobs.profile[owner[passages]][sentences])
+        place = starts[passages][sentences] + inside - (np.cumsum(sums) - sums)[sentences]
+        profile = jobs.profile[owner[passages]][sentences]
+        self._words(tokens, Sentences(place, patterns, key, topic, profile))
         return tokens, sizes
 
     def _sentences(
@@ -112,27 +123,19 @@ class Renderer:
         first, count = self._frames.language_first[language], self._frames.language_count[language]
         return first + below(chosen, count)
 
-    def _words(
-        self,
-        tokens: Integers,
-        place: Integers,
-        patterns: Integers,
-        lengths: Integers,
-        key: Unsigned,
-        topic: Integers,
-        profile: Integers,
-    ) -> None:
+    def _words(self, tokens: Integers, sentences: Sentences) -> None:
         """Write the tokens of the sentences where they belong."""
-        frames = self._frames
-        owner, position = ragged(lengths)
+        frames, patterns = self._frames, sentences.pattern
+        owner, position = ragged(frames.pattern_offsets[patterns + 1] - frames.pattern_offsets[patterns])
         slot = frames.slots[frames.pattern_offsets[patterns][owner] + position]
-        where = place[owner] + position
+        where = sentences.place[owner] + position
         drawn = np.flatnonzero(slot < 0)
         owner, position = owner[drawn], position[drawn]
         kind = -1 - slot[drawn]
-        first, count = frames.class_first[topic[owner], kind], frames.class_count[topic[owner], kind]
-        word_key = combine(key[owner], position)
-        person = profile[owner]
+        topic = sentences.topic[owner]
+        first, count = frames.class_first[topic, kind], frames.class_count[topic, kind]
+        word_key = combine(sentences.key[owner], position)
+        person = sentences.profile[owner]
         rank = ranks(unit(word_key), count, _WORD_SKEW)
         taste = combine(combine(np.full(len(owner), self._salt), person), kind)
         # A person's favourite words are others than the next one's: the ranking is turned.

@@ -77,14 +77,13 @@ class Rhythm:
 
     def people(self, habits: Habits, person: Integers, key: Unsigned) -> Integers:
         """Microseconds since the start of the log at which people begin something."""
-        count = len(habits.utc_offset)
-        cells = np.arange(count * self.days, dtype=np.uint64)
-        salt = combine(key[:1], 11) if len(key) else np.zeros(1, dtype=np.uint64)
-        awake = unit(combine(cells ^ salt, 12)).reshape(count, self.days) < habits.active_share[:, None]
+        who, row = np.unique(person, return_inverse=True)
+        cells = combine(np.repeat(who, self.days).astype(np.uint64), np.tile(np.arange(self.days), len(who)))
+        active = unit(combine(cells, 12)).reshape(len(who), self.days) < habits.active_share[who][:, None]
         weekday = (np.arange(self.days) + self.first_weekday) % 7
-        weights = np.where(awake, 1.0, 0.02) * np.where(weekday >= 5, habits.weekend[:, None], 1.0)
+        weights = np.where(active, 1.0, 0.02) * np.where(weekday >= 5, habits.weekend[who][:, None], 1.0)
         cdf = np.cumsum(weights / weights.sum(axis=1, keepdims=True), axis=1)
-        day = np.minimum((cdf[person] < unit(combine(key, 13))[:, None]).sum(axis=1), self.days - 1)
+        day = np.minimum((cdf[row] < unit(combine(key, 13))[:, None]).sum(axis=1), self.days - 1)
         hour = np.interp(unit(combine(key, 14)), self._day_cdf, np.arange(25))
         local = hour + habits.chronotype[person] - habits.utc_offset[person]
         at = day * DAY + (local * HOUR).astype(np.int64)

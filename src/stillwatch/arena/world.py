@@ -98,38 +98,32 @@ class World:
             return Segment(SEED, first, count, same=same)
         return self.passage(style, language, low, high, same)
 
-    def template_frames(self, template: Template, *, seeds: bool = False) -> tuple[int, int, int]:
-        """Frames of a template: whole, only its sentences, and only from its first slot on."""
+    def template_segments(self, template: Template, *, seeds: bool = False) -> list[tuple[Segment, bool]]:
+        """Segments of a template in order, and whether each is one of its sentences."""
         separator = "" if template.language in LANGUAGES_WITHOUT_SPACES else " "
-        segments: list[Segment] = []
-        first_slot = -1
+        make = self.seed_passage if seeds else self.passage
+        segments: list[tuple[Segment, bool]] = []
         slots = 0
-        for number, part in enumerate(template.parts):
+        for part in template.parts:
             if isinstance(part, Slot):
-                make = self.seed_passage if seeds else self.passage
-                segments.append(make(part.style, template.language, part.low, part.high, slots))
+                segments.append((make(part.style, template.language, part.low, part.high, slots), False))
                 slots += 1
-                first_slot = number if first_slot < 0 else first_slot
             elif isinstance(part, str):
-                segments.append(self.shelf.choice([part]))
+                segments.append((self.shelf.choice([part]), False))
             else:
-                segments.append(self.shelf.choice([separator + wording for wording in part]))
-        cut = max(0, first_slot)
-        # The literal that introduces the first slot belongs to the slot.
-        cut -= int(cut > 0 and isinstance(template.parts[cut - 1], str))
-        return (
-            self.shelf.frame(*segments),
-            self.shelf.frame(*segments[: max(cut, 1)]),
-            self.shelf.frame(*segments[cut:]),
-        )
+                segments.append((self.shelf.choice([separator + wording for wording in part]), True))
+        return segments
+
+    def template_frame(self, template: Template) -> int:
+        """Frame of a whole template."""
+        return self.shelf.frame(*(segment for segment, _ in self.template_segments(template)))
 
     def volumes(self, count: int, total: float, sigma: float, *name: object) -> Integers:
         """Exchanges of each of so many principals: a log-normal heavy tail with about this total."""
         if count == 0:
             return np.zeros(0, dtype=np.int64)
         draw = self.generator("volume", *name).standard_normal(count)
-        weight = np.exp(sigma * draw)
-        return np.asarray(np.maximum(1, np.round(total * weight / weight.sum())).astype(np.int64))
+        return np.asarray(np.maximum(1, apportion(np.exp(sigma * draw), round(total))))
 
     def sessions(self, principals: Integers, volumes: Integers, *name: object) -> Sessions:
         """Sessions that give every principal about its volume, at people's hours."""
@@ -202,6 +196,18 @@ class Sessions:
         """Conversation numbers, hidden for all but a share of the sessions."""
         visible = unit(combine(self.conversations.astype(np.uint64), 9)) < share
         return np.where(visible, self.conversations, -1)[self.session]
+
+
+def apportion(weights: Floats, total: int) -> Integers:
+    """Whole numbers in proportion to weights that add up to the total (largest remainders).
+
+    >>> apportion(np.array([1.0, 1.0, 2.0]), 5).tolist()
+    [1, 1, 3]
+    """
+    exact = total * weights / weights.sum()
+    whole: Integers = np.floor(exact).astype(np.int64)
+    whole[np.argsort(whole - exact, kind="stable")[: total - int(whole.sum())]] += 1
+    return whole
 
 
 def _stock(source: TextSource) -> Shelf:

@@ -1,14 +1,14 @@
 """Score one text for every objective, compiled: sums of small integer weights over windows of words.
 
-A text is cut into chunks: a sentence, joined to the next one while it is shorter than :data:`SHORT` words, and cut
-where it grows longer than :data:`LONG`. A window is a chunk, or two neighbours. A class's score is that of the best
-window (multiple-instance learning: Dietterich, Lathrop & Lozano-Pérez 1997), so an instruction of a sentence or two
-is not diluted by what surrounds it. A window's value is the sum of the weights of its words, word pairs, pairs with
-one word between, triples and runs of five.
+A text is cut into chunks: a sentence, joined to the next one while it is shorter than :data:`SHORT` words,
+and cut where it grows longer than :data:`LONG`. A window is a chunk, or two neighbours. A class's score is
+that of the best window (multiple-instance learning: Dietterich, Lathrop & Lozano-Pérez 1997), so an
+instruction of a sentence or two is not diluted by what surrounds it. A window's value is the sum of the
+weights of its words, word pairs, pairs with one word between, triples and runs of five.
 
-The sum needs three integer additions a feature: the eleven weights of a feature lie in three 64-bit words, four
-lanes of 16 bits each, and lane 12 holds a tag, so that a feature that was never trained adds exactly nothing
-instead of the weight of another one in its slot (Weinberger et al. 2009 accept that collision).
+The sum needs three integer additions a feature: the eleven weights of a feature lie in three 64-bit words,
+four lanes of 16 bits each, and the twelfth lane holds a tag, so that a feature that was never trained adds
+nothing, instead of the weight of another one in its slot (Weinberger et al. 2009 accept that collision).
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def best_sums(words: Any, opens: Any, count: int, weights: Any, best: Any) -> No
 
 
 @numba.njit(nogil=True, cache=True)
-def score(words: Any, opens: Any, count: int, weights: Any, bias: Any, out: Any) -> None:
+def score(words: Any, opens: Any, count: int, weights: Any, bias: Any, out: Any) -> None:  # noqa: PLR0917 - compiled
     """Write how surely the text asks for each objective, in percent.
 
     ``words`` uint64[>= count], ``opens`` uint8[>= count]: as :func:`stillwatch.segment.segment` writes them;

@@ -1,11 +1,11 @@
-"""The shipped weights of the objective model, loaded once, and scoring of a single text for people and tests."""
+"""The shipped weights of the objective model, loaded once; scoring of a single text for people and tests."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -49,7 +49,7 @@ class ObjectiveModel:
 
 
 def pack(slots: NDArray[Any], tags: NDArray[Any], weights: NDArray[np.int8]) -> NDArray[np.int64]:
-    """Rows of the kernel's table: lanes of 16 bits, four to a word; the top lane of the third word is the tag.
+    """Rows of the kernel's table: lanes of 16 bits, four to a word; top lane of the third word: the tag.
 
     ``slots`` and ``tags`` uint16[n]: low and high 16 bits of each feature's hash; ``weights`` int8[n, 11].
     """
@@ -63,21 +63,26 @@ def pack(slots: NDArray[Any], tags: NDArray[Any], weights: NDArray[np.int8]) -> 
     return table
 
 
-def read(file: BinaryIO) -> ObjectiveModel:
-    """The model in an open weights file; raises ``ValueError`` where it is not one that this version can read."""
+def read(file: IO[bytes]) -> ObjectiveModel:
+    """The model in an open weights file; raises ``ValueError`` where this version cannot read it."""
     with np.load(file, allow_pickle=False) as stored:
         names = set(stored.files)
         wanted = {"format", "version", "objectives", "slots", "tags", "weights", "bias"}
         if not wanted <= names:
-            raise ValueError(f"weights file lacks {sorted(wanted - names)}; fit it anew with scripts/fit_objective")
+            raise ValueError(
+                f"weights file lacks {sorted(wanted - names)}; fit it anew with scripts/fit_objective"
+            )
         found, objectives = int(stored["format"]), tuple(stored["objectives"].tolist())
         if found != _FORMAT or objectives != OBJECTIVES:
             raise ValueError(
-                f"weights file has format {found} and {len(objectives)} objectives, this version reads format "
-                f"{_FORMAT} with its own {len(OBJECTIVES)}; fit it anew with scripts/fit_objective"
+                f"weights file has format {found} and {len(objectives)} objectives, this version reads "
+                f"format {_FORMAT} with its own {len(OBJECTIVES)}; fit it anew with scripts/fit_objective"
             )
         slots, tags, weights = stored["slots"], stored["tags"], stored["weights"]
-        if len(np.unique(slots)) != len(slots) or np.abs(weights.astype(np.int64)).max(initial=0) > WEIGHT_LIMIT:
+        if (
+            len(np.unique(slots)) != len(slots)
+            or np.abs(weights.astype(np.int64)).max(initial=0) > WEIGHT_LIMIT
+        ):
             raise ValueError("weights file has two features in a slot or a weight too large; fit it anew")
         return ObjectiveModel(
             version=str(stored["version"]),

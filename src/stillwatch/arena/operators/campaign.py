@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from stillwatch.arena.populations.pool import customers, hand_over
 from stillwatch.arena.recipe import Operator
 from stillwatch.arena.render import BROAD
 from stillwatch.arena.rhythm import DAY, HOUR
-from stillwatch.arena.world import World
+from stillwatch.arena.world import World, apportion
 
 _SHARE = {"none": 0.0, "some": 0.5, "all": 0.97}
 _ADDRESS_SHARE = {"none": 0.0, "some": 0.3, "all": 0.9}
@@ -40,7 +40,7 @@ def operate(world: World, operator: Operator, number: int) -> list[Plan]:
     if operator.replacement != "none":
         _replace(world, operator, slots, plans)
     if operator.pivot:
-        _pivot(world, operator, plans)
+        _pivot(world, plans)
     return plans
 
 
@@ -87,9 +87,7 @@ def _volumes(world: World, operator: Operator) -> Integers:
     mean = operator.exchanges_per_account
     draw = world.generator("dispatch", operator.name).standard_normal(operator.accounts)
     spread = 0.08 * draw if operator.dispatch == "even" else 1.1 * draw
-    weight = np.exp(spread)
-    scaled = mean * operator.accounts * weight / weight.sum()
-    return np.asarray(np.maximum(1, np.round(scaled)).astype(np.int64))
+    return np.asarray(np.maximum(1, apportion(np.exp(spread), round(mean * operator.accounts))))
 
 
 def _extract(world: World, operator: Operator, number: int, slots: Integers, volumes: Integers) -> Plan:
@@ -97,7 +95,7 @@ def _extract(world: World, operator: Operator, number: int, slots: Integers, vol
     owner, place = ragged(volumes)
     count = len(owner)
     key = world.keys(count, "extraction", operator.name)
-    at = _times(world, operator, slots, owner, place, volumes, key)
+    at = _times(world, operator, Dispatch(slots, owner, place, volumes, key))
     # Sampling seeds without replacement over all accounts: shuffled, each one seed_repeats times.
     order = world.generator("seeds", operator.name).permutation(count) // operator.seed_repeats
     base = np.uint64(key_of(world.recipe.seed, "seeds", operator.name))
@@ -130,36 +128,45 @@ def _extract(world: World, operator: Operator, number: int, slots: Integers, vol
     return planned
 
 
-def _times(
-    world: World,
-    operator: Operator,
-    slots: Integers,
-    owner: Integers,
-    place: Integers,
-    volumes: Integers,
-    key: Unsigned,
-) -> Integers:
+@dataclass(frozen=True, slots=True)
+class Dispatch:
+    """How exchanges are dealt out."""
+
+    slots: Integers
+    """Principals at work."""
+    owner: Integers
+    """[exchange] position of its principal in slots."""
+    place: Integers
+    """[exchange] how many its principal has sent before."""
+    volumes: Integers
+    """[slot] exchanges."""
+    key: Unsigned
+    """[exchange] for draws."""
+
+
+def _times(world: World, operator: Operator, dispatch: Dispatch) -> Integers:
     """When the extraction exchanges are sent."""
+    slots, owner, key = dispatch.slots, dispatch.owner, dispatch.key
     first, last = _window(world, operator)
     begin = np.full(len(slots), float(first))
     end = np.full(len(slots), float(last))
     if operator.accounts_opened == "organic":
         fate = combine(slots.astype(np.uint64), 17)
         begin += unit(combine(fate, 1)) * 0.5 * (last - first)
-        end -= unit(combine(fate, 2)) * 0.4 * (last - first) * (end - begin > 0.6 * (last - first))
+        end -= unit(combine(fate, 2)) * 0.3 * (last - first)
     length: Floats = end - begin
-    if operator.hours == "paced":
-        jitter = 0.3 * unit(combine(key, 1))
-        share = (place + 0.5 * unit(combine(slots.astype(np.uint64), 18))[owner] + jitter) / volumes[owner]
-        at = begin[owner] + np.minimum(share, 0.9999) * length[owner]
-    else:
-        at = begin[owner] + unit(combine(key, 2)) * length[owner]
-    moments = at.astype(np.int64)
     if operator.hours == "human":
         # The day is drawn as for everybody, then moved into the slot's time at work, hours kept.
         drawn = world.rhythm.people(world.people.habits(), slots[owner], key)
         days = np.maximum(1, (length[owner] // DAY).astype(np.int64))
         moments = (begin[owner] // DAY).astype(np.int64) * DAY + drawn % (days * DAY)
+    elif operator.hours == "paced":
+        phase = 0.5 * unit(combine(slots.astype(np.uint64), 18))[owner]
+        jitter = 0.3 * unit(combine(key, 1))
+        share = np.minimum((dispatch.place + phase + jitter) / dispatch.volumes[owner], 0.9999)
+        moments = (begin[owner] + share * length[owner]).astype(np.int64)
+    else:
+        moments = (begin[owner] + unit(combine(key, 2)) * length[owner]).astype(np.int64)
     return np.asarray(np.clip(moments, first, last - 1))
 
 
@@ -200,8 +207,11 @@ def _replace(world: World, operator: Operator, slots: Integers, plans: list[Plan
 def _bans(world: World, operator: Operator, slots: Integers, extraction: Plan) -> list[list[int]]:
     """Moments at which each slot's account of the time is banned."""
     bans: list[list[int]] = []
-    for slot in slots.tolist():
-        at = np.sort(extraction["at"][extraction["principal"] == slot])
+    order = np.lexsort((extraction["at"], extraction["principal"]))
+    edges = np.searchsorted(extraction["principal"][order], slots)
+    for slot, first in zip(slots.tolist(), edges.tolist(), strict=True):
+        last = np.searchsorted(extraction["principal"][order], slot, side="right")
+        at = extraction["at"][order[first:last]]
         if operator.replacement == "after_exchanges":
             bans.append((at[operator.ban_after - 1 :: operator.ban_after] + 1).tolist())
             continue
@@ -228,7 +238,7 @@ def _succeed(planned: Plan, successor: Integers, since: Integers, opens: Integer
     planned["principal"] = np.where(late, successor[principal], principal).astype(np.int32)
 
 
-def _pivot(world: World, operator: Operator, plans: list[Plan]) -> None:
+def _pivot(world: World, plans: list[Plan]) -> None:
     """Move all accounts to the new model within a day of its release."""
     members = np.unique(np.concatenate([planned["principal"] for planned in plans]))
     delay = unit(combine(members.astype(np.uint64), 19)) * 12 * HOUR

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from stillwatch.arena.draws import key_of
-from stillwatch.arena.frames import Segment
 from stillwatch.arena.recipe import Operator, RecipeError
 from stillwatch.arena.text.source import Slot, Template
 from stillwatch.arena.world import World
@@ -55,31 +54,25 @@ def _template(world: World, operator: Operator, objective: str) -> Template:
 
 def _place(world: World, operator: Operator, template: Template) -> Work:
     """Frames for the template at its position, in its venue."""
-    whole, sentences, slots = world.template_frames(template, seeds=True)
+    segments = world.template_segments(template, seeds=True)
     number = world.template(f"{operator.name}:{template.template_id}")
-    match operator.venue:
-        case "agent" if world.agent_frames:
-            system, tools = world.agent_frames[key_of(operator.name) % len(world.agent_frames)]
-            return Work(number, system, whole, tools)
-        case "client" if world.client_frames:
-            return Work(
-                number, world.client_frames[key_of(operator.name) % len(world.client_frames)], whole, -1
-            )
-        case "reseller":
-            return Work(number, world.reseller_system, whole, -1)
-        case "agent" | "client":
-            raise RecipeError(
-                f"venue: {operator.venue!r} needs an innocent population of that kind, there is none"
-            )
-    if operator.position == "user":
-        return Work(number, -1, whole, -1)
-    if operator.position == "system":
-        return Work(number, sentences, slots, -1)
-    return _halves(world, whole, number)
+    if operator.venue != "direct":
+        system, tools = _venue(world, operator)
+        return Work(number, system, world.shelf.frame(*(segment for segment, _ in segments)), tools)
+    sentences = [segment for segment, is_sentence in segments if is_sentence]
+    moved = {"user": 0, "system": len(sentences), "split": (len(sentences) + 1) // 2}[operator.position]
+    above = sentences[:moved]
+    below = [segment for segment, is_sentence in segments if not is_sentence or segment not in above]
+    system = world.shelf.frame(*above) if above else -1
+    return Work(number, system, world.shelf.frame(*below), -1)
 
 
-def _halves(world: World, whole: int, number: int) -> Work:
-    """Half of the sentences before the first slot in the system prompt, the others in the user turn."""
-    segments: tuple[Segment, ...] = world.shelf.frames[whole]
-    half = max(1, min(2, len(segments) // 3))
-    return Work(number, world.shelf.frame(*segments[:half]), world.shelf.frame(*segments[half:]), -1)
+def _venue(world: World, operator: Operator) -> tuple[int, int]:
+    """System prompt and tools of the place that the operator works in."""
+    if operator.venue == "reseller":
+        return world.reseller_system, -1
+    if operator.venue == "agent" and world.agent_frames:
+        return world.agent_frames[key_of(operator.name) % len(world.agent_frames)]
+    if operator.venue == "client" and world.client_frames:
+        return world.client_frames[key_of(operator.name) % len(world.client_frames)], -1
+    raise RecipeError(f"venue: {operator.venue!r} needs an innocent population of that kind, there is none")

@@ -1,4 +1,4 @@
-"""Programs that put a prompt of their own before every request: public clients, agents, integrators, vendors."""
+"""Programs that put their own prompt before every request: clients, agents, integrators, vendors."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def tool_definitions(world: World, *name: object) -> list[str]:
         }
         function = {
             "name": f"{verb}_{noun}",
-            "description": f"{str(verb).capitalize()} the {str(noun).replace('_', ' ')} and return what was found.",
+            "description": f"{str(verb).capitalize()} the {str(noun).replace('_', ' ')}; returns rows.",
             "parameters": {"type": "object", "properties": properties, "required": [str(noun)]},
         }
         schemas.append(json.dumps({"type": "function", "function": function}))

@@ -35,7 +35,7 @@ def benchmarks(world: World, count: int, total: float) -> list[Plan]:
     for index, members in enumerate(groups):
         items = int(max(8, 0.8 * total * len(members) / count / len(members) / 1.3))
         style = ("maths", "question", "code", "prose")[index % 4]
-        whole, *_ = world.template_frames(harnesses[index % len(harnesses)])
+        whole = world.template_frame(harnesses[index % len(harnesses)])
         bare = world.shelf.frame(world.shelf.passage(f"{style}:en", 1, 3))
         runs = 1 + (combine(members.astype(np.uint64), 81) % np.uint64(5) < 1).astype(np.int64)
         run_owner, _ = ragged(runs)
@@ -67,7 +67,7 @@ def graders(world: World, count: int, total: float) -> list[Plan]:
     plans: list[Plan] = [everyday(world, "grader", who, 0.4 * total / max(count, 1))]
     judges = world.source.of_kind("judge")
     for index, members in enumerate(split(who, len(judges), 8, world.generator("grader", "groups"))):
-        whole, *_ = world.template_frames(judges[index])
+        whole = world.template_frame(judges[index])
         volumes = world.volumes(len(members), 0.6 * total * len(members) / count, 1.0, "grader", index)
         bursts = np.maximum(1, volumes // 12)
         burst_owner, _ = ragged(bursts)
@@ -134,7 +134,7 @@ def _pipeline_frame(world: World, index: int) -> int:
     """Frame of a pipeline; where templates run out, a fork with rules of its own in front."""
     templates = world.source.of_kind("pipeline")
     template = templates[index % len(templates)]
-    whole, *_ = world.template_frames(template)
+    whole = world.template_frame(template)
     if index < len(templates):
         return whole
     rules = world.compose([world.shelf.passage("rule:en", 1, 3)], 1, "fork", index)[0]

@@ -1,4 +1,4 @@
-"""People who paste what others wrote: library personas, viral prompts, an assignment, tests of a new model."""
+"""People who paste what others wrote: personas, viral prompts, an assignment, tests of a new model."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ def paste(
     favourites: int,
     own: list[Segment],
     names: str,
+    fashion_days: float = 0.0,
 ) -> Plan:
     """Conversations that in a share of cases begin with one of the texts, in one of its variants."""
     frames, templates = [], []
@@ -35,6 +36,10 @@ def paste(
     text = (unit(chosen) ** 1.3 * len(texts)).astype(np.int64)
     first = np.repeat(*_first_row(rows))
     pasted = unit(combine(rows.key[first], 63)) < share
+    if fashion_days:
+        # Each text has its days in the log, and nobody sends it before or after.
+        peak = unit(world.keys(len(texts), "fashion", names))[text[first]] * world.recipe.days * DAY
+        pasted &= np.abs(rows.at[first] - peak) < fashion_days * DAY
     planned = converse(world, population, rows, offer)
     begin = pasted & (rows.turn == 0)
     planned["request"] = np.where(begin, np.array(frames)[text], planned["request"]).astype(np.int32)
@@ -90,7 +95,15 @@ def viral(world: World, count: int, total: float) -> list[Plan]:
     who = world.people.add(Group("viral", weekend=(0.7, 1.3)), count)
     rows = world.sessions(who, world.volumes(count, total, 0.9, "viral"), "viral")
     texts = [[text] for text in world.source.pool("viral", "en")]
-    return [paste(world, "viral", rows, texts, menu(world), share=0.35, favourites=3, own=[], names="viral")]
+    planned = paste(
+        *(world, "viral", rows, texts, menu(world)),
+        share=0.85,
+        favourites=4,
+        own=[],
+        names="viral",
+        fashion_days=2.5,
+    )
+    return [planned]
 
 
 def assignments(world: World, count: int, total: float) -> list[Plan]:
@@ -104,7 +117,7 @@ def assignments(world: World, count: int, total: float) -> list[Plan]:
             *(f"class-{index}", "browser", "en", "campus"),
             network_share=0.9,
             address_share=0.7,
-            opened=(-200.0, -0.5) if index % 2 else (-6.0, 2.0),
+            opened=(-200.0, -0.5) if index % 2 else (-6.0, -0.1),
             countries=(("US", "GB", "DE", "IN", "BR")[index % 5],),
         )
         who = world.people.add(group, len(members))

@@ -1,4 +1,4 @@
-"""Text source a: everyday English first, with Chinese and Japanese."""
+"""Text source a: everyday English, and templates for code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Text source b: workplace English first, with Thai, Chinese and Japanese."""
+"""Text source b: workplace English, Chinese, Japanese and Thai, and templates for code."""
 
 from __future__ import annotations
 

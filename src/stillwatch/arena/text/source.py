@@ -154,7 +154,8 @@ def _enter(source: TextSource, header: list[str], lines: list[str]) -> None:
                 expanded = [_determine(pattern, known) for pattern in expanded]
             source.patterns[(style, language)] = expanded
         case ["adverbs" | "times" | "determiners" as kind, language]:
-            words = [word.strip() for line in lines for word in line.split(",")]
+            listed = [word.strip() for line in lines for word in line.split(",")]
+            words = [variant for word in listed for variant in _variants(word, 1_000)]
             own = {"adverbs": source.adverbs, "times": source.times, "determiners": source.determiners}[kind]
             spaced = kind == "determiners" and language == "en"
             own[language] = [f"{word} " for word in words] if spaced else words
@@ -183,7 +184,7 @@ def _determine(pattern: str, determiners: set[str]) -> str:
     return " ".join(words)
 
 
-def _variants(pattern: str) -> list[str]:
+def _variants(pattern: str, most: int = _VARIANTS) -> list[str]:
     """Sentence patterns out of one with ``{this|that}``: all, or a fixed sample of them.
 
     >>> _variants("{A|One} %n {is|was} {here|there}")[:3]
@@ -194,7 +195,7 @@ def _variants(pattern: str) -> list[str]:
     pieces = [part if odd % 2 else ["|".join(part)] for odd, part in enumerate(pieces)]
     count = math.prod(len(part) for part in pieces)
     numbers = (
-        range(count) if count <= _VARIANTS else sorted({key_of(pattern, n) % count for n in range(_VARIANTS)})
+        range(count) if count <= most else sorted({key_of(pattern, n) % count for n in range(most)})
     )
     variants = []
     for number in numbers:
