@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,8 +12,9 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from objective_training import LENGTH_TOLL
 from stillwatch.objective.classes import OBJECTIVE_MEANINGS, OBJECTIVES
-from stillwatch.objective.kernel import score
+from stillwatch.objective.kernel import CHUNKS_CAP, score
 from stillwatch.objective.model import read
 
 if TYPE_CHECKING:
@@ -27,6 +29,8 @@ LIMITS = """
 - A maths or coding question alone (a benchmark item, homework) is *none of these* by design: only a template
   that asks for drills (derivations in a fixed form, solutions with tests, new problems) scores. A campaign
   that sends bare benchmark items has no objective that this model can see.
+- Tool-use loops in the prompt of an ordinary agent (Thought, Action, Observation) look like requests for
+  trajectories, and long prompts score by accident more often: see the false alarms.
 - It does not know who asks. A teacher who grades, a firm that evaluates its own product and a campaign for a
   reward model use the same words; coverage, load and companions tell them apart, not this.
 - `rubric_grading` and `pairwise_preference`, and `data_analysis` and `elicited_reasoning`, overlap; read
@@ -37,8 +41,10 @@ LIMITS = """
 - The percentages are calibrated for the mixture that was fitted (one template of a class to nineteen other
   texts), not for a log; evidence weights turn them into bits.
 - Texts are cut at 2,500 words when fitting, never when scoring. The score is the best window's, so a longer
-  text has more chances to score by accident: compare the file of long prompts (`awesome_chatgpt_prompts`)
-  with the short ones.
+  text has more chances to score by accident. A toll of {toll} logits a unit of the logarithm of its chunks
+  (at most {cap}) pays for some of it: with the toll 7.1% of the prompts in `awesome_chatgpt_prompts` score,
+  without it 11.4%; but one template among more than sixty chunks is found in 43% of 35 cases instead of 57%
+  (an earlier fit on the same text, held out by source).
 """.strip()
 
 
@@ -126,7 +132,10 @@ def write(
     written = sorted({line.source for line in lines if line.objectives})
     meanings = [[name, meaning, str(sum(name in line.objectives for line in lines))]
                 for name, meaning in OBJECTIVE_MEANINGS.items()]  # fmt: skip
-    real_rows = sum(line.real and line.source != "python_library" for line in lines)
+    files = {line.source for line in lines if not line.real}
+    real_files = {line.source for line in lines if line.real} - {"python_library"}
+    real_rows = sum(line.source in real_files for line in lines)
+    library_rows = sum(line.source == "python_library" for line in lines)
     text = f"""# Card of the objective model
 
 Version `{version}`. Written by `scripts/fit_objective`; do not edit.
@@ -138,11 +147,11 @@ two.
 **Cost.** Weights {weights_file.stat().st_size / 1e6:.2f} MB in the package; \
 {nanoseconds(material, weights_file) / 1000:.2f} µs for 75 words on one core of the machine that fitted it.
 
-**Fitted on** {sum(not line.real for line in lines)} written lines with alternatives from {
-        len({s for s in source if s in written})
-    } \ sources, expanded to {int(asked.sum())} templates alone and in context, and
-{real_rows} real prompts
-{"(none was found: no error rates on real prompts below)" if not real_rows else "as none of these"}.
+**Fitted on** {sum(not line.real for line in lines)} written lines with alternatives from {len(files)}
+sources, expanded to {int(asked.sum())} templates alone and in context (half of them with words exchanged
+for synonyms; those are not measured on); {real_rows} real prompts from {len(real_files)} files, none of
+these but for the grading templates; and {library_rows} passages of the standard library of Python
+{platform.python_version()}.
 
 {table(["objective", "the text asks for", "lines"], meanings)}
 
@@ -168,6 +177,6 @@ Texts that ask for none of these; each file or source unseen by the model that s
 
 ## What it does not tell
 
-{LIMITS}
+{LIMITS.format(toll=LENGTH_TOLL, cap=CHUNKS_CAP)}
 """
     path.write_text(text, "utf-8")

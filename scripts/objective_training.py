@@ -18,11 +18,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stillwatch.objective.classes import OBJECTIVES
-from stillwatch.objective.kernel import FEATURES, SLOT_BITS, WEIGHT_LIMIT, best_sums, ends_chunk, features
+from stillwatch.objective.kernel import (
+    CHUNKS_CAP,
+    FEATURES,
+    SLOT_BITS,
+    WEIGHT_LIMIT,
+    best_sums,
+    ends_chunk,
+    features,
+)
 from stillwatch.objective.model import pack
 from stillwatch.segment import words_of
 
 CLASSES = len(OBJECTIVES)
+LENGTH_TOLL = 0.3
+"""Logits that a text pays for each unit of the logarithm of its chunks."""
 LONGEST = 2500  # words of a training text; the rest of a longer one is left out
 
 
@@ -100,9 +110,10 @@ class Fit:
     """Logits, ``[11]``, before calibration."""
 
     def bias(self, calibration: NDArray[np.float64] | None = None) -> NDArray[np.float32]:
-        """Slope and intercept, ``float32[2, 11]``; ``calibration`` float64[2, 11] maps logits to logits."""
+        """``float32[3, 11]`` as the kernel wants it; ``calibration`` float64[2, 11] maps logits to logits."""
         slope, shift = (np.ones(CLASSES), np.zeros(CLASSES)) if calibration is None else calibration
-        return np.stack([self.unit * slope, self.intercept * slope + shift]).astype(np.float32)
+        rows = [self.unit * slope, self.intercept * slope + shift, -LENGTH_TOLL * slope]
+        return np.stack(rows).astype(np.float32)
 
 
 def encode(texts: Sequence[str]) -> Encoded:
@@ -288,17 +299,24 @@ def quantise(chosen: NDArray[np.uint64], weights: NDArray[np.float64]) -> Fit:
 
 
 @numba.njit(nogil=True, cache=True)
-def _sums(words: Any, opens: Any, starts: Any, weights: Any, out: Any) -> None:
+def _sums(words: Any, opens: Any, starts: Any, weights: Any, out: Any) -> Any:
+    """Sums of the best windows, into ``out`` int64[D, 11]; returns the chunks of each text, at least 1."""
+    chunks = np.ones(len(starts) - 1, np.int64)
     for text in range(len(starts) - 1):
         begin, stop = starts[text], starts[text + 1]
-        best_sums(words[begin:stop], opens[begin:stop], stop - begin, weights, out[text])
+        chunks[text] = max(
+            1, best_sums(words[begin:stop], opens[begin:stop], stop - begin, weights, out[text])
+        )
+    return chunks
 
 
 def logits(encoded: Encoded, result: Fit) -> NDArray[np.float64]:
     """Uncalibrated logits of each text by the shipped kernel, ``float64[D, 11]``."""
     out = np.zeros((len(encoded.starts) - 1, CLASSES), np.int64)
-    _sums(encoded.words, encoded.opens, encoded.starts, pack(result.slots, result.tags, result.weights), out)
-    return out * result.unit + result.intercept
+    table = pack(result.slots, result.tags, result.weights)
+    chunks = _sums(encoded.words, encoded.opens, encoded.starts, table, out)
+    toll = LENGTH_TOLL * np.log(np.minimum(chunks, CHUNKS_CAP))
+    return out * result.unit + result.intercept - toll[:, None]
 
 
 def calibrate(

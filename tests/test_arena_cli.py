@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from importlib import resources
+from pathlib import Path
 
 import pyarrow.parquet as pq
+import pytest
 import typer
 from typer.testing import CliRunner
 
@@ -55,3 +59,14 @@ def test_shipped_traces_are_small_and_people_sleep_in_them():
     assert len(traces["clients"]) == 66
     assert sum(traces["day"][1:6]) < 0.3 * sum(traces["day"][10:15])
     assert traces["sessions"]["turns"][-1] > 20
+
+
+def test_shipped_traces_are_what_the_script_makes_of_the_real_ones(tmp_path):
+    root = Path(__file__).resolve().parent.parent
+    traces = root.parent / "shared" / "data" / "traces"
+    if not traces.is_dir():
+        pytest.skip("the real traces do not lie beside the project")
+    out = tmp_path / "traces.json"
+    subprocess.run([sys.executable, root / "scripts" / "fit_traces", traces, "--out", out], check=True)
+    shipped = resources.files("stillwatch.arena").joinpath("traces.json").read_text(encoding="utf-8")
+    assert out.read_text(encoding="utf-8") == shipped

@@ -142,3 +142,22 @@ def test_bad_prompt_files_are_named(tmp_path, content, message):
     path.write_text(content, encoding="utf-8")
     with pytest.raises(RecipeError, match=message):
         generate(Recipe(innocents=20, exchanges=100, prompts=(str(path),)))
+
+
+@pytest.mark.parametrize(
+    "objective", ["agentic_trajectory", "data_analysis", "rubric_grading", "maths_drill"]
+)
+def test_prompts_fill_whichever_slot_takes_text(tmp_path, objective):
+    path = tmp_path / "plain.txt"
+    lines = [f"zeroth{n} question of somebody real" for n in range(300)]
+    path.write_text("\n".join(lines), encoding="utf-8")
+    operator = Operator(accounts=5, exchanges_per_account=10, camouflage=0.0, objectives=(objective,))
+    exchanges, truth = generate(
+        Recipe(innocents=200, exchanges=3_000, prompts=(str(path),), operators=(operator,))
+    )
+    asked = [
+        row[-1]["content"].count("question of somebody real") for row in exchanges["messages"].to_pylist()
+    ]
+    rows = list(zip(asked, truth["population"].to_pylist(), truth["extraction"].to_pylist(), strict=True))
+    assert [count for count, _, planted in rows if planted] == [1] * 50
+    assert sum(count for count, population, _ in rows if population == "client") > 20

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stillwatch.objective.kernel import LONG, SHORT, WEIGHT_LIMIT, best_sums, features, score
+from stillwatch.objective.kernel import CHUNKS_CAP, LONG, SHORT, WEIGHT_LIMIT, best_sums, features, score
 from stillwatch.objective.model import pack
 from stillwatch.segment import words_of
 
@@ -122,13 +122,25 @@ def test_untrained_words_add_nothing():
 def test_percentages_stay_within_bounds(intercept, percent):
     words, _, opens = words_of("zebra")
     out = np.full(11, -1, np.int8)
-    bias = np.stack([np.ones(11), np.full(11, intercept)]).astype(np.float32)
+    bias = np.stack([np.ones(11), np.full(11, intercept), np.zeros(11)]).astype(np.float32)
     score(words, opens, 1, PACKED, bias, out)
     assert out.tolist() == [percent] * 11
 
 
+def test_each_doubling_of_the_chunks_costs_the_same_up_to_the_cap():
+    bias = np.stack([np.ones(11), np.full(11, 2.0), np.full(11, -1.0)]).astype(np.float32)
+    found = []
+    for sentences in (1, 2, 32, 64):
+        words, _, opens = words_of("Zebra quince ukulele marzipan lighthouse corduroy. " * sentences)
+        out = np.zeros(11, np.int8)
+        score(words, opens, len(words), PACKED, bias, out)
+        found.append(int(out[0]))
+    plain = [round(100 / (1 + np.exp(-2 + np.log(min(chunks, CHUNKS_CAP))))) for chunks in (1, 2, 32, 64)]
+    assert found == plain
+
+
 def test_empty_text_asks_for_nothing():
     out = np.full(11, -1, np.int8)
-    bias = np.full((2, 11), 9, np.float32)
+    bias = np.full((3, 11), 9, np.float32)
     score(np.empty(0, np.uint64), np.empty(0, np.uint8), 0, PACKED, bias, out)
     assert out.tolist() == [0] * 11

@@ -167,8 +167,8 @@ def stored(**changes):
     ("changes", "message"),
     [
         ({"tags": None}, "weights file lacks ['tags']; fit it anew with scripts/fit_objective"),
-        ({"format": np.int64(9)}, "weights file has format 9 and 11 objectives, this version reads format 1"),
-        ({"objectives": np.array(["other"])}, "weights file has format 1 and 1 objectives"),
+        ({"format": np.int64(9)}, "weights file has format 9 and 11 objectives, this version reads format 2"),
+        ({"objectives": np.array(["other"])}, "weights file has format 2 and 1 objectives"),
         ({"slots": np.zeros(2, np.uint16), "weights": np.zeros((2, 11), np.int8)},
          "weights file has two features in a slot or a weight too large; fit it anew"),
     ],

@@ -168,19 +168,26 @@ class Shelf:
 
     def compile(self) -> CompiledFrames:
         """The shelf as arrays."""
-        if not self.grammar:
-            self.grammar = self._compile_grammar()
-        counts = [len(segments) for segments in self.frames]
-        rows = [
-            (s.kind, s.first, s.count, s.low, s.high, s.same) for segments in self.frames for s in segments
-        ]
+        return self._compiled(self.frames, self.pieces)
+
+    def compile_passages(self, *segments: Segment) -> CompiledFrames:
+        """One frame of passages alone, without the pieces that no grammar uses: cheap on a full shelf."""
+        if any(segment.kind != PASSAGE for segment in segments):
+            raise ValueError("a frame of passages may hold nothing else; compile the whole shelf")
+        self.grammar = self.grammar or self._compile_grammar()
+        return self._compiled([segments], self.pieces[: len(self.grammar["an_form"])])
+
+    def _compiled(self, frames: Sequence[tuple[Segment, ...]], pieces: Sequence[str]) -> CompiledFrames:
+        self.grammar = self.grammar or self._compile_grammar()
+        counts = [len(segments) for segments in frames]
+        rows = [(s.kind, s.first, s.count, s.low, s.high, s.same) for segments in frames for s in segments]
         known = self.grammar["an_form"]
         return CompiledFrames(
-            pieces=tuple(self.pieces),
+            pieces=tuple(pieces),
             frame_offsets=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
             segments=np.array(rows, dtype=np.int64).reshape(-1, 6),
             **{name: array for name, array in self.grammar.items() if name != "an_form"},
-            an_form=np.concatenate([known, np.arange(len(known), len(self.pieces))]),
+            an_form=np.concatenate([known, np.arange(len(known), len(pieces))]),
         )
 
     def _compile_grammar(self) -> dict[str, Indices]:

@@ -91,22 +91,24 @@ class World:
             low, high = max(1, low // 2), max(1, high // 2)
         return self.shelf.passage(self.style(style, language), low, high, same)
 
-    def seed_passage(self, style: str, language: str, low: int, high: int, same: int) -> Segment:
-        """What an operator fills a slot with: a real prompt where some were given, else a passage."""
-        first, count = self.prompts
-        if count and style in ("prose", "question", "maths") and language == "en" and same == 0:
-            return Segment(SEED, first, count, same=same)
-        return self.passage(style, language, low, high, same)
+    def takes_prompts(self, style: str, language: str) -> bool:
+        """Whether a slot of this style is filled by real prompts, where some were given."""
+        return self.prompts[1] > 0 and language == "en" and style in ("prose", "question", "maths")
 
     def template_segments(self, template: Template, *, seeds: bool = False) -> list[tuple[Segment, bool]]:
         """Segments of a template in order, and whether each is one of its sentences."""
         separator = "" if template.language in LANGUAGES_WITHOUT_SPACES else " "
-        make = self.seed_passage if seeds else self.passage
         segments: list[tuple[Segment, bool]] = []
-        slots = 0
+        slots, seeded = 0, not seeds
         for part in template.parts:
             if isinstance(part, Slot):
-                segments.append((make(part.style, template.language, part.low, part.high, slots), False))
+                # One real prompt an exchange is its seed; what else the template wants is written around it.
+                if not seeded and self.takes_prompts(part.style, template.language):
+                    segments.append((Segment(SEED, *self.prompts, same=slots), False))
+                    seeded = True
+                else:
+                    passage = self.passage(part.style, template.language, part.low, part.high, slots)
+                    segments.append((passage, False))
                 slots += 1
             elif isinstance(part, str):
                 segments.append((self.shelf.choice([part]), False))
@@ -157,12 +159,11 @@ class World:
         self, segments: Sequence[Segment], count: int, *name: object, narrow: bool = False
     ) -> list[str]:
         """Fixed texts, written once: system prompts, personas, the questions that customers ask."""
-        frame = self.shelf.frame(*segments)
         key = self.keys(count, "compose", *name)
         author = NARROW + below(combine(key, 1), 1 << 30)
         profile = author if narrow else np.full(count, BROAD, dtype=np.int64)
-        renderer = Renderer(self.shelf.compile(), self.salt)
-        one = np.full(count, frame, dtype=np.int64)
+        renderer = Renderer(self.shelf.compile_passages(*segments), self.salt)
+        one = np.zeros(count, dtype=np.int64)
         many = np.full(count, 1_000_000, dtype=np.int64)
         texts: list[str] = renderer.render(Jobs(one, profile, key, combine(key, 2), many)).to_pylist()
         return texts

@@ -27,6 +27,9 @@ FEATURES = 5
 WEIGHT_LIMIT = 32767 // (2 * LONG * FEATURES)
 """Largest weight in magnitude: two chunks of it in every feature still fit a lane of 16 bits."""
 
+CHUNKS_CAP = 32
+"""More chunks give more chances to score by accident, and count against a score up to this many."""
+
 SLOT_BITS = 16
 _SLOT_MASK = np.uint64((1 << SLOT_BITS) - 1)
 _START = np.uint64(0x9E3779B97F4A7C15)  # stands for "before the sentence"
@@ -60,13 +63,16 @@ def _raise_lanes(packed: Any, lanes: int, at: int, best: Any) -> None:
 
 
 @numba.njit(nogil=True, cache=True)
-def best_sums(words: Any, opens: Any, count: int, weights: Any, best: Any) -> None:
-    """Sum of weights of each class's best window, into ``best`` int64[11]; arguments as for :func:`score`."""
+def best_sums(words: Any, opens: Any, count: int, weights: Any, best: Any) -> int:
+    """Sum of weights of each class's best window, into ``best`` int64[11]; returns the number of chunks.
+
+    The other arguments are those of :func:`score`.
+    """
     best[:11] = -32768
     first, second, third, fourth = _START, _START, _START, _START
     now_a, now_b, now_c = np.int64(0), np.int64(0), np.int64(0)
     last_a, last_b, last_c = np.int64(0), np.int64(0), np.int64(0)
-    length = 0
+    length, chunks = 0, 0
     for at in range(count):
         word = words[at]
         if opens[at]:
@@ -90,6 +96,8 @@ def best_sums(words: Any, opens: Any, count: int, weights: Any, best: Any) -> No
             last_a, last_b, last_c = now_a, now_b, now_c
             now_a, now_b, now_c = np.int64(0), np.int64(0), np.int64(0)
             length = 0
+            chunks += 1
+    return chunks
 
 
 @numba.njit(nogil=True, cache=True)
@@ -97,14 +105,17 @@ def score(words: Any, opens: Any, count: int, weights: Any, bias: Any, out: Any)
     """Write how surely the text asks for each objective, in percent.
 
     ``words`` uint64[>= count], ``opens`` uint8[>= count]: as :func:`stillwatch.segment.segment` writes them;
-    ``weights`` int64[2^16, 3]: packed; ``bias`` float32[2, 11]: slope and intercept of each class;
+    ``weights`` int64[2^16, 3]: packed; ``bias`` float32[3, 11]: slope, intercept and
+    weight of the logarithm of the chunks (at most :data:`CHUNKS_CAP`) of each class;
     ``out`` int8[11]: result, 0 to 100.
     """
     if count == 0:
         out[:11] = 0
         return
     best = np.empty(11, np.int64)
-    best_sums(words, opens, count, weights, best)
+    chances = np.log(min(best_sums(words, opens, count, weights, best), CHUNKS_CAP))
     for index in range(11):
-        chance = 1.0 / (1.0 + np.exp(-(bias[0, index] * best[index] + bias[1, index])))
+        chance = 1.0 / (
+            1.0 + np.exp(-(bias[0, index] * best[index] + bias[1, index] + bias[2, index] * chances))
+        )
         out[index] = np.int8(100.0 * chance + 0.5)

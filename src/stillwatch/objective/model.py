@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _WEIGHTS_FILE = "weights.npz"
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,7 +31,7 @@ class ObjectiveModel:
     """Packed weights, ``int64[2^16, 3]``: one slot a row, see :func:`pack`."""
 
     bias: NDArray[np.float32]
-    """``float32[2, 11]``: slope (logit a unit of weight) and intercept (logit) of each objective."""
+    """``float32[3, 11]``: logit a unit of weight, intercept, and logit a unit of log chunks (negative)."""
 
     features: int
     """Features with a weight of their own; all others add nothing."""

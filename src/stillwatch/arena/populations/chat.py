@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from stillwatch.arena.draws import Integers, combine, unit
-from stillwatch.arena.frames import Segment
+from stillwatch.arena.frames import POOL, Segment
 from stillwatch.arena.people import Group
 from stillwatch.arena.plan import Plan, plan
 from stillwatch.arena.world import LANGUAGES_WITHOUT_SPACES, Sessions, World
@@ -47,7 +47,7 @@ def menu(world: World, language: str = "en", popular: float = 0.12) -> Menu:
     openings, shares = [question, story, much_asked, code], [0.42, 0.4, popular, 0.06]
     if world.prompts[1] and language == "en":
         first, count = world.prompts
-        openings, shares = [shelf.frame(Segment(1, first, count, 120)), *openings], [1.0, *shares]
+        openings, shares = [shelf.frame(Segment(POOL, first, count, 120)), *openings], [1.0, *shares]
     stock = shelf.frame(shelf.pool(spaced(world, "follow_ups", language), 1.6))
     opener = shelf.choice(spaced(world, "replies", language))
     closer = shelf.choice(spaced(world, "closings", language))

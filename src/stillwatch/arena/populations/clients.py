@@ -7,6 +7,7 @@ import json
 import numpy as np
 
 from stillwatch.arena.draws import Integers, combine, key_of, unit
+from stillwatch.arena.frames import POOL, Segment
 from stillwatch.arena.people import Group
 from stillwatch.arena.plan import Plan
 from stillwatch.arena.populations.chat import Menu, converse, menu, spaced, split
@@ -134,6 +135,8 @@ def customer_menu(world: World, questions: list[str], usual: float) -> Menu:
     much_asked = [" " + question for question in questions] + spaced(world, "popular", "en")[::3]
     asked = shelf.frame(shelf.pool(much_asked, 1.8))
     own = shelf.frame(world.passage("question", "en", 1, 1), world.passage("prose", "en", 0, 2))
+    if world.prompts[1]:
+        own = shelf.frame(Segment(POOL, *world.prompts, low=120))
     stock = shelf.frame(shelf.pool(spaced(world, "follow_ups", "en"), 1.6))
     return Menu(
         [asked, own],

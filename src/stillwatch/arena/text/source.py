@@ -194,9 +194,7 @@ def _variants(pattern: str, most: int = _VARIANTS) -> list[str]:
     # Between two choices stands plain text, which may hold a bar of its own.
     pieces = [part if odd % 2 else ["|".join(part)] for odd, part in enumerate(pieces)]
     count = math.prod(len(part) for part in pieces)
-    numbers = (
-        range(count) if count <= most else sorted({key_of(pattern, n) % count for n in range(most)})
-    )
+    numbers = range(count) if count <= most else sorted({key_of(pattern, n) % count for n in range(most)})
     variants = []
     for number in numbers:
         text, rest = "", number
