@@ -7,6 +7,7 @@ import pickle
 import sys
 from collections import Counter
 from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,9 +29,9 @@ KNOTS: dict[str, tuple[float, ...]] = {
     "objective": (0.05, 0.2, 0.35, 0.5, 0.65, 0.8, 0.95),
     "coverage": (0.2, 0.5, 0.7, 0.85, 0.95, 1.0),
     "partition": (0.2, 0.6, 0.85, 0.95, 1.0),
-    "mixing": (-3.0, -2.0, -1.2, -0.7, -0.35, -0.1, 0.1),
-    "pacing": (-3.0, -2.2, -1.5, -1.0, -0.6, -0.3, -0.05, 0.2),
-    "routine": (-2.5, -1.5, -1.0, -0.6, -0.3, -0.1, 0.1),
+    "mixing": (-3.0, -2.0, -1.3, -0.9, -0.6, -0.35, -0.15, 0.0),
+    "pacing": (-3.0, -2.2, -1.6, -1.2, -0.9, -0.6, -0.35, -0.1),
+    "routine": (-2.5, -1.5, -1.0, -0.7, -0.5, -0.3, -0.1),
     "load": (0.1, 0.3, 0.5, 0.7, 0.85, 0.97),
     "rhythm": (0.4, 0.65, 0.8, 0.9, 0.96, 1.0),
     "lockstep": (-1.0, 0.0, 1.0, 2.5, 4.0, 6.0),
@@ -50,7 +51,7 @@ MAIN = 0.3
 chance repetitions of what fills its slots."""
 
 MOST_STEP: dict[str, float] = {
-    "objective": 1.6, "mixing": 2.2, "pacing": 1.6, "routine": 1.6, "partition": 1.2, "infrastructure_payment": 1.0,
+    "objective": 1.6, "mixing": 3.0, "pacing": 2.4, "routine": 2.2, "partition": 1.2, "infrastructure_payment": 1.0,
     "coverage": 0.6, "load": 0.5, "lockstep": 0.5, "rhythm": 0.35, "infrastructure_network": 0.2,
 }  # fmt: skip
 """Logits that one stretch between knots may add. What an operator imitates at no cost (hours, load, networks) may not
@@ -111,20 +112,22 @@ def recipe(seed: int, held_out: bool) -> Recipe:
 
 def collect(seeds: Iterable[int], held_out: bool, cache: Path) -> Streams:
     """Streams of one log a seed; kept in ``cache`` by recipe and code."""
-    parts = []
-    for seed in seeds:
-        planned = recipe(seed, held_out)
-        name = hashlib.sha256(f"{planned}{_code()}".encode()).hexdigest()[:16]
-        path = cache / f"{name}.pickle"
-        if not path.exists():
-            cache.mkdir(parents=True, exist_ok=True)
-            streams = _streams(planned, cache)
-            path.write_bytes(pickle.dumps(streams))
-        parts.append(pickle.loads(path.read_bytes()))
+    cache.mkdir(parents=True, exist_ok=True)
+    planned = [recipe(seed, held_out) for seed in seeds]
+    with ProcessPoolExecutor(2) as pool:
+        parts = list(pool.map(_cached, planned, [cache] * len(planned)))
     return Streams(
         np.concatenate([part.value for part in parts]), np.concatenate([part.positive for part in parts]),
         np.concatenate([part.weight for part in parts]), [kind for part in parts for kind in part.kind], parts[0].signals,
     )  # fmt: skip
+
+
+def _cached(planned: Recipe, cache: Path) -> Streams:
+    path = cache / f"{hashlib.sha256(f'{planned}{_code()}'.encode()).hexdigest()[:16]}.pickle"
+    if not path.exists():
+        path.write_bytes(pickle.dumps(_streams(planned, cache)))
+    loaded: Streams = pickle.loads(path.read_bytes())
+    return loaded
 
 
 def _code() -> str:
@@ -154,10 +157,14 @@ def _streams(planned: Recipe, folder: Path) -> Streams:
         file.unlink()
     rows = []
     largest = _largest(scanned, names, planted)
+    keys = scanned.principals.account[scanned.principals.of_row]
+    one_key = {}
     order = np.argsort(scanned.families.family, kind="stable")
     bounds = np.searchsorted(scanned.families.family[order], np.arange(len(scanned.families.names) + 1))
     for family in range(len(scanned.families.names)):
         ids = [names[row] for row in scanned.families.row[order[bounds[family] : bounds[family + 1]]].tolist()]
+        held = np.unique(keys[scanned.families.row[order[bounds[family] : bounds[family + 1]]]], return_counts=True)[1]
+        one_key[family] = bool(held.max() >= 0.9 * held.sum())
         operators = [planted[name] for name in ids if name in planted]
         share = len(operators) / len(ids)
         most = max((operators.count(o) for o in set(operators)), default=0) / len(ids)
@@ -166,8 +173,10 @@ def _streams(planned: Recipe, folder: Path) -> Streams:
         camouflage = sum(name in worn for name in ids) / len(ids)
         positive = most >= 0.8
         kind = operators[0] if positive else max(set(map(kinds.get, ids)), key=[kinds[name] for name in ids].count)
-        if camouflage > 0.2 and not positive:
-            continue  # what an operator's accounts send besides: neither innocent nor extraction
+        if not positive and (camouflage > 0.2 or one_key[family]):
+            # What an operator's accounts send besides is neither innocent nor extraction; a single account's product is
+            # ruled on by its structure and not by evidence.
+            continue
         weight = 1.0
         rows.append((scanned.by_family.value[family], positive, weight, f"{planned.seed}:{kind}"))
     return Streams(np.array([r[0] for r in rows]), np.array([r[1] for r in rows]), np.array([r[2] for r in rows]), [r[3] for r in rows], scanned.by_family.signals)
@@ -248,27 +257,32 @@ def _curves(beta: NDArray[np.float64], keys: list[tuple[str, int]], names: list[
     return curves
 
 
-def scale(curves: dict[str, Curve], streams: Streams) -> dict[str, Curve]:
-    """Curves times one factor plus a shift on the objective, fitted on streams that the curves never saw.
+PREVALENCE = 1e-3
+"""Share of a log's shared texts that are extraction, at which the scale of the bits is set."""
 
-    Platt 1999, with his smoothed targets, so that perfect separation does not claim infinite evidence.
+
+def scale(curves: dict[str, Curve], streams: Streams) -> dict[str, Curve]:
+    """Curves times one factor, with a shift on the objective, fitted on streams that the curves never saw.
+
+    Maximum likelihood at weights that restore ``PREVALENCE``, with the smoothed targets of Platt 1999, so that perfect
+    separation does not claim infinite evidence.
     """
     total = bits(curves, streams) * np.log(2)
     positive = streams.positive
-    target = np.where(positive, (positive.sum() + 1) / (positive.sum() + 2), 1 / ((~positive).sum() + 2))
-    weight = np.where(positive, 0.5 / positive.sum(), 0.5 / (~positive).sum())
-    factor, shift = 1.0, 0.0
-    for _ in range(200):  # Newton
-        chance = 1 / (1 + np.exp(-(factor * total + shift)))
-        slope = weight * chance * (1 - chance) + 1e-15
-        gradient = np.array([(weight * (chance - target) * total).sum(), (weight * (chance - target)).sum()])
-        curvature = np.array([[(slope * total * total).sum(), (slope * total).sum()], [(slope * total).sum(), slope.sum()]])
-        step = np.linalg.solve(curvature + 1e-9 * np.eye(2), gradient)
-        factor, shift = factor - 0.5 * step[0], shift - 0.5 * step[1]
-    print(f"scale {factor:.3f}, shift {shift / np.log(2):+.2f} bits", file=sys.stderr)
+    odds = np.log(PREVALENCE / (1 - PREVALENCE))
+    target = np.where(positive, (positive.sum() + 1) / (positive.sum() + 2), 1e-3 / ((~positive).sum() + 2))
+    weight = np.where(positive, PREVALENCE / positive.sum(), (1 - PREVALENCE) / (~positive).sum())
+
+    def loss(factor: float, added: float) -> float:
+        logit = factor * total + added + odds
+        return float((weight * (np.logaddexp(0, logit) - target * logit)).sum())
+
+    grid = [(factor, added) for factor in np.linspace(0.5, 2.5, 81) for added in np.linspace(-6, 6, 121) * np.log(2)]
+    factor, added = min(grid, key=lambda pair: loss(*pair))
+    print(f"factor {factor:.3f}, shift {added / np.log(2):+.2f} bits", file=sys.stderr)
     result = {}
     for name, curve in curves.items():
-        extra = shift / np.log(2) if name == "objective" else 0.0
+        extra = added / np.log(2) if name == "objective" else 0.0
         result[name] = Curve(curve.values, tuple(round(bit * factor + extra, 3) for bit in curve.bits), curve.innocent)
     return result
 

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 HALF = 49.5  # the kernel rounds; 49.5 and more reads as 50
 
 LIMITS = """
-- It reads words, not meaning. An objective asked for in words that no source used scores low; one paraphrase
-  of six may slip through. A family is therefore judged on the mean over its exchanges and on its other
-  signals.
+- It reads words, not meaning. An objective asked for in words that no source used scores low: of single
+  held-out lines about three in ten stay below 50 for every objective, of several joined about one in
+  fourteen. A family is therefore judged on the mean over its exchanges and on its other signals.
 - A maths or coding question alone (a benchmark item, homework) is *none of these* by design: only a template
   that asks for drills (derivations in a fixed form, solutions with tests, new problems) scores. A campaign
   that sends bare benchmark items has no objective that this model can see.
@@ -35,6 +35,8 @@ LIMITS = """
   reward model use the same words; coverage, load and companions tell them apart, not this.
 - `rubric_grading` and `pairwise_preference`, and `data_analysis` and `elicited_reasoning`, overlap; read
   their maximum.
+- The toll, the training settings and the calibration were chosen on these same held-out scores, so the
+  tables are a little too kind. The source `literature` follows published prompts closely.
 - All written text comes from few hands. Held-out sources differ in register, not in author, so a stranger's
   templates score lower than the tables say. The files of real prompts are by strangers: those error rates
   are real.
@@ -44,7 +46,7 @@ LIMITS = """
   text has more chances to score by accident. A toll of {toll} logits a unit of the logarithm of its chunks
   (at most {cap}) pays for some of it: with the toll 7.1% of the prompts in `awesome_chatgpt_prompts` score,
   without it 11.4%; but one template among more than sixty chunks is found in 43% of 35 cases instead of 57%
-  (an earlier fit on the same text, held out by source).
+  (measured by source hold-out on the fit before the last 21 lines were written).
 """.strip()
 
 

@@ -260,7 +260,7 @@ class Corpus:
         return self._rng.choice(self._seeds[language]), language
 
     def _ordinary(self, index: int, line: Line) -> Iterator[Document]:
-        for copy in range(1 if line.real else 6):
+        for copy in range(1 if line.real else 12):
             varied = copy % 2 == 1
             text = self._read(line).replace(
                 SEED_MARK, "" if self._rng.random() < 0.5 else self._seed(line.language)[0]

@@ -38,27 +38,32 @@ def words(rng: np.random.Generator, count: int, vocabulary: int = 5000) -> str:
     return " ".join(f"word{index}" for index in rng.integers(0, vocabulary, count))
 
 
-@pytest.fixture()
+@pytest.fixture
 def keys() -> Keys:
     return Keys(local=b"a key for tests and nothing else")
 
 
-@pytest.fixture()
+@pytest.fixture
 def planted() -> Callable[[int], list[dict[str, Any]]]:
     """A log with two templates over twelve accounts each, a phrase that everybody uses, and free text."""
 
     def build(seed: int) -> list[dict[str, Any]]:
         rng = np.random.default_rng(seed)
-        openings = ["You grade one answer against the rubric below and say why", "Judge the answer by the criteria and explain each mark"]
+        openings = [
+            "You grade one answer against the rubric below and say why",
+            "Judge the answer by the criteria and explain each mark",
+        ]
         rows = []
         for number in range(900):
             kind = number % 3
             account = f"{'gan'[kind]}{rng.integers(0, 12)}"
             if kind == 0:
                 opening = openings[rng.integers(0, 2)]
-                text = f"{opening}. {words(rng, 30)}. Write the score of the answer at the end as one number please."
+                closing = "Write the score of the answer at the end as one number please."
+                text = f"{opening}. {words(rng, 30)}. {closing}"
             elif kind == 1:
-                text = f"{words(rng, 25)}. Now write out each step of your thinking before you give the final result."
+                closing = "Now write out each step of your thinking before you give the final result."
+                text = f"{words(rng, 25)}. {closing}"
             else:
                 text = f"what is the best way to do this {words(rng, 20)}"
             rows.append(exchange(number, account, text))

@@ -34,7 +34,9 @@ def families_of(rows: Rows, keys: Keys, chunk: int = 10_000, rule: Rule = RULE) 
     return families, table["exchange_id"].to_pylist()
 
 
-def as_sets(families: Families, names: list[str]) -> dict[str, tuple[frozenset[str], frozenset[int], frozenset[Any]]]:
+def as_sets(
+    families: Families, names: list[str]
+) -> dict[str, tuple[frozenset[str], frozenset[int], frozenset[Any]]]:
     """Each family by name: its exchanges, fragments and fills, free of any order."""
     members, fragments, fills = defaultdict(set), defaultdict(set), defaultdict(set)
     for row, family in zip(families.row, families.family, strict=True):
@@ -50,7 +52,8 @@ def as_sets(families: Families, names: list[str]) -> dict[str, tuple[frozenset[s
 
 
 def naive(rows: Rows, keys: Keys, rule: Rule) -> set[tuple[frozenset[str], frozenset[int]]]:
-    """The definition, with dictionaries and sets and no thought of speed: exchanges and fragments of each family."""
+    """The definition, with dictionaries and sets and no thought of speed: exchanges and fragments of each
+    family."""
     exchanges = sketch(to_batch(rows), keys).to_pylist()
     owners: dict[int, set[int]] = defaultdict(set)
     holders: dict[int, set[str]] = defaultdict(set)
@@ -73,21 +76,29 @@ def naive(rows: Rows, keys: Keys, rule: Rule) -> set[tuple[frozenset[str], froze
     component = {value: {value} for value in heavy}
     for (left, right), who in pair_owners.items():
         most = max(len(holders[left]), len(holders[right]))
-        if len(who) >= rule.joining.together and len(pair_holders[left, right]) >= rule.joining.overlap * most:
+        if (
+            len(who) >= rule.joining.together
+            and len(pair_holders[left, right]) >= rule.joining.overlap * most
+        ):
             union = component[left] | component[right]
             for value in union:
                 component[value] = union
     found = set()
     for fragments in {frozenset(union) for union in component.values()}:
         matched = {
-            row["exchange_id"]: len({value for part in row["parts"] for value in part["fragments"]} & fragments)
+            row["exchange_id"]: len(
+                {value for part in row["parts"] for value in part["fragments"]} & fragments
+            )
             for row in exchanges
         }
         matched = {name: count for name, count in matched.items() if count}
         usual = sorted(matched.values())[len(matched) - 1 - len(matched) // 10]
         needed = max(np.ceil(rule.matched * usual), 2 if usual >= 4 else 1)
         members = frozenset(name for name, count in matched.items() if count >= needed)
-        if len({row["principal"] for row in exchanges if row["exchange_id"] in members}) >= rule.least_principals:
+        if (
+            len({row["principal"] for row in exchanges if row["exchange_id"] in members})
+            >= rule.least_principals
+        ):
             found.add((members, fragments))
     return found
 
@@ -100,7 +111,9 @@ def test_families_equal_the_plain_version(planted: Callable[[int], Rows], keys: 
     assert found == naive(rows, keys, RULE)
 
 
-def test_any_chunking_and_any_order_give_the_same_families(planted: Callable[[int], Rows], keys: Keys) -> None:
+def test_any_chunking_and_any_order_give_the_same_families(
+    planted: Callable[[int], Rows], keys: Keys
+) -> None:
     rows = planted(0)
     whole = as_sets(*families_of(rows, keys))
     assert len(whole) >= 3
@@ -123,11 +136,17 @@ def test_planted_templates_are_found_whole_under_every_key(planted: Callable[[in
 
 def test_an_exchange_may_belong_to_a_client_and_to_a_template(keys: Keys) -> None:
     rng = np.random.default_rng(5)
-    client = "You are Lantern, a friendly helper that lives in the side panel of an editor and answers briefly."
+    client = (
+        "You are Lantern, a friendly helper that lives in the side panel of an editor and answers briefly."
+    )
     rows = []
     for number in range(400):
         mine = number % 4 == 0
-        text = f"Grade the answer against the rubric and give a number from one to ten. {words(rng, 20)}" if mine else words(rng, 20)
+        text = (
+            f"Grade the answer against the rubric and give a number from one to ten. {words(rng, 20)}"
+            if mine
+            else words(rng, 20)
+        )
         rows.append(exchange(number, f"a{number % 40}", [("system", client), ("user", text)]))
     families, _ = families_of(rows, keys)
     per_row = np.bincount(families.row, minlength=len(rows))
@@ -136,7 +155,9 @@ def test_an_exchange_may_belong_to_a_client_and_to_a_template(keys: Keys) -> Non
     assert sorted(np.bincount(families.family).tolist()) == [100, 400]
 
 
-def test_more_of_the_same_log_merges_families_and_never_splits_them(planted: Callable[[int], Rows], keys: Keys) -> None:
+def test_more_of_the_same_log_merges_families_and_never_splits_them(
+    planted: Callable[[int], Rows], keys: Keys
+) -> None:
     rows = planted(2)
     early = as_sets(*families_of(rows[:500], keys))
     late = as_sets(*families_of(rows, keys))
@@ -157,7 +178,7 @@ def test_a_worked_example_in_earlier_turns_counts_once_a_conversation(keys: Keys
         name = f"c{number // 2}"
         rows.append(exchange(number, f"a{number // 2}", turns, conversation_id=name))
     families, names = families_of(rows, keys, chunk=7)
-    (members, _, _), = as_sets(families, names).values()
+    ((members, _, _),) = as_sets(families, names).values()
     assert members == {row["exchange_id"] for row in rows[::2]}
 
 

@@ -14,7 +14,10 @@ from stillwatch.keys import KeyFileError, Keys, load
 from stillwatch.segment import words_of
 from tests.conftest import exchange, to_batch, words
 
-TEMPLATE = "Read the passage below and write out every step of the reasoning that leads to the answer you would give."
+TEMPLATE = (
+    "Read the passage below and write out every step of the reasoning "
+    "that leads to the answer you would give."
+)
 
 
 def parts(text: Any, keys: Keys, **more: Any) -> dict[str, list[int]]:
@@ -41,7 +44,12 @@ def naive_siphash(key0: int, key1: int, tag: int, message: list[int]) -> int:
         v[1] = rotate(v[1], 17) ^ v[2]
         v[2] = rotate(v[2], 32)
 
-    v = [key0 ^ 0x736F6D6570736575, key1 ^ 0x646F72616E646F6D, key0 ^ 0x6C7967656E657261, key1 ^ 0x7465646279746573]
+    v = [
+        key0 ^ 0x736F6D6570736575,
+        key1 ^ 0x646F72616E646F6D,
+        key0 ^ 0x6C7967656E657261,
+        key1 ^ 0x7465646279746573,
+    ]
     for word in [tag, *message, len(message) << 56]:
         v[3] ^= word
         mix(v)
@@ -92,7 +100,12 @@ def test_a_shared_run_of_words_is_always_seen_in_any_context(keys: Keys) -> None
 
 
 @pytest.mark.parametrize(
-    "run", ["请逐步写出得到答案的完整推理过程并解释每一步", "答えに至るまでの推論を一歩ずつすべて書き出してください", "จงเขียนเหตุผลทุกขั้นตอนที่นำไปสู่คำตอบอย่างละเอียด"]
+    "run",
+    [
+        "请逐步写出得到答案的完整推理过程并解释每一步",
+        "答えに至るまでの推論を一歩ずつすべて書き出してください",
+        "จงเขียนเหตุผลทุกขั้นตอนที่นำไปสู่คำตอบอย่างละเอียด",
+    ],
 )
 def test_scripts_without_spaces_share_fragments_inside_longer_text(run: str, keys: Keys) -> None:
     left, right = f"天地玄黄。{run}。宇宙洪荒", f"ABC {run} xyz"
@@ -109,12 +122,17 @@ def test_system_tools_and_new_text_never_meet(keys: Keys) -> None:
 
 
 def test_only_what_follows_the_last_assistant_turn_is_new(keys: Keys) -> None:
-    history = [("user", words(np.random.default_rng(2), 30)), ("assistant", words(np.random.default_rng(3), 30))]
+    history = [
+        ("user", words(np.random.default_rng(2), 30)),
+        ("assistant", words(np.random.default_rng(3), 30)),
+    ]
     assert parts([*history, ("user", TEMPLATE)], keys) == parts(TEMPLATE, keys)
 
 
 def test_prefill_is_new_text(keys: Keys) -> None:
-    prefilled = parts([("user", TEMPLATE), ("assistant", "<thinking> first I look at the passage and then")], keys)
+    prefilled = parts(
+        [("user", TEMPLATE), ("assistant", "<thinking> first I look at the passage and then")], keys
+    )
     assert set(parts(TEMPLATE, keys)["new"]) < set(prefilled["new"])
 
 
@@ -138,7 +156,13 @@ def test_another_key_gives_other_hashes_everywhere(keys: Keys) -> None:
 
 
 def test_a_sketch_holds_no_text_and_no_address(keys: Keys) -> None:
-    row = exchange(1, "a", [("system", "a marigold secret"), ("user", f"marigold {TEMPLATE}")], ip="192.0.2.7", user_agent="marigold/1")
+    row = exchange(
+        1,
+        "a",
+        [("system", "a marigold secret"), ("user", f"marigold {TEMPLATE}")],
+        ip="192.0.2.7",
+        user_agent="marigold/1",
+    )
     stored = repr(sketch(to_batch([row]), keys).to_pydict())
     assert "marigold" not in stored
     assert "192.0.2" not in stored
@@ -147,7 +171,9 @@ def test_a_sketch_holds_no_text_and_no_address(keys: Keys) -> None:
 
 def test_the_sketch_of_a_batch_is_the_sketches_of_its_rows(keys: Keys) -> None:
     rng = np.random.default_rng(5)
-    rows = [exchange(n, f"a{n % 3}", [("system", words(rng, n)), ("user", words(rng, 2 * n))]) for n in range(40)]
+    rows = [
+        exchange(n, f"a{n % 3}", [("system", words(rng, n)), ("user", words(rng, 2 * n))]) for n in range(40)
+    ]
     whole = sketch(to_batch(rows), keys)
     assert whole.schema == SKETCH_SCHEMA
     single = [sketch(to_batch([row]), keys) for row in rows]
@@ -167,7 +193,11 @@ def test_an_overlong_text_is_read_from_both_ends_and_counted(keys: Keys) -> None
 
 
 def test_empty_and_odd_messages_are_sketched_without_an_error(keys: Keys) -> None:
-    rows = [exchange(1, "a", []), exchange(2, "a", ""), exchange(3, "a", [("critic", "\u200b"), ("user", "!!!")])]
+    rows = [
+        exchange(1, "a", []),
+        exchange(2, "a", ""),
+        exchange(3, "a", [("critic", "\u200b"), ("user", "!!!")]),
+    ]
     rows.append(exchange(4, "a", [("user", None)]))
     batch = sketch(to_batch(rows), keys)
     assert batch.num_rows == 4
@@ -175,15 +205,39 @@ def test_empty_and_odd_messages_are_sketched_without_an_error(keys: Keys) -> Non
 
 
 def test_principals_are_end_users_where_the_log_names_them(keys: Keys) -> None:
-    rows = [exchange(1, "k", "x", end_user_id="u"), exchange(2, "k", "x", end_user_id="v"), exchange(3, "k", "x"), exchange(4, "k", "x", end_user_id="u")]
+    rows = [
+        exchange(1, "k", "x", end_user_id="u"),
+        exchange(2, "k", "x", end_user_id="v"),
+        exchange(3, "k", "x"),
+        exchange(4, "k", "x", end_user_id="u"),
+    ]
     names = sketch(to_batch(rows), keys)["principal"].to_pylist()
     assert names[0] == names[3]
     assert len(set(names)) == 3
 
 
 def test_words_follow_unicode_segmentation() -> None:
-    count = {text: len(words_of(text)[0]) for text in ("don’t stop", "3.14 is 1,000", "snake_case x", "ภาษาไทย", "数据analysis", "a\u0301b", "😀 ok")}
-    assert count == {"don’t stop": 2, "3.14 is 1,000": 3, "snake_case x": 2, "ภาษาไทย": 7, "数据analysis": 3, "a\u0301b": 1, "😀 ok": 1}
+    count = {
+        text: len(words_of(text)[0])
+        for text in (
+            "don’t stop",
+            "3.14 is 1,000",
+            "snake_case x",
+            "ภาษาไทย",
+            "数据analysis",
+            "a\u0301b",
+            "😀 ok",
+        )
+    }
+    assert count == {
+        "don’t stop": 2,
+        "3.14 is 1,000": 3,
+        "snake_case x": 2,
+        "ภาษาไทย": 7,
+        "数据analysis": 3,
+        "a\u0301b": 1,
+        "😀 ok": 1,
+    }
 
 
 def test_the_key_file_is_made_once_with_mode_0600(tmp_path: Any) -> None:

@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 class Suspicion:
     """Which families links may join. A low bar: a group is judged again before anybody is accused."""
 
-    objective: float = 0.4
+    objective: float = 0.1
     """Least value of the objective signal."""
 
-    weak: float = -3.0
+    weak: float = -2.0
     """Least bits of any suspect: what more speaks against is no part of a campaign."""
 
-    core: float = 7.0
+    core: float = 8.0
     """Least bits with which a family stands by itself; the others only attach themselves, or pool their weak evidence."""
 
     attached: float = 0.8

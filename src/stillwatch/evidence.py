@@ -29,6 +29,9 @@ PRIORS = (1e-5, 1e-3, 1e-2)
 INTENT = "objective"
 """The signal that speaks of intent; all others speak of coordination."""
 
+CONDUCT = ("mixing", "pacing", "routine")
+"""The signals of what principals do, by comparison with each other: no innocent population shows all of them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Curve:
@@ -90,6 +93,10 @@ class Measured:
     def bits_of(self, signal: str) -> NDArray[np.float64]:
         """Bits of one signal: float64[s]."""
         return self.bits[:, self.signals.index(signal)]
+
+    def conduct(self) -> NDArray[np.float64]:
+        """Bits of the signals of conduct together: float64[s]."""
+        return np.sum([self.bits_of(signal) for signal in CONDUCT], axis=0)
 
     def explain(self, stream: int) -> list[Evidence]:
         """Every signal that speaks of one stream, the weightiest first."""

@@ -1,7 +1,8 @@
 """Examples of a campaign's exchanges: what its principals share is shown, what fills the slots is masked.
 
-The text is read a second time, for these few exchanges alone. Only runs of words that at least as many principals
-share as make a family are shown; everything else is a mask with its length, unless the text was asked for.
+The text is read a second time, for these few exchanges alone. Only runs of words that at least as many
+principals share as make a family are shown; everything else is a mask with its length, unless the text was
+asked for.
 """
 
 from __future__ import annotations
@@ -38,8 +39,11 @@ class Wanted:
     """Fragments of the campaign's families."""
 
 
-def collect(source: Source, keys: Keys, wanted: Mapping[int, Wanted], show_text: bool) -> dict[int, list[dict[str, Any]]]:
-    """Examples of each campaign, in the order that ``wanted`` names them; stops reading when it has them all."""
+def collect(
+    source: Source, keys: Keys, wanted: Mapping[int, Wanted], show_text: bool
+) -> dict[int, list[dict[str, Any]]]:
+    """Examples of each campaign, in the order that ``wanted`` names them; stops reading when it has them
+    all."""
     campaign_of = {name: number for number, want in wanted.items() for name in want.exchange_ids}
     found: dict[str, list[dict[str, Any]]] = {}
     names = pa.array(sorted(campaign_of), pa.string())
@@ -52,7 +56,8 @@ def collect(source: Source, keys: Keys, wanted: Mapping[int, Wanted], show_text:
         if len(found) == len(campaign_of):
             break
     return {
-        number: [turn for name in want.exchange_ids for turn in found.get(name, [])] for number, want in wanted.items()
+        number: [turn for name in want.exchange_ids for turn in found.get(name, [])]
+        for number, want in wanted.items()
     }
 
 
@@ -75,7 +80,8 @@ def _examples(
 def spans(
     text: str, role: int, fragments: NDArray[np.int64], keys: Keys, show_text: bool = False
 ) -> list[dict[str, Any]]:
-    """The text in runs: ``{"text": ..., "shared": bool}``; a run that is not shared is a mask unless ``show_text``."""
+    """The text in runs: ``{"text": ..., "shared": bool}``; a run that is not shared is a mask unless
+    ``show_text``."""
     normal = normalise(pa.array([text]))[0].as_py()
     data = np.frombuffer(normal.encode(), np.uint8)
     classes, fold = tables()
@@ -87,7 +93,9 @@ def spans(
         return [{"text": normal if show_text else f"{MASK}", "shared": False}]
     key0, key1 = keys.pair("fragment")
     runs = np.empty(size, np.int64)
-    found = kernel.windows(words, units, count, np.uint64(key0), np.uint64(key1), np.uint64(role + 1), role != NEW, runs)
+    found = kernel.windows(
+        words, units, count, np.uint64(key0), np.uint64(key1), np.uint64(role + 1), role != NEW, runs
+    )
     shared = np.zeros(count, bool)
     known = np.isin(runs[:found], fragments)
     for start in np.flatnonzero(known).tolist():
@@ -99,7 +107,9 @@ def spans(
     return _runs(data, ends[:count], shared, show_text)
 
 
-def _runs(data: NDArray[np.uint8], ends: NDArray[np.int64], shared: NDArray[np.bool_], show_text: bool) -> list[dict[str, Any]]:
+def _runs(
+    data: NDArray[np.uint8], ends: NDArray[np.int64], shared: NDArray[np.bool_], show_text: bool
+) -> list[dict[str, Any]]:
     edges = np.flatnonzero(np.r_[True, shared[1:] != shared[:-1], True])
     result = []
     for start, stop in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
@@ -107,7 +117,11 @@ def _runs(data: NDArray[np.uint8], ends: NDArray[np.int64], shared: NDArray[np.b
         last = len(data) if stop == len(ends) else int(ends[stop - 1])
         text = bytes(data[first:last]).decode("utf-8", "replace")
         if shared[start]:
-            text = text if len(text) <= LONGEST else f"{text[:LONGEST]} … ({len(text) - LONGEST:,} more characters)"
+            text = (
+                text
+                if len(text) <= LONGEST
+                else f"{text[:LONGEST]} … ({len(text) - LONGEST:,} more characters)"
+            )
         elif not show_text:
             text = f" {MASK} ({stop - start} word{'s' if stop - start > 1 else ''}) "
         result.append({"text": text, "shared": bool(shared[start])})

@@ -74,7 +74,7 @@ def state(
     matches = _matches(scanned, groups, names, campaign_ids)
     shown = [number for number, judged in enumerate(groups) if judged.ruling.verdict in SHOWN]
     exemplars = _exemplars(scanned, shown, source, keys, options)
-    family_rows = _family_rows(scanned, families, groups, names, campaign_ids)
+    family_rows = _family_rows(scanned, families, groups, names, campaign_ids, options)
     innocent = _closest_innocent(scanned, family_rows)
     context = dossier.Context(scanned, options, groups, campaign_ids, family_rows, innocent, exemplars)
     campaigns = [dossier.describe(context, number) for number in shown]
@@ -135,6 +135,7 @@ def _case(
         bits=float(measured.total[stream]),
         objective=float(np.nan_to_num(measured.of("objective")[stream])),
         coordination=float(measured.total[stream] - measured.bits_of("objective")[stream]),
+        conduct=float(measured.conduct()[stream]),
         principals=len(own),
         accounts=len(accounts),
         key_principals=float(held[most] / len(own)) if one_key else 0.0,
@@ -179,8 +180,9 @@ def _matches(scanned: Scanned, groups: list[Judged], names: list[str], campaign_
 
 
 def _family_rows(
-    scanned: Scanned, families: list[Judged], groups: list[Judged], names: list[str], campaign_ids: list[str]
-) -> list[dict[str, Any]]:
+    scanned: Scanned, families: list[Judged], groups: list[Judged], names: list[str], campaign_ids: list[str],
+    options: Options,
+) -> list[dict[str, Any]]:  # fmt: skip
     counts = np.bincount(scanned.families.family, minlength=len(names))
     at = scanned.sketches["at_us"].combine_chunks().to_numpy()[scanned.families.row]
     first, last = np.full(len(names), np.iinfo(np.int64).max), np.full(len(names), np.iinfo(np.int64).min)
@@ -205,7 +207,7 @@ def _family_rows(
                 "evidence_bits": float(scanned.by_family.total[family]),
                 "first_seen": int(first[family]),
                 "last_seen": int(last[family]),
-                "objective": best[family] if judged.case.objective >= 0.5 else None,
+                "objective": best[family] if judged.case.objective >= options.bar.intent else None,
                 "reasons": list(ruling.reasons),
                 "signals": [(name, value) for name, value in values if value == value],
             }

@@ -1,12 +1,12 @@
 """Exchange to sketch: the only code that sees text.
 
-``sketch`` is a pure function of one record batch, the keys and the limits. A sketch holds keyed hashes of what was
-said, the scores of the objective model, and what the log declares; no text can be read back from it.
+``sketch`` is a pure function of one record batch, the keys and the limits. A sketch holds keyed hashes of
+what was said, the scores of the objective model, and what the log declares; no text can be read back from it.
 
 A *fragment* is a run of words worth at least 60 units (five words, eight Han characters; see
-:mod:`stillwatch.segment`), hashed with the key and its role, so that system prompts, tool definitions and new text
-never meet. One fragment of any three neighbours is kept, the one with the smallest hash (winnowing: Schleimer,
-Wilkerson & Aiken 2003), so a shared run of seven words or more is always seen, under every key.
+:mod:`stillwatch.segment`), hashed with the key and its role, so that system prompts, tool definitions and new
+text never meet. One fragment of any three neighbours is kept, the one with the smallest hash (winnowing:
+Schleimer, Wilkerson & Aiken 2003), so a shared run of seven words or more is always seen, under every key.
 """
 
 from __future__ import annotations
@@ -31,8 +31,9 @@ if TYPE_CHECKING:
 
 SKETCH_VERSION = 1
 ROLES = ("system", "tools", "new", "earlier")
-"""Parts of a request: ``new`` was not there in the previous exchange of the conversation, ``earlier`` are the user's
-turns before it, kept only where a conversation begins in this log (worked examples of a template stand there)."""
+"""Parts of a request: ``new`` was not there in the previous exchange of the conversation, ``earlier`` are the
+user's turns before it, kept only where a conversation begins in this log (worked examples of a template stand
+there)."""
 
 SYSTEM, TOOLS, NEW, EARLIER = range(4)
 _PART = pa.struct([("role", pa.string()), ("fragments", pa.list_(pa.int64()))])
@@ -73,8 +74,22 @@ SKETCH_SCHEMA: pa.Schema = pa.schema(
     metadata={b"stillwatch.sketch": str(SKETCH_VERSION).encode()},
 )
 
-_COPIED = ("organization_id", "input_tokens", "output_tokens", "max_tokens", "sample_count", "top_logprobs", "country", "asn")
-_HASHED = (("ip", "ip"), ("user_agent", "user_agent"), ("tls", "tls_fingerprint"), ("payment", "payment_fingerprint"))
+_COPIED = (
+    "organization_id",
+    "input_tokens",
+    "output_tokens",
+    "max_tokens",
+    "sample_count",
+    "top_logprobs",
+    "country",
+    "asn",
+)
+_HASHED = (
+    ("ip", "ip"),
+    ("user_agent", "user_agent"),
+    ("tls", "tls_fingerprint"),
+    ("payment", "payment_fingerprint"),
+)
 SERVED_STATUS = ("success", "succeeded", "ok", "completed", "200")
 
 
@@ -97,7 +112,8 @@ DEFAULT_LIMITS = Limits()
 
 
 def sketch(batch: pa.RecordBatch, keys: Keys, limits: Limits = DEFAULT_LIMITS) -> pa.RecordBatch:
-    """Sketch of ``batch`` (columns of ``EXCHANGE_SCHEMA``, n rows): a batch of ``SKETCH_SCHEMA``, n rows, same order.
+    """Sketch of ``batch`` (columns of ``EXCHANGE_SCHEMA``, n rows): a batch of ``SKETCH_SCHEMA``, n rows,
+    same order.
 
     A missing optional column gives nulls. Pure: the same batch, keys and limits give the same bytes.
     """
@@ -157,7 +173,9 @@ def _declared(batch: pa.RecordBatch, keys: Keys) -> dict[str, pa.Array]:
             columns[name] = _hashed(column, keys.pair(name))
     if (address := _optional(batch, "ip")) is not None:
         # /24 of IPv4, /48 of IPv6: what one subscriber or rack shares.
-        network = pc.replace_substring_regex(address, r"(\.\d+)$|^([0-9a-fA-F]*:[0-9a-fA-F]*:[0-9a-fA-F]*):.*$", r"\2")
+        network = pc.replace_substring_regex(
+            address, r"(\.\d+)$|^([0-9a-fA-F]*:[0-9a-fA-F]*:[0-9a-fA-F]*):.*$", r"\2"
+        )
         columns["network"] = _hashed(network, keys.pair("network"))
     if (status := _optional(batch, "status")) is not None:
         known = pc.is_in(pc.utf8_lower(status), value_set=pa.array(SERVED_STATUS))
@@ -203,7 +221,8 @@ def _texts(texts: pa.Array, role: int, keys: Keys, limits: Limits) -> _Texts:
 
 
 def _pieces(batch: pa.RecordBatch, keys: Keys, limits: Limits) -> dict[str, pa.Array]:
-    """Everything that a sketch holds of the text: parts, hash of the request, objective scores, vocabulary."""
+    """Everything that a sketch holds of the text: parts, hash of the request, objective scores,
+    vocabulary."""
     rows = batch.num_rows
     messages = batch["messages"]
     content = pc.fill_null(pc.struct_field(messages.flatten(), "content"), "")
@@ -236,12 +255,15 @@ def _pieces(batch: pa.RecordBatch, keys: Keys, limits: Limits) -> dict[str, pa.A
         piece_texts.append(index + shift)
         shift += len(texts)
     if not sketched:
-        return _assemble(rows, *(np.empty(0, np.int64),) * 3, _empty_texts())
-    return _assemble(rows, *(np.concatenate(x) for x in (piece_rows, piece_roles, piece_texts)), _join(sketched))
+        none = np.empty(0, np.int64)
+        return _assemble(rows, none, none, none, _empty_texts())
+    row_of_piece, role_of_piece = np.concatenate(piece_rows), np.concatenate(piece_roles)
+    return _assemble(rows, row_of_piece, role_of_piece, np.concatenate(piece_texts), _join(sketched))
 
 
 def _opens_conversation(batch: pa.RecordBatch) -> NDArray[np.bool_]:
-    """True where an exchange may be the first of its conversation in the log, as far as this batch can tell."""
+    """True where an exchange may be the first of its conversation in the log, as far as this batch can
+    tell."""
     conversation = _optional(batch, "conversation_id")
     if conversation is None:
         return np.zeros(batch.num_rows, bool)
@@ -253,18 +275,28 @@ def _opens_conversation(batch: pa.RecordBatch) -> NDArray[np.bool_]:
     first_at = np.empty(batch.num_rows, np.int64)
     starts = np.flatnonzero(np.r_[True, codes[order][1:] != codes[order][:-1]]) if len(order) else order
     first_at[order] = np.repeat(at[order][starts], np.diff(np.r_[starts, len(order)]))
-    return named & (at == first_at)
+    opens: NDArray[np.bool_] = named & (at == first_at)
+    return opens
 
 
 def _empty_texts() -> _Texts:
     none = np.empty(0, np.int64)
-    return _Texts(none, np.zeros(1, np.int64), np.empty((0, len(OBJECTIVES)), np.int8), none, np.zeros(1, np.int64),
-                  none.astype(np.uint64), none)  # fmt: skip
+    return _Texts(
+        none,
+        np.zeros(1, np.int64),
+        np.empty((0, len(OBJECTIVES)), np.int8),
+        none,
+        np.zeros(1, np.int64),
+        none.astype(np.uint64),
+        none,
+    )
 
 
 def _join(parts: list[_Texts]) -> _Texts:
     def bounds(values: list[NDArray[np.int64]]) -> NDArray[np.int64]:
-        return np.r_[0, np.cumsum(np.concatenate([np.diff(value) for value in values]))].astype(np.int64)
+        lengths = np.concatenate([np.diff(value) for value in values])
+        result: NDArray[np.int64] = np.r_[0, np.cumsum(lengths)].astype(np.int64)
+        return result
 
     return _Texts(
         np.concatenate([part.fragments for part in parts]),
@@ -277,7 +309,9 @@ def _join(parts: list[_Texts]) -> _Texts:
     )
 
 
-def _gather(values: NDArray[Any], bounds: NDArray[np.int64], index: NDArray[np.int64]) -> tuple[Any, NDArray[np.int64]]:
+def _gather(
+    values: NDArray[Any], bounds: NDArray[np.int64], index: NDArray[np.int64]
+) -> tuple[Any, NDArray[np.int64]]:
     """Concatenate the CSR runs ``index`` of ``values``; returns them and the length of each."""
     lengths = np.diff(bounds)[index]
     ends = np.cumsum(lengths)
@@ -286,9 +320,14 @@ def _gather(values: NDArray[Any], bounds: NDArray[np.int64], index: NDArray[np.i
 
 
 def _assemble(
-    rows: int, piece_row: NDArray[np.int64], piece_role: NDArray[np.int64], piece_text: NDArray[np.int64], texts: _Texts
+    rows: int,
+    piece_row: NDArray[np.int64],
+    piece_role: NDArray[np.int64],
+    piece_text: NDArray[np.int64],
+    texts: _Texts,
 ) -> dict[str, pa.Array]:
-    """Bring the pieces (one a message or tool) into rows: parts in the order of ``ROLES``, pieces in their own."""
+    """Bring the pieces (one a message or tool) into rows: parts in the order of ``ROLES``, pieces in their
+    own."""
     group = piece_row * len(ROLES) + piece_role
     order = np.argsort(group, kind="stable")
     group, piece_text = group[order], piece_text[order]
@@ -298,14 +337,19 @@ def _assemble(
     part_bounds = np.r_[0, np.cumsum(np.add.reduceat(lengths, starts) if len(starts) else lengths)]
     row_bounds = np.searchsorted(part_row, np.arange(rows + 1))
     part_values = pa.StructArray.from_arrays(
-        [pa.array(ROLES).take(pa.array(part_role)), pa.ListArray.from_arrays(pa.array(part_bounds, pa.int32()), pa.array(fragments))],
+        [
+            pa.array(ROLES).take(pa.array(part_role)),
+            pa.ListArray.from_arrays(pa.array(part_bounds, pa.int32()), pa.array(fragments)),
+        ],
         fields=list(_PART),
     )
     hashes, truncated = np.zeros(rows, np.uint64), np.zeros(rows, np.int64)
     asked = group % len(ROLES) != EARLIER
     np.add.at(hashes, (group // len(ROLES))[asked], texts.hashes[piece_text[asked]])
     np.add.at(truncated, group // len(ROLES), texts.truncated[piece_text])
-    scores = np.maximum.reduceat(texts.objective[piece_text], starts, axis=0) if len(starts) else texts.objective
+    scores = (
+        np.maximum.reduceat(texts.objective[piece_text], starts, axis=0) if len(starts) else texts.objective
+    )
     new = group % len(ROLES) == NEW
     words, word_counts = _gather(texts.vocabulary, texts.vocabulary_bounds, piece_text[new])
     per_row = np.bincount((group // len(ROLES))[new], weights=word_counts, minlength=rows).astype(np.int64)
@@ -314,12 +358,16 @@ def _assemble(
         "request_hash": pa.array(hashes.view(np.int64)),
         "objective": _score_column(rows, scores, part_row, part_role == NEW),
         "system_objective": _score_column(rows, scores, part_row, part_role == SYSTEM),
-        "vocabulary": pa.ListArray.from_arrays(pa.array(np.r_[0, np.cumsum(per_row)], pa.int32()), pa.array(words)),
+        "vocabulary": pa.ListArray.from_arrays(
+            pa.array(np.r_[0, np.cumsum(per_row)], pa.int32()), pa.array(words)
+        ),
         "truncated": pa.array(truncated),
     }
 
 
-def _score_column(rows: int, scores: NDArray[np.int8], part_row: NDArray[np.int64], chosen: NDArray[np.bool_]) -> pa.Array:
+def _score_column(
+    rows: int, scores: NDArray[np.int8], part_row: NDArray[np.int64], chosen: NDArray[np.bool_]
+) -> pa.Array:
     table = np.zeros((rows, len(OBJECTIVES)), np.int8)
     table[part_row[chosen]] = scores[chosen]
     bounds = pa.array(np.arange(rows + 1) * len(OBJECTIVES), pa.int32())

@@ -27,13 +27,15 @@ def role_codes(roles: pa.Array) -> NDArray[np.uint8]:
     encoded = roles.fill_null("user").dictionary_encode()
     names = encoded.dictionary.to_pylist()
     table = np.array([_ROLE_CODES.get(name.lower(), _UNKNOWN) for name in names] or [0], np.uint8)
-    return table[encoded.indices.to_numpy()]
+    codes: NDArray[np.uint8] = table[encoded.indices.to_numpy()]
+    return codes
 
 
 def list_bounds(lists: pa.Array) -> NDArray[np.int64]:
     """Bounds of n lists in ``lists.flatten()``: int64[n + 1], starting at 0; a null list is empty."""
     lengths = lists.value_lengths().fill_null(0).to_numpy()
-    return np.r_[0, np.cumsum(lengths)].astype(np.int64)
+    bounds: NDArray[np.int64] = np.r_[0, np.cumsum(lengths)].astype(np.int64)
+    return bounds
 
 
 @numba.njit(nogil=True, cache=True)
@@ -63,7 +65,8 @@ def select_parts(bounds: Any, roles: Any, opening: Any) -> Any:
 
 @numba.njit(nogil=True, cache=True)
 def windows(words: Any, units: Any, count: int, key0: Any, key1: Any, tag: Any, whole: bool, out: Any) -> int:
-    """Hash of the shortest run worth a fragment at each word; a short text is one fragment where ``whole``."""
+    """Hash of the shortest run worth a fragment at each word; a short text is one fragment where
+    ``whole``."""
     found = 0
     stop = 0
     worth = 0
@@ -116,8 +119,11 @@ def _smallest(values: Any, count: int, keep: int, out: Any, at: int) -> int:
 
 
 @numba.njit(nogil=True, cache=True)
-def _vocabulary(words: Any, units: Any, count: int, key0: Any, key1: Any, keep: int, out: Any, at: int) -> int:
-    """Write the ``keep`` smallest keyed hashes of the text's distinct words (pairs, where there are no spaces)."""
+def _vocabulary(
+    words: Any, units: Any, count: int, key0: Any, key1: Any, keep: int, out: Any, at: int
+) -> int:
+    """Write the ``keep`` smallest keyed hashes of the text's distinct words (pairs, where there are no
+    spaces)."""
     held = 0
     for place in range(count):
         word = words[place]
@@ -149,8 +155,9 @@ def sketch_texts(
 ) -> Any:  # fmt: skip
     """Fingerprint m texts, UTF-8 bytes ``data[bounds[i]:bounds[i + 1]]``.
 
-    ``keep``: a text of more than twice so many runs gives just that many fragments; 0 to winnow without a bound. Returns fragments int64 and bounds int64[m + 1],
-    objective int8[m, 11], vocabulary int64 and bounds int64[m + 1], hashes uint64[m], bytes not read int64[m].
+    ``keep``: a text of more than twice so many runs gives just that many fragments; 0 to winnow without a
+    bound. Returns fragments int64 and bounds int64[m + 1], objective int8[m, 11], vocabulary int64 and bounds
+    int64[m + 1], hashes uint64[m], bytes not read int64[m].
     """
     texts = len(bounds) - 1
     most = 0
@@ -176,7 +183,15 @@ def sketch_texts(
             head = longest // 4 * 3
             count = segment(data, start, start + head, classes, fold, words, units, opens, nowhere)
             count += segment(
-                data, stop - (longest - head), stop, classes, fold, words[count:], units[count:], opens[count:], nowhere
+                data,
+                stop - (longest - head),
+                stop,
+                classes,
+                fold,
+                words[count:],
+                units[count:],
+                opens[count:],
+                nowhere,
             )
         else:
             count = segment(data, start, stop, classes, fold, words, units, opens, nowhere)
@@ -195,4 +210,12 @@ def sketch_texts(
             )
         hashes[text] = siphash(key0, key1, tag, words, 0, count)
     end = fragment_bounds[texts]
-    return fragments[:end].copy(), fragment_bounds, objective, terms[: term_bounds[texts]].copy(), term_bounds, hashes, truncated
+    return (
+        fragments[:end].copy(),
+        fragment_bounds,
+        objective,
+        terms[: term_bounds[texts]].copy(),
+        term_bounds,
+        hashes,
+        truncated,
+    )

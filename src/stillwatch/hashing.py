@@ -82,7 +82,11 @@ def string_buffers(texts: pa.Array) -> tuple[NDArray[np.int64], NDArray[np.uint8
     """Offsets (int64[n + 1]) and bytes of a string array of n values without nulls; no text is copied."""
     texts = texts.cast(pa.large_string())
     _, offsets, data = texts.buffers()
-    bounds = np.frombuffer(offsets, dtype=np.int64)[texts.offset : texts.offset + len(texts) + 1] if len(texts) else np.zeros(1, np.int64)
+    bounds = (
+        np.frombuffer(offsets, dtype=np.int64)[texts.offset : texts.offset + len(texts) + 1]
+        if len(texts)
+        else np.zeros(1, np.int64)
+    )
     return bounds, np.frombuffer(data, dtype=np.uint8) if data is not None else np.empty(0, np.uint8)
 
 

@@ -1,6 +1,7 @@
 """Secret keys: fragments and traits are hashed with a key, so a sketch says nothing to who lacks it.
 
-The local key never leaves the house. A circle key is shared with peers who compare templates and nothing else.
+The local key never leaves the house. A circle key is shared with peers who compare templates and nothing
+else.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ class Keys:
     circle: bytes | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
+        """Refuse a secret that is too short to be one."""
         for name, secret in (("local", self.local), ("circle", self.circle)):
             if secret is not None and len(secret) < SMALLEST_KEY:
                 raise KeyFileError(
@@ -42,7 +44,8 @@ class Keys:
         return hashlib.blake2b(self.local, digest_size=8, person=b"sw key name").hexdigest()
 
     def pair(self, purpose: str) -> tuple[int, int]:
-        """Two 64-bit subkeys of the local key for one purpose, so that no hash is comparable across purposes."""
+        """Two 64-bit subkeys of the local key for one purpose, so that no hash is comparable across
+        purposes."""
         digest = hashlib.blake2b(self.local, digest_size=16, person=purpose.encode()[:16]).digest()
         return int.from_bytes(digest[:8], "little"), int.from_bytes(digest[8:], "little")
 
@@ -64,7 +67,9 @@ def load(path: Path | None = None) -> Keys:
     except FileNotFoundError:
         return _create(path)
     except OSError as error:
-        raise KeyFileError(f"cannot read the key file {path}: {error.strerror}; name another with --key") from error
+        raise KeyFileError(
+            f"cannot read the key file {path}: {error.strerror}; name another with --key"
+        ) from error
 
 
 def _create(path: Path) -> Keys:
@@ -76,7 +81,9 @@ def _create(path: Path) -> Keys:
     except FileExistsError:
         return Keys(local=path.read_bytes())
     except OSError as error:
-        raise KeyFileError(f"cannot make the key file {path}: {error.strerror}; name another with --key") from error
+        raise KeyFileError(
+            f"cannot make the key file {path}: {error.strerror}; name another with --key"
+        ) from error
     with os.fdopen(descriptor, "wb") as handle:
         handle.write(secret)
     return Keys(local=secret)

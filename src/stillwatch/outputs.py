@@ -21,16 +21,19 @@ class OutputError(Exception):
 
 @contextmanager
 def staged(out: Path) -> Iterator[Path]:
-    """A temporary folder beside ``out``; on success its files are moved into ``out``, on failure it is removed.
+    """A temporary folder beside ``out``; on success its files are moved into ``out``, on failure it is
+    removed.
 
-    Files of ``out`` that the result does not contain are left alone. A killed run leaves the old result, since nothing
-    is moved before everything is written.
+    Files of ``out`` that the result does not contain are left alone. A killed run leaves the old result,
+    since nothing is moved before everything is written.
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
         stage = Path(tempfile.mkdtemp(prefix=".stillwatch-result-", dir=out))
     except OSError as error:
-        raise OutputError(f"cannot write to {out}: {error.strerror}; choose another folder with --out") from error
+        raise OutputError(
+            f"cannot write to {out}: {error.strerror}; choose another folder with --out"
+        ) from error
     try:
         yield stage
         for path in sorted(stage.iterdir()):
@@ -92,4 +95,7 @@ MATCHES = pa.schema([("exchange_id", pa.string()), ("family_id", pa.string()), (
 
 def to_table(rows: list[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
     """Rows as a table of ``schema``; a missing key is null."""
-    return pa.table({field.name: pa.array([row.get(field.name) for row in rows], field.type) for field in schema}, schema=schema)
+    return pa.table(
+        {field.name: pa.array([row.get(field.name) for row in rows], field.type) for field in schema},
+        schema=schema,
+    )

@@ -44,10 +44,15 @@ class Principals:
 
 def describe_principals(sketches: pa.Table) -> Principals:
     """Principals of n sketches."""
-    hashes, first_row, inverse = np.unique(sketches["principal"].combine_chunks().to_numpy(), return_index=True, return_inverse=True)
+    hashes, first_row, inverse = np.unique(
+        sketches["principal"].combine_chunks().to_numpy(), return_index=True, return_inverse=True
+    )
     of_row = inverse.astype(np.int32)
     at = sketches["at_us"].combine_chunks().to_numpy()
-    first_us, last_us = np.full(len(hashes), np.iinfo(np.int64).max), np.full(len(hashes), np.iinfo(np.int64).min)
+    first_us, last_us = (
+        np.full(len(hashes), np.iinfo(np.int64).max),
+        np.full(len(hashes), np.iinfo(np.int64).min),
+    )
     np.minimum.at(first_us, of_row, at)
     np.maximum.at(last_us, of_row, at)
     rows = pa.array(first_row)
@@ -61,7 +66,8 @@ def describe_principals(sketches: pa.Table) -> Principals:
 
 
 def _organizations(sketches: pa.Table, of_row: NDArray[np.int32], count: int) -> pa.Array:
-    """The last organization, in order of text, that any exchange of a principal names; whatever the order of rows."""
+    """The last organization, in order of text, that any exchange of a principal names; whatever the order of
+    rows."""
     column = sketches["organization_id"].combine_chunks()
     if column.null_count == len(column):
         return pa.nulls(count, pa.string())

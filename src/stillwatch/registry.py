@@ -50,8 +50,11 @@ class Registry:
 
     def declares(self, account_id: str, organization_id: str | None) -> bool:
         """Whether the registry names the account at all, also where its licence ran out."""
-        return any(account_id in entry.accounts or (organization_id is not None and organization_id == entry.organization_id)
-                   for entry in self.licences)  # fmt: skip
+        return any(
+            account_id in entry.accounts
+            or (organization_id is not None and organization_id == entry.organization_id)
+            for entry in self.licences
+        )
 
 
 _KEYS = {"id", "accounts", "may", "until", "reference"}
@@ -72,8 +75,15 @@ def read_registry(path: Path) -> Registry:
 def _licence(path: Path, number: int, entry: dict[str, object]) -> Licence:
     where = f"{path}: organization {number}"
     if unknown := set(entry) - _KEYS:
-        raise RegistryError(f"{where}: unknown key {', '.join(sorted(unknown))}; allowed are {', '.join(sorted(_KEYS))}")
-    identity, accounts, may, until = entry.get("id"), entry.get("accounts", []), entry.get("may", []), entry.get("until")
+        raise RegistryError(
+            f"{where}: unknown key {', '.join(sorted(unknown))}; allowed are {', '.join(sorted(_KEYS))}"
+        )
+    identity, accounts, may, until = (
+        entry.get("id"),
+        entry.get("accounts", []),
+        entry.get("may", []),
+        entry.get("until"),
+    )
     if not isinstance(accounts, list) or not isinstance(may, list):
         raise RegistryError(f"{where}: 'accounts' and 'may' must be lists of texts")
     if identity is None and not accounts:

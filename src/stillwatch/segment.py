@@ -30,12 +30,40 @@ UNITS: dict[int, int] = {WORD: 12, HAN: 8, KANA: 6, UNSPACED: 4}
 """Worth of one token by its class; about the information of one English word is 12."""
 
 _TABLE_SIZE = 0x20000  # code points above are Han extensions, or tags and selectors that nobody sees
-_HAN = ((0x2E80, 0x2FDF), (0x3005, 0x3007), (0x3021, 0x3029), (0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xF900, 0xFAFF))
+_HAN = (
+    (0x2E80, 0x2FDF),
+    (0x3005, 0x3007),
+    (0x3021, 0x3029),
+    (0x3400, 0x4DBF),
+    (0x4E00, 0x9FFF),
+    (0xF900, 0xFAFF),
+)
 _KANA = ((0x3040, 0x30FF), (0x31F0, 0x31FF), (0xFF66, 0xFF9F))
-_UNSPACED = ((0x0E00, 0x0EFF), (0x1000, 0x109F), (0x1780, 0x17FF), (0x19E0, 0x19FF), (0xA9E0, 0xA9FF), (0xAA60, 0xAA7F))
-_UNSEEN = ((0x00AD, 0x00AD), (0x034F, 0x034F), (0x115F, 0x1160), (0x17B4, 0x17B5), (0x180B, 0x180F), (0x200B, 0x200F),
-           (0x202A, 0x202E), (0x2060, 0x206F), (0x3164, 0x3164), (0xFE00, 0xFE0F), (0xFEFF, 0xFEFF), (0xFFA0, 0xFFA0),
-           (0xFFF0, 0xFFF8), (0x1BCA0, 0x1BCA3), (0x1D173, 0x1D17A))  # fmt: skip
+_UNSPACED = (
+    (0x0E00, 0x0EFF),
+    (0x1000, 0x109F),
+    (0x1780, 0x17FF),
+    (0x19E0, 0x19FF),
+    (0xA9E0, 0xA9FF),
+    (0xAA60, 0xAA7F),
+)
+_UNSEEN = (
+    (0x00AD, 0x00AD),
+    (0x034F, 0x034F),
+    (0x115F, 0x1160),
+    (0x17B4, 0x17B5),
+    (0x180B, 0x180F),
+    (0x200B, 0x200F),
+    (0x202A, 0x202E),
+    (0x2060, 0x206F),
+    (0x3164, 0x3164),
+    (0xFE00, 0xFE0F),
+    (0xFEFF, 0xFEFF),
+    (0xFFA0, 0xFFA0),
+    (0xFFF0, 0xFFF8),
+    (0x1BCA0, 0x1BCA3),
+    (0x1D173, 0x1D17A),
+)
 
 
 @lru_cache(maxsize=1)
@@ -58,7 +86,7 @@ def tables() -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
     for ranges, kind in ((_HAN, HAN), (_KANA, KANA), (_UNSPACED, UNSPACED), (_UNSEEN, UNSEEN)):
         for first, last in ranges:
             block = classes[first : last + 1]
-            # Punctuation and digits inside these blocks keep their own class; Thai vowel signs are letters here.
+            # Punctuation and digits inside keep their own class; Thai vowel signs are letters here.
             block[(block != BREAK) | (kind == UNSEEN)] = kind
     for code in (0x0E50, 0x0ED0, 0x1040, 0x17E0):
         classes[code : code + 10] = WORD
@@ -89,7 +117,7 @@ def normalise(texts: pa.Array, needed: pa.Array | None = None) -> pa.Array:
 
 
 @numba.njit(inline="always", cache=True)
-def _decode(data: Any, at: int, stop: int) -> tuple[int, int]:
+def _decode(data: Any, at: int, stop: int) -> Any:
     """Code point at byte ``at`` and the position after it; a byte that is no UTF-8 reads as a space."""
     first = np.int64(data[at])
     if first < 0x80:
@@ -98,14 +126,15 @@ def _decode(data: Any, at: int, stop: int) -> tuple[int, int]:
         code = ((first & 7) << 18) | ((np.int64(data[at + 1]) & 63) << 12)
         return code | ((np.int64(data[at + 2]) & 63) << 6) | (np.int64(data[at + 3]) & 63), at + 4
     if 0xE0 <= first < 0xF0 and at + 2 < stop:
-        return ((first & 15) << 12) | ((np.int64(data[at + 1]) & 63) << 6) | (np.int64(data[at + 2]) & 63), at + 3
+        code = ((first & 15) << 12) | ((np.int64(data[at + 1]) & 63) << 6)
+        return code | (np.int64(data[at + 2]) & 63), at + 3
     if 0xC0 <= first < 0xE0 and at + 1 < stop:
         return ((first & 31) << 6) | (np.int64(data[at + 1]) & 63), at + 2
     return np.int64(32), at + 1
 
 
 @numba.njit(inline="always", cache=True)
-def _class_of(code: int, classes: Any) -> int:
+def _class_of(code: int, classes: Any) -> Any:
     if code < _TABLE_SIZE:
         return np.int64(classes[code])
     if code < 0x40000:
@@ -124,14 +153,16 @@ def _finish(value: np.uint64) -> np.uint64:
 
 
 @numba.njit(nogil=True, cache=True)
-def segment(
+def segment(  # noqa: PLR0912, PLR0915 - one compiled loop over bytes
     data: Any, start: int, stop: int, classes: Any, fold: Any, words: Any, units: Any, opens: Any, ends: Any
 ) -> int:
-    """Tokens of ``data[start:stop]`` (UTF-8), written from index 0 of the three outputs; returns their number.
+    """Tokens of ``data[start:stop]`` (UTF-8), written from index 0 of the three outputs; returns their
+    number.
 
     ``words`` uint64: hash of each token, the same for everybody (FNV-1a over folded code points, finished);
-    ``units`` uint8: its worth; ``opens`` uint8: 1 where a sentence begins. ``ends`` int64: byte after the last one of
-    each token, written where the array has a place for it. The other outputs need ``stop - start`` + 1 places.
+    ``units`` uint8: its worth; ``opens`` uint8: 1 where a sentence begins. ``ends`` int64: byte after the
+    last one of each token, written where the array has a place for it. The other outputs need ``stop -
+    start`` + 1 places.
     """
     offset = np.uint64(0xCBF29CE484222325)
     prime = np.uint64(0x100000001B3)
@@ -154,7 +185,11 @@ def segment(
             pass
         elif kind == EXTEND and inside:
             running = (running ^ np.uint64(code)) * prime
-        elif inside and kind in (APOSTROPHE, POINT) and _joins(data, after, stop, classes, kind, previous_digit):
+        elif (
+            inside
+            and kind in (APOSTROPHE, POINT)
+            and _joins(data, after, stop, classes, kind, previous_digit)
+        ):
             pass  # don't -> dont, 1,000.5 -> 10005
         else:
             if inside:
@@ -189,7 +224,7 @@ def segment(
 
 
 @numba.njit(inline="always", cache=True)
-def _joins(data: Any, at: int, stop: int, classes: Any, kind: int, previous_digit: bool) -> bool:
+def _joins(data: Any, at: int, stop: int, classes: Any, kind: int, previous_digit: bool) -> Any:
     if at >= stop:
         return False
     code, _ = _decode(data, at, stop)

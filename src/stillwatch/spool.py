@@ -51,9 +51,13 @@ class Spool:
         self.rows = 0
 
     def __enter__(self) -> Spool:
+        """Return the spool itself."""
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Remove the folder, also after an error."""
         self._close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
@@ -86,7 +90,8 @@ class Spool:
 
 
 def opens_conversation(sketches: pa.Table) -> NDArray[np.bool_]:
-    """True for the exchanges with which a conversation begins in this log. bool[n]; false without conversations."""
+    """True for the exchanges with which a conversation begins in this log. bool[n]; false without
+    conversations."""
     column = sketches["conversation"].combine_chunks()
     named = np.flatnonzero(column.is_valid().to_numpy(zero_copy_only=False))
     opening = np.zeros(sketches.num_rows, bool)
@@ -96,7 +101,9 @@ def opens_conversation(sketches: pa.Table) -> NDArray[np.bool_]:
     principal = sketches["principal"].combine_chunks().to_numpy()[named]
     at = sketches["at_us"].combine_chunks().to_numpy()[named]
     order = np.lexsort((at, name, principal))
-    starts = np.r_[True, (name[order][1:] != name[order][:-1]) | (principal[order][1:] != principal[order][:-1])]
+    starts = np.r_[
+        True, (name[order][1:] != name[order][:-1]) | (principal[order][1:] != principal[order][:-1])
+    ]
     first_at = np.repeat(at[order][starts], np.diff(np.r_[np.flatnonzero(starts), len(order)]))
     opening[named[order]] = at[order] == first_at
     return opening

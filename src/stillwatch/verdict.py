@@ -34,14 +34,18 @@ class Bar:
     prior: float = 1e-3
     """P(extraction) of a family that many principals share, before it is measured."""
 
-    probability: float = 0.99
+    probability: float = 0.95
     """Posterior from which a stream is called extraction."""
 
-    intent: float = 0.5
-    """Least value of the objective signal: the template must ask for training data more surely than not."""
+    intent: float = 0.15
+    """Least value of the objective signal: ten times what ordinary requests show on average."""
 
-    coordination: float = 4.0
-    """Least bits of all other signals together."""
+    conduct: float = 5.0
+    """Least bits of the signals of conduct together: mixing, pacing and routine. They alone cannot be had by sharing a
+    network, a card or a popular text."""
+
+    unexplained: float = 16.0
+    """Bits of all signals but the objective from which a stream is undetermined though it asks for nothing."""
 
     suspicion: float = 0.10
     """Posterior from which a stream is shown to a person as undetermined."""
@@ -57,6 +61,9 @@ class Case:
 
     coordination: float
     """Bits of all signals but the objective."""
+
+    conduct: float
+    """Bits of the signals of conduct."""
 
     principals: int
     accounts: int
@@ -104,13 +111,16 @@ def rule(case: Case, bar: Bar) -> Ruling:
     if case.partition == case.partition and case.partition < EVALUATION_PARTITION:  # NaN: the signal is silent
         reason = f"each item is sent by {1 - case.partition:.0%} of the other principals: they run one set of items, as an evaluation does"
         return Ruling(Verdict.EVALUATION, probability, (reason,))
-    if probability >= bar.probability and case.objective >= bar.intent and case.coordination >= bar.coordination:
+    if probability >= bar.probability and case.objective >= bar.intent and case.conduct >= bar.conduct:
         return Ruling(Verdict.EXTRACTION, probability, (
             f"the posterior is {probability:.4f} at a prior of {bar.prior:g} ({case.bits:+.1f} bits)",
-            f"the signals of coordination alone weigh {case.coordination:+.1f} bits",
+            f"how its principals behave weighs {case.conduct:+.1f} bits by itself, whatever they ask for",
         ))  # fmt: skip
     if alike:
         return Ruling(Verdict.UNDETERMINED, probability, (f"the posterior is {probability:.3f} at a prior of {bar.prior:g}: too much to pass over, too little to accuse",))
+    if case.coordination >= bar.unexplained and case.conduct >= bar.conduct:
+        reason = f"one hand seems to move its principals ({case.coordination:+.1f} bits), but its text asks for no training data"
+        return Ruling(Verdict.UNDETERMINED, probability, (reason,))
     verdict, reason = _innocent(case)
     return Ruling(verdict, probability, (reason,))
 

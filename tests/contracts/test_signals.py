@@ -1,4 +1,5 @@
-"""What every signal promises, found without being named: pure, silent without power, blind to row order, one direction."""
+"""What every signal promises, found without being named: pure, silent without power, blind to row order, one
+direction."""
 
 from __future__ import annotations
 
@@ -20,7 +21,8 @@ SIGNALS = pytest.mark.parametrize("signal", all_signals(), ids=lambda signal: si
 
 
 def tables(seed: int = 0) -> dict[str, pa.Table]:
-    """Tables of three streams: 0 as a dispatcher makes it, 1 as people make it, 2 too small to say anything."""
+    """Tables of three streams: 0 as a dispatcher makes it, 1 as people make it, 2 too small to say
+    anything."""
     rng = np.random.default_rng(seed)
     cells: list[dict[str, Any]] = []
     topics: list[dict[str, Any]] = []
@@ -32,15 +34,35 @@ def tables(seed: int = 0) -> dict[str, pa.Table]:
         for number in range(amount):
             day = int(rng.integers(0, 5))
             hour = int(rng.integers(0, 24)) if stream == 0 else own_hour
-            sums = {name: 90 if name == "sum_rubric_grading" and stream == 0 else 5 for name in OBJECTIVE_SUMS}
+            sums = {
+                name: 90 if name == "sum_rubric_grading" and stream == 0 else 5 for name in OBJECTIVE_SUMS
+            }
             first = (24 * day + hour) * HOUR_US + number
-            cells.append({"stream_id": stream, "principal": principal, "hour": 24 * day + hour, "model": 0, "exchanges": 1,
-                          "input_tokens": 10, "output_tokens": 10, "first_us": first, "last_us": first, **sums})  # fmt: skip
+            cells.append(
+                {
+                    "stream_id": stream,
+                    "principal": principal,
+                    "hour": 24 * day + hour,
+                    "model": 0,
+                    "exchanges": 1,
+                    "input_tokens": 10,
+                    "output_tokens": 10,
+                    "first_us": first,
+                    "last_us": first,
+                    **sums,
+                }
+            )
             word = int(rng.integers(0, 400)) if stream == 0 else int(rng.choice(own_words))
             topics.append({"stream_id": stream, "principal": principal, "word": word, "exchanges": 1})
             shared = stream == 1 and rng.random() < 0.5
-            fills.append({"stream_id": stream, "fill": int(rng.integers(0, 10)) if shared else len(fills) + 1000,
-                          "exchanges": 20 if shared else 1, "principals": 20 if shared else 1})  # fmt: skip
+            fills.append(
+                {
+                    "stream_id": stream,
+                    "fill": int(rng.integers(0, 10)) if shared else len(fills) + 1000,
+                    "exchanges": 20 if shared else 1,
+                    "principals": 20 if shared else 1,
+                }
+            )
     cells.append(cells[0] | {"stream_id": 2, "principal": 99})
     cells.append(cells[0] | {"stream_id": 2, "principal": 98})
     topics.append({"stream_id": 2, "principal": 99, "word": 1, "exchanges": 1})
@@ -49,16 +71,33 @@ def tables(seed: int = 0) -> dict[str, pa.Table]:
     for principal in range(100):
         together = principal < 30
         created = 100 * 24 * HOUR_US if together else int(rng.integers(0, 300)) * 24 * HOUR_US
-        principals.append({"principal": principal, "exchanges": 24, "first_us": 0, "last_us": 1, "created_us": created,
-                           "account": principal, "organization": -1})  # fmt: skip
+        principals.append(
+            {
+                "principal": principal,
+                "exchanges": 24,
+                "first_us": 0,
+                "last_us": 1,
+                "created_us": created,
+                "account": principal,
+                "organization": -1,
+            }
+        )
         for kind in TRAIT_KINDS:
             value = principal // 6 if together else 1000 + principal
-            traits.append({"principal": principal, "kind": kind, "value": value, "exchanges": 1, "first_us": 0})
+            traits.append(
+                {"principal": principal, "kind": kind, "value": value, "exchanges": 1, "first_us": 0}
+            )
     grouped = pa.Table.from_pylist(cells).group_by(["stream_id", "principal", "hour", "model"])
     sums = [(name, "sum") for name in ("exchanges", "input_tokens", "output_tokens", *OBJECTIVE_SUMS)]
     merged = grouped.aggregate([*sums, ("first_us", "min"), ("last_us", "max")])
-    merged = merged.rename_columns([name.removesuffix("_sum").removesuffix("_min").removesuffix("_max") for name in merged.column_names])
-    words = pa.Table.from_pylist(topics).group_by(["stream_id", "principal", "word"]).aggregate([("exchanges", "sum")])
+    merged = merged.rename_columns(
+        [name.removesuffix("_sum").removesuffix("_min").removesuffix("_max") for name in merged.column_names]
+    )
+    words = (
+        pa.Table.from_pylist(topics)
+        .group_by(["stream_id", "principal", "word"])
+        .aggregate([("exchanges", "sum")])
+    )
     requests = pa.table({"stream_id": [0], "request_hash": [1], "exchanges": [1], "principals": [1]})
     return {
         "cells": merged, "topics": words.rename_columns(["stream_id", "principal", "word", "exchanges"]),

@@ -26,7 +26,7 @@ WITHHOLDABLE: Mapping[str, tuple[str, ...]] = {
     "replies": ("completion", "output_tokens"),
     "sampling": ("max_tokens", "temperature", "sample_count", "top_logprobs"),
 }
-_CHOICES: Mapping[str, tuple[str, ...]] = {
+CHOICES: Mapping[str, tuple[str, ...]] = {
     "language": ("en", "zh", "ja", "th", "code"),
     "dispatch": ("even", "heavy_tailed"),
     "hours": ("round_the_clock", "human", "paced"),
@@ -41,6 +41,7 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
     "mimic": MIMICS,
     "text": ("a", "b"),
 }
+"""What the fields that are words may say, by name of field."""
 
 
 class RecipeError(ValueError):
@@ -52,6 +53,7 @@ class Operator:
     """Somebody who runs several accounts to collect training data."""
 
     name: str = "operator-1"
+    """Names the operator in the truth; no two of a recipe have the same."""
     accounts: int = 200
     """Principals that work at a time; replaced ones come on top."""
     exchanges_per_account: float = 25.0
@@ -61,6 +63,7 @@ class Operator:
     prompt: str = ""
     """Text of the template, in place of one of the text source's."""
     language: str = "en"
+    """Language of templates and seeds."""
     camouflage: float = 0.9
     """Share of the accounts' exchanges that belongs to ordinary customers' whole sessions, 0 to 0.95."""
     wordings: int = 1
@@ -68,9 +71,13 @@ class Operator:
     dispatch: str = "even"
     """How exchanges spread over accounts: even or heavy_tailed."""
     hours: str = "round_the_clock"
+    """When it works: at all hours, in somebody's working day, or at the pace of a rate limit."""
     share_payment: str = "some"
+    """How many of its accounts have a means of payment in common."""
     share_network: str = "some"
+    """How many of its accounts come from a network in common."""
     share_address: str = "none"
+    """How many of its accounts come from an address in common."""
     replacement: str = "none"
     """What gets an account banned: after_exchanges (ban_after of extraction) or random_days."""
     ban_after: int = 15
@@ -86,6 +93,7 @@ class Operator:
     harvest: bool = False
     """Samples several completions, sweeps the temperature, asks for log-probabilities and long replies."""
     start_day: float = 0.0
+    """Days after the start of the log at which it begins."""
     days: float = 0.0
     """Days at work, from start_day; 0 is until the end of the log."""
     organization: str = ""
@@ -135,6 +143,7 @@ class Release:
     """A new model that appears during the log."""
 
     model: str = "atlas-5"
+    """Name of the model."""
     day: float = 7.0
     """Days after the start of the log."""
 
@@ -164,10 +173,13 @@ class Recipe:
     """A log to simulate. The same recipe gives the same bytes."""
 
     seed: int = 1
+    """Another seed gives another log of the same kind."""
     text: str = "a"
     """Text source, a or b; they share no templates."""
     start: str = "2026-03-02T00:00:00+00:00"
+    """First moment of the log, ISO 8601 with an offset."""
     days: int = 14
+    """Length of the log."""
     innocents: int = 3_500
     """Innocent principals: accounts, and end users of resellers."""
     exchanges: int = 180_000
@@ -177,8 +189,11 @@ class Recipe:
     short: bool = False
     """Short passages and replies, for benchmarks."""
     shares: Shares = field(default_factory=Shares)
+    """Shares of the innocent principals by population."""
     operators: tuple[Operator, ...] = ()
+    """Who hides among them."""
     release: Release = field(default_factory=Release)
+    """The new model that appears during the log."""
     prompts: tuple[str, ...] = ()
     """Files of real prompts that chats and seeds are taken from."""
     withhold: tuple[str, ...] = ()
@@ -227,7 +242,7 @@ def _check_range(name: str, value: float, low: float, high: float) -> None:
 
 
 def _check_choices(record: Operator | Recipe) -> None:
-    for name, allowed in _CHOICES.items():
+    for name, allowed in CHOICES.items():
         value = getattr(record, name, None)
         if value is not None and value not in allowed:
             raise RecipeError(f"{name}: {value!r} is not one of {', '.join(allowed)}")

@@ -24,8 +24,7 @@ from stillwatch.arena.world import World
 from stillwatch.exchange import EXCHANGE_SCHEMA
 
 Population = Callable[[World, int, float], list[Plan]]
-_POPULATIONS: Mapping[str, tuple[Population, float]] = {
-    # population, exchanges of a principal relative to a chat user
+POPULATIONS: Mapping[str, tuple[Population, float]] = {
     "chat": (chat, 1.0),
     "library": (library, 0.9),
     "viral": (viral, 0.7),
@@ -41,6 +40,7 @@ _POPULATIONS: Mapping[str, tuple[Population, float]] = {
     "enthusiast": (enthusiasts, 0.8),
     "tenant": (tenants, 1.2),
 }
+"""Every innocent population, and the exchanges of a principal of it relative to a chat user."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +64,12 @@ def build(recipe: Recipe) -> tuple[World, Plan]:
     """Plan a whole log."""
     world = World(recipe, {"a": a, "b": b}[recipe.text].source())
     plans: list[Plan] = []
-    shares = {name: float(getattr(recipe.shares, name)) for name in _POPULATIONS}
+    shares = {name: float(getattr(recipe.shares, name)) for name in POPULATIONS}
     total_share = sum(shares.values()) or 1.0
     counts = {name: round(recipe.innocents * share / total_share) for name, share in shares.items()}
-    weights = {name: counts[name] * _POPULATIONS[name][1] for name in _POPULATIONS}
+    weights = {name: counts[name] * POPULATIONS[name][1] for name in POPULATIONS}
     scale = recipe.exchanges / (sum(weights.values()) or 1.0)
-    for name, (population, _) in _POPULATIONS.items():
+    for name, (population, _) in POPULATIONS.items():
         if counts[name]:
             plans.extend(population(world, counts[name], weights[name] * scale))
     for number, operator in enumerate(recipe.operators):

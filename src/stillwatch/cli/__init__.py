@@ -8,9 +8,12 @@ import typer
 
 from stillwatch.cli import demo, explain, fingerprint, scan, simulate
 
+PURPOSE = (
+    "Find the campaigns that are distilling your model through its API, prove it, and know what they took."
+)
+
 app = typer.Typer(
     name="stillwatch",
-    help="Find the campaigns that are distilling your model through its API, prove it, and know what they took.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -30,11 +33,13 @@ def _version(asked: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
+@app.callback(help=PURPOSE)
 def _root(
-    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Print the version."
+    ),
 ) -> None:
-    """Find the campaigns that are distilling your model through its API, prove it, and know what they took."""
+    """Take the options of the whole program."""
 
 
 def main() -> None:

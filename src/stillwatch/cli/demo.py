@@ -28,7 +28,9 @@ def demo(out: Path = OUT, seed: int = SEED, show: bool = OPEN) -> None:
     typer.echo("Simulating two weeks of traffic ...")
     simulate(_recipe(seed), out / "log")
     typer.echo("Scanning ...")
-    result = scan(Source((out / "log" / "exchanges.parquet",)), out / "result", keys.load(out / "key"), Options())
+    result = scan(
+        Source((out / "log" / "exchanges.parquet",)), out / "result", keys.load(out / "key"), Options()
+    )
     typer.echo(summary(result.overview, result.campaigns))
     report = (out / "result" / "report.html").resolve()
     typer.echo(f"\n{report}")
@@ -45,11 +47,31 @@ def _recipe(seed: int) -> Recipe:
         seed=seed,
         exchanges=100_000,
         operators=(
-            Operator(name="bold", accounts=150, exchanges_per_account=40, objectives=("elicited_reasoning", "data_analysis"), camouflage=0.5),
-            Operator(name="moving", accounts=60, objectives=("rubric_grading",), replacement="after_exchanges", pivot=True),
             Operator(
-                name="careful", accounts=40, exchanges_per_account=30, objectives=("agentic_trajectory",), wordings=6, hours="human",
-                share_payment="none", share_network="none", accounts_opened="organic", reach="organic",
+                name="bold",
+                accounts=150,
+                exchanges_per_account=40,
+                objectives=("elicited_reasoning", "data_analysis"),
+                camouflage=0.5,
+            ),
+            Operator(
+                name="moving",
+                accounts=60,
+                objectives=("rubric_grading",),
+                replacement="after_exchanges",
+                pivot=True,
+            ),
+            Operator(
+                name="careful",
+                accounts=40,
+                exchanges_per_account=30,
+                objectives=("agentic_trajectory",),
+                wordings=6,
+                hours="human",
+                share_payment="none",
+                share_network="none",
+                accounts_opened="organic",
+                reach="organic",
             ),
         ),
-    )  # fmt: skip
+    )

@@ -28,7 +28,9 @@ def fingerprint(
     out.parent.mkdir(parents=True, exist_ok=True)
     rejected = out.with_name(out.name + ".rejected.jsonl")
     with reading("Reading the log") as progress, RejectLog(rejected, limit=reject_share) as rejects:
-        rows = write_sketches(Source(paths_of(logs), format, identities), keys.load(key), out, rejects, progress)
+        rows = write_sketches(
+            Source(paths_of(logs), format, identities), keys.load(key), out, rejects, progress
+        )
     if not rejects.rejected:
         rejected.unlink(missing_ok=True)
     typer.echo(f"{rows:,} exchanges sketched into {out}; {rejects.rejected:,} records rejected")

@@ -26,6 +26,8 @@ def reading(what: str) -> Iterator[Progress | None]:
         task = bar.add_task(what, total=None)
 
         def show(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total, description=what if done < total else "Finding families")
+            bar.update(
+                task, completed=done, total=total, description=what if done < total else "Finding families"
+            )
 
         yield show

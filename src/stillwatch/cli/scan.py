@@ -11,13 +11,25 @@ LOGS = typer.Argument(..., metavar="LOG...", help="Files, folders or patterns: a
 OUT = typer.Option(..., "--out", metavar="DIR", help="Folder for the result; made if need be.")
 FORMAT = typer.Option("auto", "--format", help="Format of the log; found by itself.")
 KEY = typer.Option(None, "--key", metavar="FILE", help="Secret key; made at first use, mode 0600.")
-IDENTITIES = typer.Option(None, "--identities", metavar="FILE", help="Table that maps keys of the log to accounts.")
-REGISTRY = typer.Option(None, "--registry", metavar="FILE", help="TOML: which organizations may do what until when.")
-RELEASE = typer.Option([], "--release", metavar="MODEL=TIME", help="When a model was released (ISO 8601); may repeat.")
-UNSUPPORTED = typer.Option([], "--unsupported-region", metavar="CC", help="Country that is not served; may repeat.")
-PRIOR = typer.Option(1e-3, "--prior", min=1e-9, max=0.5, help="P(extraction) of a shared text before it is measured.")
+IDENTITIES = typer.Option(
+    None, "--identities", metavar="FILE", help="Table that maps keys of the log to accounts."
+)
+REGISTRY = typer.Option(
+    None, "--registry", metavar="FILE", help="TOML: which organizations may do what until when."
+)
+RELEASE = typer.Option(
+    [], "--release", metavar="MODEL=TIME", help="When a model was released (ISO 8601); may repeat."
+)
+UNSUPPORTED = typer.Option(
+    [], "--unsupported-region", metavar="CC", help="Country that is not served; may repeat."
+)
+PRIOR = typer.Option(
+    1e-3, "--prior", min=1e-9, max=0.5, help="P(extraction) of a shared text before it is measured."
+)
 MIN_PRINCIPALS = typer.Option(8, "--min-principals", min=2, help="Principals that make a text shared.")
-REJECT_SHARE = typer.Option(0.01, "--reject-share", min=0.0, max=1.0, help="Share of malformed records that ends the run.")
+REJECT_SHARE = typer.Option(
+    0.01, "--reject-share", min=0.0, max=1.0, help="Share of malformed records that ends the run."
+)
 SHOW_TEXT = typer.Option(False, "--show-text", help="Print what fills the templates in the report, unmasked.")
 MEMORY = typer.Option("2GB", "--memory", help="Memory for the statistics engine.")
 ENGINE = typer.Option("duckdb", "--engine", help="Statistics engine; duckdb is the only one so far.")
@@ -75,5 +87,7 @@ def _release(text: str) -> tuple[str, datetime]:
     except ValueError:
         separator = ""
     if not separator or not model:
-        raise typer.BadParameter(f"{text!r} is not MODEL=TIME, such as large-2=2026-03-01T17:00:00Z", param_hint="--release")
+        raise typer.BadParameter(
+            f"{text!r} is not MODEL=TIME, such as large-2=2026-03-01T17:00:00Z", param_hint="--release"
+        )
     return model, at if at.tzinfo else at.replace(tzinfo=UTC)

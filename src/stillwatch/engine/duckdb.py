@@ -29,7 +29,8 @@ class DuckDBEngine:
         """Rows of ``sql`` with 64-bit integers, whatever width DuckDB summed in."""
         table = self._connection.sql(sql).to_arrow_table()
         fields = [
-            pa.field(field.name, pa.int64()) if pa.types.is_decimal(field.type) else field for field in table.schema
+            pa.field(field.name, pa.int64()) if pa.types.is_decimal(field.type) else field
+            for field in table.schema
         ]
         return table.cast(pa.schema(fields))
 

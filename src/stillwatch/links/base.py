@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -71,7 +72,7 @@ def overlaps(sets: Sequence[NDArray[np.integer[Any]]]) -> dict[tuple[int, int], 
     owner, values = owner[order], values[order]
     counts: dict[tuple[int, int], int] = {}
     starts = np.flatnonzero(np.r_[True, values[1:] != values[:-1], True])
-    for start, stop in zip(starts[:-1], starts[1:], strict=True):
+    for start, stop in pairwise(starts.tolist()):
         holders = owner[start:stop].tolist()
         for place, first in enumerate(holders):
             for second in holders[place + 1 :]:

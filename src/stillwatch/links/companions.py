@@ -8,7 +8,8 @@ from stillwatch.links.base import Linked, Suspects, overlaps
 
 
 class Companions:
-    """Joins suspect families that share principals far beyond chance: half of the smaller and a fifth of the larger.
+    """Joins suspect families that share principals far beyond chance: half of the smaller and a fifth of the
+    larger.
 
     Only suspects are asked, so a public client that everybody uses joins nothing.
     """
@@ -22,11 +23,16 @@ class Companions:
         for (first, second), common in overlaps(suspects.principals).items():
             small, large = sorted((len(suspects.principals[first]), len(suspects.principals[second])))
             expected = small * large / suspects.all_principals
-            if common < max(self.least, self.of_smaller * small, self.of_larger * large) or common < self.lift * expected:
+            if (
+                common < max(self.least, self.of_smaller * small, self.of_larger * large)
+                or common < self.lift * expected
+            ):
                 continue
             reason = f"{common:,} of {small:,} principals send both templates; {expected:.1f} would by chance"
             bits = log2(common / max(expected, 1 / 1024))
-            found.append(Linked(self.name, int(suspects.family[first]), int(suspects.family[second]), bits, reason))
+            found.append(
+                Linked(self.name, int(suspects.family[first]), int(suspects.family[second]), bits, reason)
+            )
         return found
 
 

@@ -101,7 +101,7 @@ def best_sums(words: Any, opens: Any, count: int, weights: Any, best: Any) -> in
 
 
 @numba.njit(nogil=True, cache=True)
-def score(words: Any, opens: Any, count: int, weights: Any, bias: Any, out: Any) -> None:  # noqa: PLR0917 - compiled
+def score(words: Any, opens: Any, count: int, weights: Any, bias: Any, out: Any) -> None:
     """Write how surely the text asks for each objective, in percent.
 
     ``words`` uint64[>= count], ``opens`` uint8[>= count]: as :func:`stillwatch.segment.segment` writes them;

@@ -51,3 +51,13 @@ def result(stats: pa.Table, value: NDArray[np.float64], n: NDArray[np.float64], 
             "n": pa.array(n.astype(np.int64)),
         }
     )
+
+
+def cautious_lift(expected: NDArray[np.float64], observed: NDArray[np.float64]) -> NDArray[np.float64]:
+    """log2 of expected over observed coincidences, with the observed ones at their upper bound.
+
+    Few coincidences prove little, so the bound is what an innocent stream might as well have shown: two standard
+    deviations up, the variance taken as twice the count since each exchange is in several pairs. At most 0.
+    """
+    upper = observed + 2 * np.sqrt(2 * observed) + 2
+    return np.minimum(np.log2((expected + 1e-9) / upper), 0.0)

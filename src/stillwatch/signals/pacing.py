@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pyarrow as pa
 
-from stillwatch.signals.base import integers, ratio, result
+from stillwatch.signals.base import cautious_lift, integers, ratio, result
 
-LEAST_PAIRS = 60
+LEAST_PAIRS = 40
 """Pairs of one principal's exchanges on one day below which the ratio says nothing."""
 
 MOST_CROWDED = 0.5
@@ -18,13 +17,13 @@ class Pacing:
     """log2 of expected over observed: pairs of a principal's exchanges of one day that fall into the same hour.
 
     A dispatcher spreads one stream over its accounts, so a pair within an account shares its hour no more often than a
-    pair of any two accounts does (independent thinning of a point process; Daley & Vere-Jones 2003): 0. People sit
+    pair of two accounts does (independent thinning of a point process; Daley & Vere-Jones 2003): 0. People sit
     down and ask several things, and a firm's job runs at its own time: below 0. Human hours do not change it, since
     the expectation follows the stream's own day.
 
     >>> stats = pa.table({"stream_id": [0], "hour_pairs": [620], "day_pairs": [900], "all_hour": [90_000], "all_day": [1_800_000]})
     >>> round(Pacing().value(stats)["value"][0].as_py(), 1)
-    -3.6
+    -4.0
     """
 
     name = "pacing"
@@ -48,17 +47,16 @@ class Pacing:
               GROUP BY stream_id) a ON p.stream_id = a.stream_id"""
 
     def value(self, stats: pa.Table) -> pa.Table:
-        """log2(expected / observed), with five pairs added to both; silent below ``LEAST_PAIRS`` pairs, or within a few hours."""
+        """log2(expected / observed), cautiously; silent below ``LEAST_PAIRS`` pairs, or within a few hours."""
         hour, day, all_hour, all_day = integers(stats, "hour_pairs", "day_pairs", "all_hour", "all_day")
-        within_an_hour = ratio(all_hour, all_day)
+        within_an_hour = ratio(all_hour - hour, all_day - day)
         expected = day * within_an_hour
-        value = np.log2((expected + 5) / (hour + 5))
-        return result(stats, np.minimum(value, 0.5), day, (day >= LEAST_PAIRS) & (within_an_hour <= MOST_CROWDED))
+        return result(stats, cautious_lift(expected, hour), day, (day >= LEAST_PAIRS) & (within_an_hour <= MOST_CROWDED))
 
     def describe(self, value: float, n: int) -> str:
         """Say how many times more often than by chance a principal works within one hour."""
         return (
-            f"a principal's requests of one day share their hour {2**-value:.1f} times as often as those of different "
+            f"a principal's requests of one day share their hour at most {2**-value:.1f} times as often as those of different "
             f"principals ({n:,} pairs)"
         )
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pyarrow as pa
 
-from stillwatch.signals.base import integers, ratio, result
+from stillwatch.signals.base import cautious_lift, integers, ratio, result
 
-LEAST_PAIRS = 60
+LEAST_PAIRS = 40
 """Pairs of one principal's sittings on different days below which the ratio says nothing."""
 
 BLOCK_HOURS = 3
@@ -23,7 +22,7 @@ class Routine:
 
     >>> stats = pa.table({"stream_id": [0], "same": [600], "pairs": [2000], "all_same": [40_000], "all_pairs": [320_000]})
     >>> round(Routine().value(stats)["value"][0].as_py(), 2)
-    -1.25
+    -1.44
     """
 
     name = "routine"
@@ -54,15 +53,14 @@ class Routine:
               GROUP BY stream_id) a ON p.stream_id = a.stream_id"""
 
     def value(self, stats: pa.Table) -> pa.Table:
-        """log2(expected / observed), with five pairs added to both; silent below ``LEAST_PAIRS``."""
+        """log2(expected / observed), cautiously; silent below ``LEAST_PAIRS``."""
         same, pairs, all_same, all_pairs = integers(stats, "same", "pairs", "all_same", "all_pairs")
-        value = np.log2((pairs * ratio(all_same, all_pairs) + 5) / (same + 5))
-        return result(stats, np.minimum(value, 0.5), pairs, pairs >= LEAST_PAIRS)
+        return result(stats, cautious_lift(pairs * ratio(all_same - same, all_pairs - pairs), same), pairs, pairs >= LEAST_PAIRS)
 
     def describe(self, value: float, n: int) -> str:
         """Say how many times more often than by chance a principal keeps its own time of day."""
         return (
-            f"a principal comes back at its own time of day {2**-value:.1f} times as often as the stream's hours explain "
+            f"a principal comes back at its own time of day at most {2**-value:.1f} times as often as the stream's hours explain "
             f"({n:,} pairs of sittings)"
         )
 

@@ -224,13 +224,8 @@ def _bans(world: World, operator: Operator, slots: Integers, extraction: Plan) -
 def _succeed(planned: Plan, successor: Integers, since: Integers, opens: Integers, horizon: int) -> None:
     """Hand everything after a ban to the successor; what fell into the pause is sent at its start."""
     principal = planned["principal"].astype(np.int64)
-    begins = np.flatnonzero(planned["turn"] == 0)
-    session = np.cumsum(planned["turn"] == 0) - 1
     # A session that had begun before the ban goes on in the new account from its first turn after it.
     late = (successor[principal] >= 0) & (planned["at"] >= since[principal])
-    whole = np.zeros(len(begins), dtype=np.bool_)
-    np.logical_or.at(whole, session[late], True)
-    late = late | (whole[session] & (planned["at"] >= since[principal]))
     early = late & (planned["at"] < opens[principal])
     jitter = planned["at"] - since[principal]
     moved = np.minimum(opens[principal] + jitter // 4, horizon - 1)

@@ -1,0 +1,272 @@
+"""The parts of the documentation that are made from the code, so that they cannot drift from it.
+
+A page holds blocks between ``<!-- made: NAME -->`` and ``<!-- end -->``; what stands there is replaced by
+what ``BLOCKS[NAME]`` returns. Everything outside of the blocks is written by hand.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import inspect
+import re
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
+
+import pyarrow as pa
+from typer.models import ArgumentInfo, OptionInfo
+
+from stillwatch import arena, campaigns, fingerprint, identities, verdict
+from stillwatch.arena import recipe
+from stillwatch.arena.log import TRUTH_SCHEMA
+from stillwatch.arena.simulation import POPULATIONS
+from stillwatch.cli import app
+from stillwatch.evidence import load_weights
+from stillwatch.exchange import COLUMNS
+from stillwatch.families import assign, components
+from stillwatch.formats import all_formats
+from stillwatch.links import all_links
+from stillwatch.objective.classes import OBJECTIVE_MEANINGS
+from stillwatch.signals import all_signals
+
+_BLOCK = re.compile(r"(<!-- made: (?P<name>[^>]+?) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+class UnknownBlockError(Exception):
+    """A page asks for a block that nothing makes."""
+
+
+def fill(page: str) -> str:
+    """The page with every block made anew.
+
+    >>> fill("before <!-- made: objectives -->\\nstale\\n<!-- end --> after").count("stale")
+    0
+    """
+
+    def made(found: re.Match[str]) -> str:
+        name = found["name"]
+        if name not in BLOCKS:
+            raise UnknownBlockError(f"no block is called {name!r}; there are {', '.join(sorted(BLOCKS))}")
+        return f"{found[1]}\n{BLOCKS[name]().strip()}\n\n{found[3]}"
+
+    return _BLOCK.sub(made, page)
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """A Markdown table; a bar inside a cell is escaped."""
+    cells = [[str(cell).replace("|", "\\|").replace("\n", " ") for cell in row] for row in rows]
+    lines = [head, ["---"] * len(head), *cells]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def code(text: object) -> str:
+    """The text as code, or nothing of nothing."""
+    return f"`{text}`" if str(text) else ""
+
+
+def prose(docstring: str | None) -> str:
+    """A docstring as Markdown on one line, up to its doctest."""
+    text = inspect.cleandoc(docstring or "").split(">>>")[0]
+    return re.sub(r"\s+", " ", text).replace("``", "`").strip()
+
+
+def first_paragraph(docstring: str | None) -> str:
+    """The first paragraph of a docstring on one line."""
+    return prose(inspect.cleandoc(docstring or "").split("\n\n")[0])
+
+
+def field_meanings(record: type) -> dict[str, str]:
+    """What the text under each field of a record says."""
+    source = ast.parse(textwrap.dedent(inspect.getsource(record)))
+    body = source.body[0].body  # type: ignore[attr-defined]
+    found: dict[str, str] = {}
+    name = ""
+    for statement in body:
+        if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
+            name = statement.target.id
+            found[name] = ""
+        elif name and isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
+            found[name] = prose(str(statement.value.value))
+        else:
+            name = ""
+    return found
+
+
+def type_name(kind: pa.DataType) -> str:
+    """An Arrow type as the documents write it."""
+    text = str(kind).replace("list<element: ", "list<").replace("list<item: ", "list<")
+    return text.replace("struct<role: string, content: string>", "struct<role, content>")
+
+
+def _fields(record: type) -> str:
+    meanings = field_meanings(record)
+    rows = []
+    for field in dataclasses.fields(record):
+        default = field.default
+        if field.default_factory is not dataclasses.MISSING:
+            default = field.default_factory()
+        if dataclasses.is_dataclass(default):
+            default = f"see {type(default).__name__}"
+        meaning = meanings[field.name]
+        if field.name in recipe.CHOICES:
+            meaning = f"{meaning} One of {', '.join(map(code, recipe.CHOICES[field.name]))}.".strip()
+        shown = default if isinstance(default, str) and default.startswith("see ") else code(repr(default))
+        rows.append((code(field.name), shown, meaning))
+    return table(("field", "default", "meaning"), rows)
+
+
+def _columns() -> str:
+    rows = [
+        (code(column.name), code(type_name(column.type)), "yes" if column.required else "", column.meaning)
+        for column in COLUMNS
+    ]
+    return table(("column", "type", "required", "meaning"), rows)
+
+
+def _schema(schema: pa.Schema) -> str:
+    return table(("column", "type"), [(code(field.name), code(type_name(field.type))) for field in schema])
+
+
+def _signals() -> str:
+    curves = load_weights().curves
+    rows = []
+    for signal in all_signals():
+        weighed = curves.get(signal.name)
+        most = f"{min(weighed.bits):+.1f} to {max(weighed.bits):+.1f}" if weighed else "not weighed"
+        needs = ", ".join(map(code, signal.needs)) or "text and times"
+        rows.append((code(signal.name), first_paragraph(type(signal).__doc__), needs, most))
+    return table(("signal", "value", "needs", "bits"), rows)
+
+
+def _links() -> str:
+    rows = [(code(link.name), prose(type(link).__doc__)) for link in all_links()]
+    return table(("link", "joins"), rows)
+
+
+def _formats() -> str:
+    parts = []
+    for name, found in all_formats().items():
+        about = found.about
+        columns = [(code(c.name), about.fields[c.name]) for c in COLUMNS if c.name in about.fields]
+        absent = [code(column.name) for column in COLUMNS if column.name not in about.fields]
+        parts += [f"## {about.title}", f"`--format {name}`"]
+        parts += [f"**Needs:** {about.needs.rstrip('.')}.", f"**Identity:** {about.identity.rstrip('.')}."]
+        if all(column == field.strip("`") for field, column in columns):
+            parts.append("Every column is read from the field of its own name.")
+        else:
+            parts.append(table(("column", "read from"), columns))
+        if absent:
+            parts.append(f"Always null: {', '.join(absent)}.")
+        parts.append(table(("not kept", "why"), list(about.lost.items())))
+    return "\n\n".join(parts)
+
+
+def _identities() -> str:
+    rows = [(code(name), "yes") for name in identities.REQUIRED]
+    rows += [(code(name), "") for name in identities.OPTIONAL]
+    return table(("column", "required"), rows)
+
+
+def _command(name: str) -> str:
+    (callback,) = [found.callback for found in app.registered_commands if found.name == name]
+    if callback is None:
+        raise UnknownBlockError(f"the command {name} has no function")
+    arguments, options = [], []
+    for parameter in inspect.signature(callback).parameters.values():
+        info = parameter.default
+        if isinstance(info, ArgumentInfo):
+            arguments.append(str(info.metavar))
+            options.append((code(info.metavar), "required", info.help))
+        elif isinstance(info, OptionInfo):
+            options.append((_option_names(info), _option_default(info), info.help))
+    usage = " ".join(
+        ["stillwatch", name, *arguments, *(["[OPTIONS]"] if len(options) > len(arguments) else [])]
+    )
+    heading = [f"## stillwatch {name}", prose(callback.__doc__), f"```\n{usage}\n```"]
+    return "\n\n".join([*heading, table(("option", "default", "meaning"), options)])
+
+
+def _option_names(info: OptionInfo) -> str:
+    names = " / ".join(name.replace("/", " / ") for name in info.param_decls or ())
+    return code(f"{names} {info.metavar}" if info.metavar else names)
+
+
+def _option_default(info: OptionInfo) -> str:
+    if info.default is ...:
+        return "required"
+    if isinstance(info.default, bool):
+        return "on" if info.default else "off"
+    return "" if info.default in (None, []) else code(info.default)
+
+
+def _commands() -> str:
+    return "\n\n".join(_command(str(command.name)) for command in app.registered_commands)
+
+
+def _populations() -> str:
+    shares = recipe.Shares()
+    rows = [
+        (code(name), f"{getattr(shares, name):.0%}", first_paragraph(population.__doc__))
+        for name, (population, _) in POPULATIONS.items()
+    ]
+    return table(("population", "share of principals", "who they are"), rows)
+
+
+def _presets() -> str:
+    rows = [
+        (code(name), f"{preset.innocents:,}", f"{preset.exchanges:,}", len(preset.operators))
+        for name, preset in recipe.PRESETS.items()
+    ]
+    return table(("preset", "innocent principals", "innocent exchanges, about", "operators"), rows)
+
+
+def _mimics() -> str:
+    plain = arena.Operator()
+    rows = []
+    for name in recipe.MIMICS:
+        acted = dataclasses.replace(plain, mimic=name).resolved()
+        changed = [
+            f"`{field.name} = {getattr(acted, field.name)!r}`"
+            for field in dataclasses.fields(plain)
+            if field.name != "mimic" and getattr(acted, field.name) != getattr(plain, field.name)
+        ]
+        if name == "objective":
+            changed = ["its templates ask for nothing that a model is trained on"]
+        rows.append((code(name), ", ".join(changed) or "nothing beside the defaults"))
+    return table(("mimic", "changes"), rows)
+
+
+def _withholdable() -> str:
+    rows = [(code(group), ", ".join(map(code, columns))) for group, columns in recipe.WITHHOLDABLE.items()]
+    return table(("group", "columns that the log lacks"), rows)
+
+
+def _objectives() -> str:
+    return table(
+        ("objective", "the template asks for"), [(code(k), v) for k, v in OBJECTIVE_MEANINGS.items()]
+    )
+
+
+BLOCKS: Mapping[str, Callable[[], str]] = {
+    "exchange columns": _columns,
+    "sketch columns": lambda: _schema(fingerprint.SKETCH_SCHEMA),
+    "truth columns": lambda: _schema(TRUTH_SCHEMA),
+    "objectives": _objectives,
+    "family rule": lambda: _fields(assign.Rule),
+    "joining rule": lambda: _fields(components.Joining),
+    "suspicion": lambda: _fields(campaigns.Suspicion),
+    "bar": lambda: _fields(verdict.Bar),
+    "signals": _signals,
+    "links": _links,
+    "formats": _formats,
+    "identities": _identities,
+    "commands": _commands,
+    "operator": lambda: _fields(recipe.Operator),
+    "recipe": lambda: _fields(recipe.Recipe),
+    "release": lambda: _fields(recipe.Release),
+    "populations": _populations,
+    "presets": _presets,
+    "mimics": _mimics,
+    "withholdable": _withholdable,
+}
+"""What may stand in a page, by name."""
