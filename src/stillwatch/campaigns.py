@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from stillwatch.links import all_links
 from stillwatch.links.base import Linked, Suspects
+from stillwatch.streams import merge_streams, without
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     from stillwatch.evidence import Measured
     from stillwatch.principals import Principals
     from stillwatch.streams import Members
+
+
+TOUCHED, LEFT = 0.05, 0.3
+"""Share of a group's exchanges that a stronger campaign may hold before they are taken out, and that must be left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +40,7 @@ class Suspicion:
     attached: float = 0.8
     """Share of a weak suspect's exchanges by principals of a core that makes it part of that campaign."""
 
-    loss: float = 2.0
+    loss: float = 6.0
     """Bits that joining may cost against the strongest family alone; beyond, the families are kept apart."""
 
 
@@ -104,6 +109,46 @@ def split(groups: Groups, by_family: Measured, by_group: Measured, loss: float) 
         for family in inside.tolist():
             root[family] = (family if groups.core[family] else best) if apart else int(inside[0])
     return _numbered(root, groups.core, groups.links) if broken else None
+
+
+def peel(groups: Groups, merged: Members, accused: list[int]) -> tuple[Groups, Members] | None:
+    """Take from every group the exchanges that a stronger campaign explains; None where there are none.
+
+    ``accused``: groups that would be called extraction, the strongest first. A public agent's prompt that a campaign hides
+    behind, or a benchmark whose items it asks too, looks guilty only through that campaign's exchanges. What is left is
+    measured again; a group of which less than ``LEFT`` is left belongs to the campaign.
+    """
+    claimed = np.empty(0, np.int32)
+    owner: dict[int, int] = {}
+    streams, rows = [], []
+    every = [*accused, *(number for number in range(groups.count) if number not in set(accused))]
+    for number in every:
+        own = merged.row[merged.stream == number]
+        lost = own[np.isin(own, claimed)]
+        if len(lost) > TOUCHED * len(own):
+            streams.append(np.full(len(lost), number, np.int32))
+            rows.append(lost)
+            if len(lost) > (1 - LEFT) * len(own):
+                owner[number] = _owner_of(lost, merged, accused)
+        elif number in accused:
+            claimed = np.union1d(claimed, own).astype(np.int32)
+    if not streams:
+        return None
+    left = without(merged, np.concatenate(streams), np.concatenate(rows))
+    root = {int(family): owner.get(int(groups.label[family]), -1) for family in np.flatnonzero(groups.label >= 0)}
+    first = {number: int(np.flatnonzero(groups.label == number)[0]) for number in range(groups.count)}
+    core = groups.core & np.array([root.get(family, -1) < 0 for family in range(len(groups.label))])
+    home = {family: first[own if own >= 0 else int(groups.label[family])] for family, own in root.items()}
+    moved = _numbered(home, core, groups.links)
+    renumber = np.full(groups.count, -1, np.int32)
+    for number in range(groups.count):
+        if number not in owner:
+            renumber[number] = moved.label[first[number]]
+    return moved, merge_streams(left, renumber)
+
+
+def _owner_of(rows: NDArray[np.int32], merged: Members, accused: list[int]) -> int:
+    return max(accused, key=lambda number: (int(np.isin(rows, merged.row[merged.stream == number]).sum()), -number))
 
 
 def _attach(

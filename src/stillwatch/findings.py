@@ -67,7 +67,7 @@ def state(
     scanned: Scanned, source: Source, keys: Keys, rejects: RejectLog, options: Options
 ) -> Result:
     """Rule on every group and family and say what was found."""
-    groups = judge(scanned, scanned.merged, scanned.groups.label, scanned.by_group, options)
+    groups = judge(scanned, scanned.merged, scanned.groups.judged, scanned.by_group, options)
     families = judge(scanned, scanned.members, np.arange(len(scanned.families.names), dtype=np.int32), scanned.by_family, options)
     names = scanned.families.identify()
     campaign_ids = _campaign_ids(scanned.groups.label, names, scanned.groups.count)
@@ -140,10 +140,16 @@ def _case(
         accounts=len(accounts),
         key_principals=float(held[most] / len(own)) if one_key else 0.0,
         key_share=float(held[most] / users[accounts[most]]) if one_key else 0.0,
+        organization=_one_organization(scanned, own) if len(accounts) > 1 else 0.0,
         licensed=licensed,
         partition=float(measured.of("partition")[stream]),
         role=role,
     )
+
+
+def _one_organization(scanned: Scanned, own: NDArray[np.int32]) -> float:
+    named = scanned.principals.organization_id.take(pa.array(own)).drop_null().value_counts().to_pylist()
+    return max((row["counts"] for row in named), default=0) / len(own)
 
 
 def _campaign_ids(label: NDArray[np.int32], names: list[str], count: int) -> list[str]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from stillwatch import findings, streams
-from stillwatch.campaigns import Groups, Suspicion, group, split
+from stillwatch.campaigns import Groups, Suspicion, group, peel, split
 from stillwatch.engine.duckdb import DuckDBEngine
 from stillwatch.evidence import Measured, load_weights, measure
 from stillwatch.families.assign import Families, Rule, find_families
@@ -23,7 +23,7 @@ from stillwatch.registry import Registry
 from stillwatch.rejects import DEFAULT_LIMIT, RejectLog
 from stillwatch.sketching import Source, sketch_log
 from stillwatch.spool import Spool, opens_conversation
-from stillwatch.verdict import Bar
+from stillwatch.verdict import Bar, accused
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -61,9 +61,6 @@ class Scanned:
     groups: Groups
     merged: streams.Members
     by_group: Measured
-    family_cells: pa.Table
-    cells: pa.Table
-    traits: pa.Table
 
 
 def scan(source: Source, out: Path, keys: Keys, options: Options, progress: Progress | None = None) -> findings.Result:
@@ -94,22 +91,23 @@ def examine(spool: Spool, presence: Presence, options: Options) -> Scanned:
     narrowed = streams.narrow(sketches)
     weights = load_weights()
     engine = DuckDBEngine(options.memory)
+
+    def weigh(stream_members: streams.Members, count: int) -> Measured:
+        streams.build(engine, stream_members, sketches)
+        return measure(engine, count, weights)
+
     try:
-        family_tables = streams.build(engine, judged, sketches, narrowed)
-        traits = streams.describe_principals(engine)["traits"]
-        by_family = measure(engine, len(families.names), weights)
+        traits = streams.register_log(engine, narrowed)["traits"]
+        by_family = weigh(judged, len(families.names))
         groups = group(judged, by_family, principals, traits, options.suspicion)
         merged = streams.merge_streams(judged, groups.judged)
-        tables = streams.build(engine, merged, sketches, narrowed)
-        by_group = measure(engine, groups.count, weights)
+        by_group = weigh(merged, groups.count)
         if (apart := split(groups, by_family, by_group, options.suspicion.loss)) is not None:
-            groups = apart
-            merged = streams.merge_streams(judged, groups.judged)
-            tables = streams.build(engine, merged, sketches, narrowed)
-            by_group = measure(engine, groups.count, weights)
+            groups, merged = apart, streams.merge_streams(judged, apart.judged)
+            by_group = weigh(merged, groups.count)
+        if (peeled := peel(groups, merged, accused(by_group, options.bar))) is not None:
+            groups, merged = peeled
+            by_group = weigh(merged, groups.count)
     finally:
         engine.close()
-    return Scanned(
-        sketches, principals, licensed, families, members, by_family, groups, merged, by_group,
-        family_tables["cells"], tables["cells"], traits,
-    )  # fmt: skip
+    return Scanned(sketches, principals, licensed, families, members, by_family, groups, merged, by_group)

@@ -105,6 +105,17 @@ def keep_rows(members: Members, kept: NDArray[np.bool_]) -> Members:
     )  # fmt: skip
 
 
+def without(members: Members, streams: NDArray[np.int32], rows: NDArray[np.int32]) -> Members:
+    """Members less the pairs of stream and row that the two arrays name."""
+    out = np.unique(streams.astype(np.int64) << 32 | rows)
+    inside = ~np.isin(members.stream.astype(np.int64) << 32 | members.row, out)
+    fills = ~np.isin(members.fill_stream.astype(np.int64) << 32 | members.fill_row, out)
+    return Members(
+        members.stream[inside], members.row[inside], members.objective[inside],
+        members.fill_stream[fills], members.fill_row[fills], members.fill[fills],
+    )  # fmt: skip
+
+
 def merge_streams(members: Members, label: NDArray[np.int32]) -> Members:
     """Members of merged streams: stream s becomes ``label[s]``, -1 leaves it out; an exchange counts once in each.
 
@@ -127,12 +138,11 @@ def merge_streams(members: Members, label: NDArray[np.int32]) -> Members:
     )  # fmt: skip
 
 
-def build(engine: Engine, members: Members, sketches: pa.Table, narrowed: pa.Table) -> dict[str, pa.Table]:
+def build(engine: Engine, members: Members, sketches: pa.Table) -> dict[str, pa.Table]:
     """Tables of the streams in ``members``: cells, fills, topics, requests, registered with the engine too."""
     scores = {name: pa.array(members.objective[:, index]) for index, name in enumerate(OBJECTIVE_SUMS)}
     engine.register(
         {
-            "sketch": narrowed,
             "member": pa.table({"stream_id": members.stream, "row": members.row, **scores}),
             "member_fill": pa.table({"stream_id": members.fill_stream, "row": members.fill_row, "fill": members.fill}),
             "member_word": _words(members, sketches),
@@ -155,8 +165,9 @@ def _words(members: Members, sketches: pa.Table) -> pa.Table:
     return pa.table({"stream_id": np.repeat(members.stream, own), "row": np.repeat(members.row, own), "word": words})
 
 
-def describe_principals(engine: Engine) -> dict[str, pa.Table]:
-    """Tables of the principals of the whole log, whatever streams they are in: principals, traits."""
+def register_log(engine: Engine, narrowed: pa.Table) -> dict[str, pa.Table]:
+    """Make a log known to an engine: its sketches, and tables of its principals, whatever streams they are in."""
+    engine.register({"sketch": narrowed})
     tables = {"principals": engine.query(_PRINCIPALS_SQL), "traits": engine.query(_TRAITS_SQL)}
     engine.register(tables)
     return tables

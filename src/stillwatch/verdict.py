@@ -7,11 +7,19 @@ looks alike and lacks one of them gets the name of the innocent cause that fits,
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 
-from stillwatch.evidence import posterior
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from stillwatch.evidence import INTENT, posterior
 from stillwatch.fingerprint import NEW
+
+if TYPE_CHECKING:
+    from stillwatch.evidence import Measured
 
 
 class Verdict(StrEnum):
@@ -73,6 +81,10 @@ class Case:
     key_share: float
     """Share of that account's principals which are in the stream."""
 
+    organization: float
+    """Share of the stream's principals in the declared organization that most of them belong to, where it has several
+    accounts in it; else 0."""
+
     licensed: float
     """Share of the stream's exchanges by principals whom the registry covers."""
 
@@ -93,40 +105,95 @@ class Ruling:
 
 
 EVALUATION_PARTITION = 0.7
-KEY_MOST = 0.9
-KEY_OWN = 0.5
+"""Below this value of the partition signal principals send each other's items, as the runs of one evaluation do."""
+
+CERTAIN_EVALUATION = 0.35
+"""Below this one nothing else can make it extraction."""
+
+KEY_MOST, KEY_OWN = 0.9, 0.5
+ORGANIZATION_MOST = 0.9
+
+
+def accused(measured: Measured, bar: Bar) -> list[int]:
+    """Streams whose evidence clears the bar, the strongest first; what they are, as a whole, is ruled on later."""
+    needed = math.log2(bar.probability / (1 - bar.probability) * (1 - bar.prior) / bar.prior)
+    clear = (measured.total >= needed) & (measured.of(INTENT) >= bar.intent) & (measured.conduct() >= bar.conduct)
+    return sorted(np.flatnonzero(clear).tolist(), key=lambda stream: (-float(measured.total[stream]), stream))
 
 
 def rule(case: Case, bar: Bar) -> Ruling:
     """Verdict on one stream."""
     probability = posterior(case.bits, bar.prior)
-    alike = probability >= bar.suspicion and case.objective >= bar.intent
-    if case.licensed >= 0.5:
-        return Ruling(Verdict.LICENSED, probability, (f"{case.licensed:.0%} of its exchanges come from accounts that the registry covers",))
+    intent = case.objective >= bar.intent
+    clear = probability >= bar.probability and intent and case.conduct >= bar.conduct
+    alike = probability >= bar.suspicion and intent
+    found = (
+        _licensed(case)
+        or _one_house(case, alike)
+        or _evaluation(case, CERTAIN_EVALUATION if clear else EVALUATION_PARTITION)
+        or (_extraction(case, probability, bar) if clear else None)
+        or (_undetermined(probability, bar) if alike else None)
+        or _unexplained(case, bar)
+        or _innocent(case)
+    )
+    return Ruling(found[0], probability, found[1])
+
+
+_Found = tuple[Verdict, tuple[str, ...]]
+
+
+def _licensed(case: Case) -> _Found | None:
+    if case.licensed < 0.5:
+        return None
+    return Verdict.LICENSED, (f"{case.licensed:.0%} of its exchanges come from accounts that the registry covers",)
+
+
+def _one_house(case: Case, alike: bool) -> _Found | None:
+    """One account's product, or one declared organization's fleet of keys: coordinated, and nobody hides it."""
     if case.key_principals >= KEY_MOST and case.key_share >= KEY_OWN:
-        reason = f"{case.key_principals:.0%} of its principals are end users of one account and {case.key_share:.0%} of that account's users send it: it is the account's own product"
-        if alike:
-            return Ruling(Verdict.UNDETERMINED, probability, (reason, "the product asks for training data; nobody declared it"))
-        return Ruling(Verdict.INTEGRATOR, probability, (reason,))
-    if case.partition == case.partition and case.partition < EVALUATION_PARTITION:  # NaN: the signal is silent
-        reason = f"each item is sent by {1 - case.partition:.0%} of the other principals: they run one set of items, as an evaluation does"
-        return Ruling(Verdict.EVALUATION, probability, (reason,))
-    if probability >= bar.probability and case.objective >= bar.intent and case.conduct >= bar.conduct:
-        return Ruling(Verdict.EXTRACTION, probability, (
-            f"the posterior is {probability:.4f} at a prior of {bar.prior:g} ({case.bits:+.1f} bits)",
-            f"how its principals behave weighs {case.conduct:+.1f} bits by itself, whatever they ask for",
-        ))  # fmt: skip
+        reason = (
+            f"{case.key_principals:.0%} of its principals are end users of one account, and {case.key_share:.0%} of that "
+            "account's users send it: it is the account's own product"
+        )
+    elif case.organization >= ORGANIZATION_MOST:
+        reason = f"{case.organization:.0%} of its principals belong to one declared organization, which hides nothing"
+    else:
+        return None
     if alike:
-        return Ruling(Verdict.UNDETERMINED, probability, (f"the posterior is {probability:.3f} at a prior of {bar.prior:g}: too much to pass over, too little to accuse",))
-    if case.coordination >= bar.unexplained and case.conduct >= bar.conduct:
-        reason = f"one hand seems to move its principals ({case.coordination:+.1f} bits), but its text asks for no training data"
-        return Ruling(Verdict.UNDETERMINED, probability, (reason,))
-    verdict, reason = _innocent(case)
-    return Ruling(verdict, probability, (reason,))
+        return Verdict.UNDETERMINED, (reason, "it asks for training data, and no licence is on file")
+    return Verdict.INTEGRATOR, (reason,)
 
 
-def _innocent(case: Case) -> tuple[Verdict, str]:
+def _evaluation(case: Case, below: float) -> _Found | None:
+    if not case.partition < below:  # also where the signal is silent (NaN)
+        return None
+    reason = f"each item is sent by {1 - case.partition:.0%} of the other principals too: they run one set of items, as an evaluation does"
+    return Verdict.EVALUATION, (reason,)
+
+
+def _extraction(case: Case, probability: float, bar: Bar) -> _Found:
+    return Verdict.EXTRACTION, (
+        f"the probability is {probability:.4f} at a prior of {bar.prior:g} ({case.bits:+.1f} bits of evidence)",
+        f"how its principals behave weighs {case.conduct:+.1f} bits by itself, whatever they ask for",
+    )
+
+
+def _undetermined(probability: float, bar: Bar) -> _Found:
+    reason = f"the probability is {probability:.3f} at a prior of {bar.prior:g}: too much to pass over, too little to accuse"
+    return Verdict.UNDETERMINED, (reason,)
+
+
+def _unexplained(case: Case, bar: Bar) -> _Found | None:
+    if case.coordination < bar.unexplained or case.conduct < bar.conduct:
+        return None
+    reason = f"one hand seems to move its principals ({case.coordination:+.1f} bits), but its text asks for no training data"
+    return Verdict.UNDETERMINED, (reason,)
+
+
+def _innocent(case: Case) -> _Found:
     """The innocent cause that fits a shared text best."""
     if case.role != NEW:
-        return Verdict.SHARED_CLIENT, f"{case.accounts:,} accounts send one system prompt or tool set, each with content of its own"
-    return Verdict.POPULAR_PROMPT, f"{case.principals:,} principals send a common text; nothing says that one hand moves them"
+        reason = f"{case.accounts:,} accounts send one system prompt or tool set, each with content of its own"
+        return Verdict.SHARED_CLIENT, (reason,)
+    reason = f"{case.principals:,} principals send a common text; nothing says that one hand moves them"
+    return Verdict.POPULAR_PROMPT, (reason,)
