@@ -41,26 +41,45 @@ KNOTS: dict[str, tuple[float, ...]] = {
 """Values between which each curve is linear: chosen once, spread over what any stream shows."""
 
 NEUTRAL: dict[str, int] = {
-    "objective": 3, "coverage": 2, "partition": 3, "mixing": 3, "pacing": 3, "routine": 3, "load": 3, "rhythm": 3,
-    "lockstep": 1, "infrastructure_payment": 1, "infrastructure_network": 1,
-}  # fmt: skip
+    "objective": 3,
+    "coverage": 2,
+    "partition": 3,
+    "mixing": 3,
+    "pacing": 3,
+    "routine": 3,
+    "load": 3,
+    "rhythm": 3,
+    "lockstep": 1,
+    "infrastructure_payment": 1,
+    "infrastructure_network": 1,
+}
 """Knot at which each curve is zero, as a silent signal is."""
 
 MAIN = 0.3
-"""A planted family is learnt from if it holds this share of what the operator's largest one holds: the others are
-chance repetitions of what fills its slots."""
+"""A planted family is learnt from if it holds this share of what the operator's largest one holds: the others
+are chance repetitions of what fills its slots."""
 
 MOST_STEP: dict[str, float] = {
-    "objective": 1.6, "mixing": 3.0, "pacing": 2.4, "routine": 2.2, "partition": 1.2, "infrastructure_payment": 1.0,
-    "coverage": 0.6, "load": 0.5, "lockstep": 0.5, "rhythm": 0.35, "infrastructure_network": 0.2,
-}  # fmt: skip
-"""Logits that one stretch between knots may add. What an operator imitates at no cost (hours, load, networks) may not
-weigh much, whatever these simulations say."""
+    "objective": 1.6,
+    "mixing": 3.0,
+    "pacing": 2.4,
+    "routine": 2.2,
+    "partition": 1.2,
+    "infrastructure_payment": 1.0,
+    "coverage": 0.6,
+    "load": 0.5,
+    "lockstep": 0.5,
+    "rhythm": 0.35,
+    "infrastructure_network": 0.2,
+}
+"""Logits that one stretch between knots may add. What an operator imitates at no cost (hours, load, networks)
+may not weigh much, whatever these simulations say."""
 
 RIDGE = 0.002
 
 WITHHELD = 0.4
-"""Share of the streams from which a signal is withheld in a copy, so that no curve leans on another's company."""
+"""Share of the streams from which a signal is withheld in a copy, so that no curve leans on another's
+company."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +126,14 @@ def recipe(seed: int, held_out: bool) -> Recipe:
     withhold = () if seed % 3 else ("payment", "ages", "network")
     text = "b" if held_out else "a"
     innocents = int(rng.integers(2500, 4500))
-    return Recipe(seed=seed, text=text, innocents=innocents, exchanges=int(innocents * rng.uniform(14, 26)), operators=tuple(operators), withhold=withhold)
+    return Recipe(
+        seed=seed,
+        text=text,
+        innocents=innocents,
+        exchanges=int(innocents * rng.uniform(14, 26)),
+        operators=tuple(operators),
+        withhold=withhold,
+    )
 
 
 def collect(seeds: Iterable[int], held_out: bool, cache: Path) -> Streams:
@@ -117,9 +143,12 @@ def collect(seeds: Iterable[int], held_out: bool, cache: Path) -> Streams:
     with ProcessPoolExecutor(2) as pool:
         parts = list(pool.map(_cached, planned, [cache] * len(planned)))
     return Streams(
-        np.concatenate([part.value for part in parts]), np.concatenate([part.positive for part in parts]),
-        np.concatenate([part.weight for part in parts]), [kind for part in parts for kind in part.kind], parts[0].signals,
-    )  # fmt: skip
+        np.concatenate([part.value for part in parts]),
+        np.concatenate([part.positive for part in parts]),
+        np.concatenate([part.weight for part in parts]),
+        [kind for part in parts for kind in part.kind],
+        parts[0].signals,
+    )
 
 
 def _cached(planned: Recipe, cache: Path) -> Streams:
@@ -134,7 +163,15 @@ def _code() -> str:
     import stillwatch
 
     root = Path(stillwatch.__file__).parent
-    files = sorted([*root.glob("*.py"), *root.glob("families/*.py"), *root.glob("signals/*.py"), *root.glob("arena/**/*.py"), *root.glob("objective/*")])
+    files = sorted(
+        [
+            *root.glob("*.py"),
+            *root.glob("families/*.py"),
+            *root.glob("signals/*.py"),
+            *root.glob("arena/**/*.py"),
+            *root.glob("objective/*"),
+        ]
+    )
     return hashlib.sha256(b"".join(file.read_bytes() for file in files if file.is_file())).hexdigest()
 
 
@@ -148,9 +185,21 @@ def _streams(planned: Recipe, folder: Path) -> Streams:
             spool.write(batch)
             presence.observe(batch)
         scanned = examine(spool, presence, options)
-        truth = pq.read_table(log / "truth.parquet", columns=["exchange_id", "population", "operator_id", "extraction"]).to_pydict()
-        planted = {name: operator for name, operator, mine in zip(truth["exchange_id"], truth["operator_id"], truth["extraction"], strict=True) if mine}
-        worn = set(name for name, kind in zip(truth["exchange_id"], truth["population"], strict=True) if kind == "camouflage")
+        truth = pq.read_table(
+            log / "truth.parquet", columns=["exchange_id", "population", "operator_id", "extraction"]
+        ).to_pydict()
+        planted = {
+            name: operator
+            for name, operator, mine in zip(
+                truth["exchange_id"], truth["operator_id"], truth["extraction"], strict=True
+            )
+            if mine
+        }
+        worn = set(
+            name
+            for name, kind in zip(truth["exchange_id"], truth["population"], strict=True)
+            if kind == "camouflage"
+        )
         kinds = dict(zip(truth["exchange_id"], truth["population"], strict=True))
         names = scanned.sketches["exchange_id"].to_pylist()
     for file in log.iterdir():
@@ -162,24 +211,41 @@ def _streams(planned: Recipe, folder: Path) -> Streams:
     order = np.argsort(scanned.families.family, kind="stable")
     bounds = np.searchsorted(scanned.families.family[order], np.arange(len(scanned.families.names) + 1))
     for family in range(len(scanned.families.names)):
-        ids = [names[row] for row in scanned.families.row[order[bounds[family] : bounds[family + 1]]].tolist()]
-        held = np.unique(keys[scanned.families.row[order[bounds[family] : bounds[family + 1]]]], return_counts=True)[1]
+        ids = [
+            names[row] for row in scanned.families.row[order[bounds[family] : bounds[family + 1]]].tolist()
+        ]
+        held = np.unique(
+            keys[scanned.families.row[order[bounds[family] : bounds[family + 1]]]], return_counts=True
+        )[1]
         one_key[family] = bool(held.max() >= 0.9 * held.sum())
         operators = [planted[name] for name in ids if name in planted]
         share = len(operators) / len(ids)
         most = max((operators.count(o) for o in set(operators)), default=0) / len(ids)
-        if 0.05 < share and (most < 0.8 or len(ids) < MAIN * largest.get(max(set(operators), key=operators.count), 0)):
+        if share > 0.05 and (
+            most < 0.8 or len(ids) < MAIN * largest.get(max(set(operators), key=operators.count), 0)
+        ):
             continue
         camouflage = sum(name in worn for name in ids) / len(ids)
         positive = most >= 0.8
-        kind = operators[0] if positive else max(set(map(kinds.get, ids)), key=[kinds[name] for name in ids].count)
+        kind = (
+            operators[0]
+            if positive
+            else max(set(map(kinds.get, ids)), key=[kinds[name] for name in ids].count)
+        )
         if not positive and (camouflage > 0.2 or one_key[family]):
-            # What an operator's accounts send besides is neither innocent nor extraction; a single account's product is
+            # What an operator's accounts send besides is neither innocent nor extraction;
+            # a single account's product is
             # ruled on by its structure and not by evidence.
             continue
         weight = 1.0
         rows.append((scanned.by_family.value[family], positive, weight, f"{planned.seed}:{kind}"))
-    return Streams(np.array([r[0] for r in rows]), np.array([r[1] for r in rows]), np.array([r[2] for r in rows]), [r[3] for r in rows], scanned.by_family.signals)
+    return Streams(
+        np.array([r[0] for r in rows]),
+        np.array([r[1] for r in rows]),
+        np.array([r[2] for r in rows]),
+        [r[3] for r in rows],
+        scanned.by_family.signals,
+    )
 
 
 def _largest(scanned: Scanned, names: list[str], planted: dict[str, str]) -> dict[str, int]:
@@ -209,7 +275,8 @@ def features(streams: Streams, names: list[str]) -> tuple[NDArray[np.float64], l
 
 
 def fit(streams: Streams) -> dict[str, Curve]:
-    """Non-negative steps by projected gradient on the balanced logistic loss, with some signals withheld at random."""
+    """Non-negative steps by projected gradient on the balanced logistic loss, with some signals withheld at
+    random."""
     rng = np.random.default_rng(1)
     names = [name for name in streams.signals if name in KNOTS]
     matrix, keys = features(streams, names)
@@ -242,7 +309,9 @@ def fit(streams: Streams) -> dict[str, Curve]:
     return _curves(beta, keys, names, streams)
 
 
-def _curves(beta: NDArray[np.float64], keys: list[tuple[str, int]], names: list[str], streams: Streams) -> dict[str, Curve]:
+def _curves(
+    beta: NDArray[np.float64], keys: list[tuple[str, int]], names: list[str], streams: Streams
+) -> dict[str, Curve]:
     curves = {}
     for name in names:
         steps = np.array([beta[index] for index, key in enumerate(keys) if key[0] == name])
@@ -253,7 +322,9 @@ def _curves(beta: NDArray[np.float64], keys: list[tuple[str, int]], names: list[
         value = streams.value[~streams.positive, streams.signals.index(name)]
         value = value[~np.isnan(value)]
         low, high = np.quantile(value, [0.1, 0.9]) if len(value) else (0.0, 0.0)
-        curves[name] = Curve(KNOTS[name], tuple(np.round(bits, 3).tolist()), (round(float(low), 3), round(float(high), 3)))
+        curves[name] = Curve(
+            KNOTS[name], tuple(np.round(bits, 3).tolist()), (round(float(low), 3), round(float(high), 3))
+        )
     return curves
 
 
@@ -264,8 +335,8 @@ PREVALENCE = 1e-3
 def scale(curves: dict[str, Curve], streams: Streams) -> dict[str, Curve]:
     """Curves times one factor, with a shift on the objective, fitted on streams that the curves never saw.
 
-    Maximum likelihood at weights that restore ``PREVALENCE``, with the smoothed targets of Platt 1999, so that perfect
-    separation does not claim infinite evidence.
+    Maximum likelihood at weights that restore ``PREVALENCE``, with the smoothed targets of Platt 1999, so
+    that perfect separation does not claim infinite evidence.
     """
     total = bits(curves, streams) * np.log(2)
     positive = streams.positive
@@ -277,30 +348,47 @@ def scale(curves: dict[str, Curve], streams: Streams) -> dict[str, Curve]:
         logit = factor * total + added + odds
         return float((weight * (np.logaddexp(0, logit) - target * logit)).sum())
 
-    grid = [(factor, added) for factor in np.linspace(0.5, 2.5, 81) for added in np.linspace(-6, 6, 121) * np.log(2)]
+    grid = [
+        (factor, added)
+        for factor in np.linspace(0.5, 2.5, 81)
+        for added in np.linspace(-6, 6, 121) * np.log(2)
+    ]
     factor, added = min(grid, key=lambda pair: loss(*pair))
     print(f"factor {factor:.3f}, shift {added / np.log(2):+.2f} bits", file=sys.stderr)
     result = {}
     for name, curve in curves.items():
         extra = added / np.log(2) if name == "objective" else 0.0
-        result[name] = Curve(curve.values, tuple(round(bit * factor + extra, 3) for bit in curve.bits), curve.innocent)
+        result[name] = Curve(
+            curve.values, tuple(round(bit * factor + extra, 3) for bit in curve.bits), curve.innocent
+        )
     return result
 
 
 def bits(curves: dict[str, Curve], streams: Streams) -> NDArray[np.float64]:
     """Bits of each stream."""
-    return sum((curve.weigh(streams.value[:, streams.signals.index(name)]) for name, curve in curves.items()), np.zeros(len(streams.positive)))
+    return sum(
+        (curve.weigh(streams.value[:, streams.signals.index(name)]) for name, curve in curves.items()),
+        np.zeros(len(streams.positive)),
+    )
 
 
 def assess(curves: dict[str, Curve], streams: Streams) -> dict[str, object]:
-    """Log loss and calibration reweighted to two prevalences, and what would be accused at the default bar."""
+    """Log loss and calibration reweighted to two prevalences, and what would be accused at the default
+    bar."""
     total = bits(curves, streams)
     objective = streams.value[:, streams.signals.index("objective")]
     coordination = total - curves["objective"].weigh(objective)
-    result: dict[str, object] = {"positive": int(streams.positive.sum()), "negative": int((~streams.positive).sum())}
+    result: dict[str, object] = {
+        "positive": int(streams.positive.sum()),
+        "negative": int((~streams.positive).sum()),
+    }
     for prevalence in (1e-3, 1e-5):
         logit = total * np.log(2) + np.log(prevalence / (1 - prevalence))
-        weight = np.where(streams.positive, prevalence / streams.positive.sum(), (1 - prevalence) / (~streams.positive).sum())
+        weight = np.where(
+            streams.positive,
+            prevalence / streams.positive.sum(),
+            (1 - prevalence) / (~streams.positive).sum(),
+        )
         loss = np.logaddexp(0, np.where(streams.positive, -logit, logit))
         base = -(prevalence * np.log(prevalence) + (1 - prevalence) * np.log(1 - prevalence))
         chance = 1 / (1 + np.exp(-logit))
@@ -309,24 +397,52 @@ def assess(curves: dict[str, Curve], streams: Streams) -> dict[str, object]:
         for low, high in ((0.05, 0.25), (0.25, 0.5), (0.5, 0.75), (0.75, 0.95)):
             inside = (chance >= low) & (chance < high)
             if inside.any():
-                bins.append({"range": [low, high], "streams": int(inside.sum()), "said": float(np.average(chance[inside], weights=weight[inside])), "is": float(np.average(streams.positive[inside], weights=weight[inside]))})
-        result[f"at {prevalence:g}"] = {"log_loss": float((weight * loss).sum()), "log_loss_of_prevalence": float(base), "between": int(middle.sum()), "calibration": bins}
+                bins.append(
+                    {
+                        "range": [low, high],
+                        "streams": int(inside.sum()),
+                        "said": float(np.average(chance[inside], weights=weight[inside])),
+                        "is": float(np.average(streams.positive[inside], weights=weight[inside])),
+                    }
+                )
+        result[f"at {prevalence:g}"] = {
+            "log_loss": float((weight * loss).sum()),
+            "log_loss_of_prevalence": float(base),
+            "between": int(middle.sum()),
+            "calibration": bins,
+        }
     accused = (total >= np.log2(99 * 999)) & (objective >= 0.5) & (coordination >= 4)
     operators = {kind for kind, mine in zip(streams.kind, streams.positive, strict=True) if mine}
-    found = {kind for kind, mine, yes in zip(streams.kind, streams.positive, accused, strict=True) if mine and yes}
+    found = {
+        kind for kind, mine, yes in zip(streams.kind, streams.positive, accused, strict=True) if mine and yes
+    }
     result["operators"] = len(operators)
     result["operators with an accused family"] = len(found)
     result["missed"] = sorted(operators - found)
-    result["innocent families accused"] = [f"{kind} {total[index]:.1f}" for index, (kind, mine, yes) in enumerate(zip(streams.kind, streams.positive, accused, strict=True)) if yes and not mine]
-    result["highest innocent"] = sorted(((round(float(total[i]), 1), streams.kind[i]) for i in np.flatnonzero(~streams.positive)), reverse=True)[:8]
+    result["innocent families accused"] = [
+        f"{kind} {total[index]:.1f}"
+        for index, (kind, mine, yes) in enumerate(zip(streams.kind, streams.positive, accused, strict=True))
+        if yes and not mine
+    ]
+    result["highest innocent"] = sorted(
+        ((round(float(total[i]), 1), streams.kind[i]) for i in np.flatnonzero(~streams.positive)),
+        reverse=True,
+    )[:8]
     return result
 
 
 def document(curves: dict[str, Curve], streams: Streams) -> dict[str, object]:
     """The file that is shipped."""
-    body = {name: {"values": curve.values, "bits": curve.bits, "innocent": curve.innocent} for name, curve in sorted(curves.items())}
+    body = {
+        name: {"values": curve.values, "bits": curve.bits, "innocent": curve.innocent}
+        for name, curve in sorted(curves.items())
+    }
     version = hashlib.sha256(repr(sorted(body.items())).encode()).hexdigest()[:8]
-    return {"version": version, "streams": {"positive": int(streams.positive.sum()), "negative": int((~streams.positive).sum())}, "curves": body}
+    return {
+        "version": version,
+        "streams": {"positive": int(streams.positive.sum()), "negative": int((~streams.positive).sum())},
+        "curves": body,
+    }
 
 
 __all__ = ["Weights", "assess", "collect", "document", "fit", "load_weights", "measure"]

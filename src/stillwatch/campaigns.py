@@ -1,4 +1,5 @@
-"""Families to campaigns: suspects are joined by links, and each group is one stream that is judged as a whole."""
+"""Families to campaigns: suspects are joined by links, and each group is one stream that is judged as a
+whole."""
 
 from __future__ import annotations
 
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 
 
 TOUCHED, LEFT = 0.05, 0.3
-"""Share of a group's exchanges that a stronger campaign may hold before they are taken out, and that must be left."""
+"""Share of a group's exchanges that a stronger campaign may hold before they are taken out, and that must be
+left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +36,12 @@ class Suspicion:
     weak: float = -2.0
     """Least bits of any suspect: what more speaks against is no part of a campaign."""
 
-    core: float = 8.0
-    """Least bits with which a family stands by itself; the others only attach themselves, or pool their weak evidence."""
-
     attached: float = 0.8
     """Share of a weak suspect's exchanges by principals of a core that makes it part of that campaign."""
+
+    plain: float = 0.4
+    """Least value of the objective signal of a family that attaches itself with exchanges of its own: what
+    campaign accounts send besides, as camouflage, asks for nothing."""
 
     loss: float = 6.0
     """Bits that joining may cost against the strongest family alone; beyond, the families are kept apart."""
@@ -52,7 +55,8 @@ class Groups:
     """int32[families]: group of each family, -1 where it is no suspect."""
 
     core: NDArray[np.bool_]
-    """bool[families]: whether the family's exchanges are evidence; attached ones belong to the campaign without."""
+    """bool[families]: whether the family's exchanges are evidence; attached ones belong to the campaign
+    without."""
 
     links: tuple[Linked, ...]
 
@@ -68,24 +72,32 @@ class Groups:
 
 
 def group(
-    members: Members, measured: Measured, principals: Principals, traits: pa.Table, rule: Suspicion
+    members: Members,
+    measured: Measured,
+    principals: Principals,
+    traits: pa.Table,
+    rule: Suspicion,
+    accused: list[int],
 ) -> Groups:
-    """Join suspect families. Groups are numbered in order of their first family, whose numbers follow their names.
+    """Join suspect families. Groups are numbered in order of their first family, whose numbers follow their
+    names.
 
-    Families that are suspicious by themselves form cores, joined by every link. A weak suspect attaches itself to the
-    core whose principals send nearly all of it, and is no evidence: a chain of everyday phrases can neither swallow a
-    campaign nor dilute it. The other weak suspects are joined with each other and judged together.
+    ``accused``: families whose evidence clears the bar by itself; they form cores, joined by every link. A
+    weak suspect attaches itself to the core whose principals send nearly all of it, and is no evidence: a
+    chain of everyday phrases can neither swallow a campaign nor dilute it. The other weak suspects are joined
+    with each other and judged together.
     """
     asked = (measured.of("objective") >= rule.objective) & (measured.total >= rule.weak)
     suspects = np.flatnonzero(asked).astype(np.int32)
-    strong = asked & (measured.total >= rule.core)
+    strong = np.zeros(len(asked), bool)
+    strong[accused] = True
     known = _know(suspects, members, principals, traits)
     links = tuple(link for kind in all_links() for link in kind.find(known))
     forest = _Forest(suspects.tolist())
     for link in links:
         if strong[link.first] and strong[link.second]:
             forest.join(link.first, link.second)
-    home = _attach(known, strong, forest, principals, rule.attached)
+    home = _attach(known, strong, forest, principals, rule, measured.of("objective"))
     for link in links:
         free = [not strong[family] and family not in home for family in (link.first, link.second)]
         if all(free):
@@ -114,9 +126,10 @@ def split(groups: Groups, by_family: Measured, by_group: Measured, loss: float) 
 def peel(groups: Groups, merged: Members, accused: list[int]) -> tuple[Groups, Members] | None:
     """Take from every group the exchanges that a stronger campaign explains; None where there are none.
 
-    ``accused``: groups that would be called extraction, the strongest first. A public agent's prompt that a campaign hides
-    behind, or a benchmark whose items it asks too, looks guilty only through that campaign's exchanges. What is left is
-    measured again; a group of which less than ``LEFT`` is left belongs to the campaign.
+    ``accused``: groups that would be called extraction, the strongest first. A public agent's prompt that a
+    campaign hides behind, or a benchmark whose items it asks too, looks guilty only through that campaign's
+    exchanges. What is left is measured again; a group of which less than ``LEFT`` is left belongs to the
+    campaign.
     """
     claimed = np.empty(0, np.int32)
     owner: dict[int, int] = {}
@@ -135,7 +148,9 @@ def peel(groups: Groups, merged: Members, accused: list[int]) -> tuple[Groups, M
     if not streams:
         return None
     left = without(merged, np.concatenate(streams), np.concatenate(rows))
-    root = {int(family): owner.get(int(groups.label[family]), -1) for family in np.flatnonzero(groups.label >= 0)}
+    root = {
+        int(family): owner.get(int(groups.label[family]), -1) for family in np.flatnonzero(groups.label >= 0)
+    }
     first = {number: int(np.flatnonzero(groups.label == number)[0]) for number in range(groups.count)}
     core = groups.core & np.array([root.get(family, -1) < 0 for family in range(len(groups.label))])
     home = {family: first[own if own >= 0 else int(groups.label[family])] for family, own in root.items()}
@@ -148,17 +163,22 @@ def peel(groups: Groups, merged: Members, accused: list[int]) -> tuple[Groups, M
 
 
 def _owner_of(rows: NDArray[np.int32], merged: Members, accused: list[int]) -> int:
-    return max(accused, key=lambda number: (int(np.isin(rows, merged.row[merged.stream == number]).sum()), -number))
+    return max(
+        accused, key=lambda number: (int(np.isin(rows, merged.row[merged.stream == number]).sum()), -number)
+    )
 
 
 def _attach(
-    known: Suspects, strong: NDArray[np.bool_], forest: _Forest, principals: Principals, share: float
-) -> dict[int, int]:
+    known: Suspects, strong: NDArray[np.bool_], forest: _Forest, principals: Principals, rule: Suspicion,
+    objective: NDArray[np.float64],
+) -> dict[int, int]:  # fmt: skip
     """For each weak suspect that the principals of one core send nearly all of: the root of that core."""
     cores: dict[int, list[NDArray[np.int32]]] = {}
     for family, own in zip(known.family.tolist(), known.principals, strict=True):
         if strong[family]:
             cores.setdefault(forest.root(family), []).append(own)
+    held = [rows for family, rows in zip(known.family.tolist(), known.rows, strict=True) if strong[family]]
+    core_rows = np.unique(np.concatenate(held)) if held else np.empty(0, np.int32)
     inside = {root: np.zeros(principals.count, bool) for root in cores}
     for root, sets in cores.items():
         inside[root][np.concatenate(sets)] = True
@@ -166,9 +186,11 @@ def _attach(
     for family, rows in zip(known.family.tolist(), known.rows, strict=True):
         if strong[family] or not cores:
             continue
+        if objective[family] < rule.plain and 2 * np.isin(rows, core_rows).sum() < len(rows):
+            continue
         owners = principals.of_row[rows]
         best = max(sorted(cores), key=lambda root: float(inside[root][owners].mean()))
-        if inside[best][owners].mean() >= share:
+        if inside[best][owners].mean() >= rule.attached:
             home[family] = best
     return home
 
@@ -197,7 +219,9 @@ class _Forest:
         self._parent[high] = low
 
 
-def _know(suspects: NDArray[np.int32], members: Members, principals: Principals, traits: pa.Table) -> Suspects:
+def _know(
+    suspects: NDArray[np.int32], members: Members, principals: Principals, traits: pa.Table
+) -> Suspects:
     order = np.argsort(members.stream, kind="stable")
     bounds = np.searchsorted(members.stream[order], np.stack([suspects, suspects + 1]))
     rows = [np.unique(members.row[order[start:stop]]) for start, stop in bounds.T]
@@ -221,15 +245,21 @@ def _payments(
     found = []
     for own in sets:
         starts, stops = np.searchsorted(owner, own), np.searchsorted(owner, own + 1)
-        found.append(np.unique(np.concatenate([value[start:stop] for start, stop in zip(starts, stops, strict=True)] or [value[:0]])))
+        found.append(
+            np.unique(
+                np.concatenate(
+                    [value[start:stop] for start, stop in zip(starts, stops, strict=True)] or [value[:0]]
+                )
+            )
+        )
     return found, dict(zip(held.tolist(), counts.tolist(), strict=True))
 
 
 def takes_part(exchanges: NDArray[np.int64], least: int = 2, share: float = 0.1) -> NDArray[np.bool_]:
     """Which of a campaign's principals take part in it, by their exchanges in it: bool[p].
 
-    One who sent its text once may have met it anywhere: at least ``least`` exchanges, and ``share`` of the median of
-    those who have so many, are asked for.
+    One who sent its text once may have met it anywhere: at least ``least`` exchanges, and ``share`` of the
+    median of those who have so many, are asked for.
 
     >>> takes_part(np.array([1, 2, 24, 25, 26, 30])).tolist()
     [False, False, True, True, True, True]

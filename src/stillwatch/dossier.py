@@ -1,4 +1,5 @@
-"""The dossier of a campaign: consent, scale and intent apart, evidence in bits, what speaks against, and who."""
+"""The dossier of a campaign: consent, scale and intent apart, evidence in bits, what speaks against, and
+who."""
 
 from __future__ import annotations
 
@@ -28,9 +29,12 @@ CLOSEST = 3
 HOUR_S, DAY_S = 3600, 86_400
 
 _SKETCHED_AS = {
-    "account_created_at": "account_created_us", "temperature": "temperature_milli", "conversation_id": "conversation",
-    "tls_fingerprint": "tls", "payment_fingerprint": "payment",
-}  # fmt: skip
+    "account_created_at": "account_created_us",
+    "temperature": "temperature_milli",
+    "conversation_id": "conversation",
+    "tls_fingerprint": "tls",
+    "payment_fingerprint": "payment",
+}
 _NOT_SKETCHED = frozenset({"completion", "reasoning", "tools", "status"})
 
 
@@ -71,14 +75,14 @@ def describe(context: Context, group: int) -> dict[str, Any]:
         "first_seen": iso(int(at.min())),
         "last_seen": iso(int(at.max())),
         "consent": _consent(context, judged),
-        "scale": _scale(context, group, rows, judged),
+        "scale": _scale(context, rows, judged),
         "intent": _intent(context, group),
         "evidence": [asdict(item) | {"innocent_range": _innocent_range(item.signal)} for item in evidence],
         "silent": _silent(context, group),
         "families": sorted(families, key=lambda row: (-row["exchanges"], row["family_id"])),
         "links": _links(context, group),
-        "timeline": _timeline(context, group, rows, at),
-        "principals": _principals(context, group, judged),
+        "timeline": _timeline(context, group, at),
+        "principals": _principals(context, judged),
         "principals_cut": 0,
         "exemplars": context.exemplars.get(group, []),
         "reasons": [*judged.ruling.reasons, *(item.reason for item in evidence if item.bits >= 0.5)],
@@ -89,7 +93,12 @@ def describe(context: Context, group: int) -> dict[str, Any]:
 
 
 def overview(
-    context: Context, rejects: RejectLog, family_rows: list[dict[str, Any]], account_rows: list[Any], version: str, files: int
+    context: Context,
+    rejects: RejectLog,
+    family_rows: list[dict[str, Any]],
+    account_rows: list[Any],
+    version: str,
+    files: int,
 ) -> dict[str, Any]:
     """What the log was and what was found in it as a whole, as it stands in ``overview.json``."""
     scanned, options = context.scanned, context.options
@@ -147,41 +156,67 @@ def _missing_columns(scanned: Scanned) -> set[str]:
 
 
 def _releases(context: Context) -> list[dict[str, str]]:
-    return [{"model": model, "at": at.astimezone(dt.UTC).isoformat()} for model, at in sorted(context.options.releases.items())]
+    return [
+        {"model": model, "at": at.astimezone(dt.UTC).isoformat()}
+        for model, at in sorted(context.options.releases.items())
+    ]
 
 
 def _caps(scanned: Scanned) -> list[dict[str, Any]]:
     unread = int(scanned.sketches["truncated"].combine_chunks().to_numpy().sum())
-    return [{"what": "bytes of overlong texts that were not read", "limit": 65_536, "cut": unread}] if unread else []
+    return (
+        [{"what": "bytes of overlong texts that were not read", "limit": 65_536, "cut": unread}]
+        if unread
+        else []
+    )
 
 
 def _consent(context: Context, judged: Judged) -> dict[str, str]:
     principals, registry = context.scanned.principals, context.options.registry
     part = judged.taking_part.tolist()
-    declared = sum(registry.declares(principals.name(p)[0], principals.organization_id[p].as_py()) for p in part)
+    declared = sum(
+        registry.declares(principals.name(p)[0], principals.organization_id[p].as_py()) for p in part
+    )
     if declared:
-        return {"status": "declared", "reason": f"the registry names {declared:,} of its {len(part):,} principals, without a licence that was valid"}
+        return {
+            "status": "declared",
+            "reason": (
+                f"the registry names {declared:,} of its {len(part):,} principals, without a licence that "
+                "was valid"
+            ),
+        }
     if context.options.unsupported_regions:
         outside = _outside(context, part)
         if outside >= 0.5:
-            return {"status": "unsupported_region", "reason": f"{outside:.0%} of its principals call mostly from regions that are not served"}
+            return {
+                "status": "unsupported_region",
+                "reason": f"{outside:.0%} of its principals call mostly from regions that are not served",
+            }
     named = sum(principals.organization_id[p].is_valid for p in part)
-    return {"status": "unknown", "reason": f"no licence is on file; {named:,} of its {len(part):,} principals belong to a named organization"}
+    return {
+        "status": "unknown",
+        "reason": (
+            f"no licence is on file; {named:,} of its {len(part):,} principals belong to a named organization"
+        ),
+    }
 
 
 def _outside(context: Context, part: list[int]) -> float:
     country = context.scanned.sketches["country"].combine_chunks()
-    outside = pa.compute.is_in(country, value_set=pa.array(sorted(context.options.unsupported_regions), pa.string()))
+    outside = pa.compute.is_in(
+        country, value_set=pa.array(sorted(context.options.unsupported_regions), pa.string())
+    )
     share = np.bincount(context.scanned.principals.of_row, weights=outside.to_numpy(zero_copy_only=False))
     return float(np.mean(share[part] / context.scanned.principals.exchanges[part] >= 0.5)) if part else 0.0
 
 
-def _scale(context: Context, group: int, rows: NDArray[np.int32], judged: Judged) -> dict[str, Any]:
+def _scale(context: Context, rows: NDArray[np.int32], judged: Judged) -> dict[str, Any]:
     scanned = context.scanned
     models = _models(scanned, rows)
     whole = {row["model"]: row["exchanges"] for row in _models(scanned, np.arange(scanned.sketches.num_rows))}
     tokens = {
-        name: int(pa.compute.sum(scanned.sketches[name].combine_chunks().take(pa.array(rows))).as_py() or 0) or None
+        name: int(pa.compute.sum(scanned.sketches[name].combine_chunks().take(pa.array(rows))).as_py() or 0)
+        or None
         for name in ("input_tokens", "output_tokens")
     }
     share = len(rows) / scanned.sketches.num_rows
@@ -194,7 +229,10 @@ def _scale(context: Context, group: int, rows: NDArray[np.int32], judged: Judged
         "accounts": accounts,
         "share_of_traffic": share,
         "models": models,
-        "reason": f"{len(rows):,} exchanges by {len(judged.taking_part):,} principals, {share:.2%} of the log and up to {most:.2%} of one model's traffic",
+        "reason": (
+            f"{len(rows):,} exchanges by {len(judged.taking_part):,} principals, {share:.2%} of the log and "
+            f"up to {most:.2%} of one model's traffic"
+        ),
     }
 
 
@@ -203,7 +241,9 @@ def _intent(context: Context, group: int) -> dict[str, Any]:
     scores = scanned.merged.objective[scanned.merged.stream == group]
     best, surely = np.argmax(scores, axis=1), np.max(scores, axis=1) >= 50
     counts = Counter(best[surely].tolist())
-    objectives = [{"name": OBJECTIVES[index], "share": count / len(scores)} for index, count in counts.most_common()]
+    objectives: list[dict[str, Any]] = [
+        {"name": OBJECTIVES[index], "share": count / len(scores)} for index, count in counts.most_common()
+    ]
     coverage = float(scanned.by_group.of("coverage")[group])
     names = ", ".join(row["name"].replace("_", " ") for row in objectives if row["share"] >= 0.05)
     return {
@@ -224,7 +264,9 @@ def _silent(context: Context, group: int) -> list[dict[str, str]]:
     for signal in all_signals():
         if np.isnan(context.scanned.by_group.of(signal.name)[group]):
             lacking = [name for name in signal.needs if name in missing]
-            why = f"the log has no {', '.join(lacking)}" if lacking else "there is too little to measure it on"
+            why = (
+                f"the log has no {', '.join(lacking)}" if lacking else "there is too little to measure it on"
+            )
             result.append({"signal": signal.name, "why": why})
     return result
 
@@ -232,16 +274,25 @@ def _silent(context: Context, group: int) -> list[dict[str, str]]:
 def _links(context: Context, group: int) -> list[dict[str, Any]]:
     label, rows = context.scanned.groups.label, context.family_rows
     found = [
-        {"kind": link.kind, "families": [rows[link.first]["family_id"], rows[link.second]["family_id"]], "bits": link.bits, "reason": link.reason}
+        {
+            "kind": link.kind,
+            "families": [rows[link.first]["family_id"], rows[link.second]["family_id"]],
+            "bits": link.bits,
+            "reason": link.reason,
+        }
         for link in context.scanned.groups.links
         if label[link.first] == group
     ]
     return sorted(found, key=lambda link: (-link["bits"], link["kind"], link["families"]))
 
 
-def _timeline(context: Context, group: int, rows: NDArray[np.int32], at: NDArray[np.int64]) -> dict[str, Any]:
+def _timeline(context: Context, group: int, at: NDArray[np.int64]) -> dict[str, Any]:
     span = (int(at.max()) - int(at.min())) // 1_000_000
-    step = next(step for step in (HOUR_S, 3 * HOUR_S, 6 * HOUR_S, DAY_S, 7 * DAY_S, 28 * DAY_S, 10**9) if span / step <= 96)
+    step = next(
+        step
+        for step in (HOUR_S, 3 * HOUR_S, 6 * HOUR_S, DAY_S, 7 * DAY_S, 28 * DAY_S, 10**9)
+        if span / step <= 96
+    )
     start = int(at.min()) // 1_000_000 // step * step
     places = at // 1_000_000 // step - start // step
     scores = context.scanned.merged.objective[context.scanned.merged.stream == group]
@@ -252,10 +303,15 @@ def _timeline(context: Context, group: int, rows: NDArray[np.int32], at: NDArray
         name = OBJECTIVES[index] if index >= 0 else "no objective named"
         series.append({"name": name, "counts": counts.tolist()})
     ordered = sorted(series, key=lambda row: (-sum(row["counts"]), row["name"]))
-    return {"step_seconds": step, "start": iso(start * 1_000_000), "series": ordered, "releases": _releases(context)}
+    return {
+        "step_seconds": step,
+        "start": iso(start * 1_000_000),
+        "series": ordered,
+        "releases": _releases(context),
+    }
 
 
-def _principals(context: Context, group: int, judged: Judged) -> list[dict[str, Any]]:
+def _principals(context: Context, judged: Judged) -> list[dict[str, Any]]:
     principals = context.scanned.principals
     inside = dict(zip(judged.principals.tolist(), judged.exchanges.tolist(), strict=True))
     found = []
@@ -279,8 +335,13 @@ def _innocent(context: Context, family: int) -> dict[str, Any]:
     row = context.family_rows[family]
     evidence = context.scanned.by_family.explain(family)
     return {
-        **{key: row[key] for key in ("family_id", "verdict", "evidence_bits", "exchanges", "principals", "reasons")},
-        "differs": [item.reason for item in sorted(evidence, key=lambda item: item.bits)[:3] if item.bits < 0],
+        **{
+            key: row[key]
+            for key in ("family_id", "verdict", "evidence_bits", "exchanges", "principals", "reasons")
+        },
+        "differs": [
+            item.reason for item in sorted(evidence, key=lambda item: item.bits)[:3] if item.bits < 0
+        ],
     }
 
 
@@ -290,12 +351,18 @@ def _would_change(context: Context, judged: Judged, evidence: list[Any]) -> list
     strongest = max(evidence, key=lambda item: item.bits, default=None)
     if strongest is not None and strongest.bits > 0:
         without = posterior(bits - strongest.bits, prior)
-        result.append(f"without the strongest signal ({strongest.signal}, {strongest.bits:+.1f} bits) the probability would be {without:.3f}")
+        result.append(
+            f"without the strongest signal ({strongest.signal}, {strongest.bits:+.1f} bits) the "
+            f"probability would be {without:.3f}"
+        )
     if judged.ruling.verdict is Verdict.UNDETERMINED and judged.case.objective >= context.options.bar.intent:
         needed = context.options.bar.probability / (1 - context.options.bar.probability)
         missing = float(np.log2(needed * (1 - prior) / prior)) - bits
         if missing > 0:
             result.append(f"{missing:.1f} more bits of evidence would make it extraction")
     if any(item.signal == INTENT for item in evidence):
-        result.append("requests that ask for nothing that a model is trained on would make it no extraction, whoever sends them")
+        result.append(
+            "requests that ask for nothing that a model is trained on would make it no extraction, "
+            "whoever sends them"
+        )
     return result

@@ -1,7 +1,8 @@
-"""Values of signals to bits: each signal's weight is read off a piecewise linear curve that was fitted once, jointly.
+"""Values of signals to bits: each signal's weight is read off a piecewise linear curve that was fitted once,
+jointly.
 
-The curves are made by ``scripts/fit_evidence`` on simulated operators and hard negatives; this module only loads
-them. They are calibrated scores in bits, fitted together, and not likelihood ratios of single signals.
+The curves are made by ``scripts/fit_evidence`` on simulated operators and hard negatives; this module only
+loads them. They are calibrated scores in bits, fitted together, and not likelihood ratios of single signals.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ INTENT = "objective"
 """The signal that speaks of intent; all others speak of coordination."""
 
 CONDUCT = ("mixing", "pacing", "routine")
-"""The signals of what principals do, by comparison with each other: no innocent population shows all of them."""
+"""The signals of what principals do, by comparison with each other: no innocent population shows all of
+them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,8 @@ class Curve:
 
     def weigh(self, value: NDArray[np.float64]) -> NDArray[np.float64]:
         """Bits of each value; a silent signal (NaN) weighs nothing."""
-        return np.where(np.isnan(value), 0.0, np.interp(value, self.values, self.bits))
+        bits: NDArray[np.float64] = np.interp(value, self.values, self.bits)
+        return np.where(np.isnan(value), 0.0, bits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +87,8 @@ class Measured:
     @property
     def total(self) -> NDArray[np.float64]:
         """Bits of all signals together: float64[s]."""
-        return self.bits.sum(axis=1)
+        total: NDArray[np.float64] = self.bits.sum(axis=1)
+        return total
 
     def of(self, signal: str) -> NDArray[np.float64]:
         """Values of one signal: float64[s]."""
@@ -96,7 +100,8 @@ class Measured:
 
     def conduct(self) -> NDArray[np.float64]:
         """Bits of the signals of conduct together: float64[s]."""
-        return np.sum([self.bits_of(signal) for signal in CONDUCT], axis=0)
+        conduct: NDArray[np.float64] = np.sum([self.bits_of(signal) for signal in CONDUCT], axis=0)
+        return conduct
 
     def explain(self, stream: int) -> list[Evidence]:
         """Every signal that speaks of one stream, the weightiest first."""
@@ -116,7 +121,9 @@ def load_weights() -> Weights:
     """The curves that are shipped with the package."""
     raw = json.loads((files("stillwatch") / "evidence.json").read_text())
     curves = {
-        name: Curve(tuple(curve["values"]), tuple(curve["bits"]), (curve["innocent"][0], curve["innocent"][1]))
+        name: Curve(
+            tuple(curve["values"]), tuple(curve["bits"]), (curve["innocent"][0], curve["innocent"][1])
+        )
         for name, curve in raw["curves"].items()
     }
     return Weights(raw["version"], curves)
@@ -140,7 +147,9 @@ def measure(engine: Engine, streams: int, weights: Weights) -> Measured:
 
 
 def _floats(table: pa.Table) -> NDArray[np.float64]:
-    return table["value"].combine_chunks().to_numpy(zero_copy_only=False).astype(np.float64)
+    column = table["value"].combine_chunks().to_numpy(zero_copy_only=False)
+    values: NDArray[np.float64] = column.astype(np.float64)
+    return values
 
 
 def posterior(bits: float, prior: float) -> float:
@@ -149,5 +158,5 @@ def posterior(bits: float, prior: float) -> float:
     >>> round(posterior(10.0, 1e-3), 2)
     0.51
     """
-    odds = prior / (1 - prior) * 2.0 ** min(bits, 1000.0)
+    odds: float = prior / (1 - prior) * 2.0 ** min(bits, 1000.0)
     return odds / (1 + odds)

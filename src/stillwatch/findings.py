@@ -1,7 +1,9 @@
-"""What was found, put into the rows of the contract: accounts, families, matches, campaigns and the overview."""
+"""What was found, put into the rows of the contract: accounts, families, matches, campaigns and the
+overview."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,19 +65,23 @@ class Result:
     overview: dict[str, Any]
 
 
-def state(
-    scanned: Scanned, source: Source, keys: Keys, rejects: RejectLog, options: Options
-) -> Result:
+def state(scanned: Scanned, source: Source, keys: Keys, rejects: RejectLog, options: Options) -> Result:
     """Rule on every group and family and say what was found."""
     groups = judge(scanned, scanned.merged, scanned.groups.judged, scanned.by_group, options)
-    families = judge(scanned, scanned.members, np.arange(len(scanned.families.names), dtype=np.int32), scanned.by_family, options)
+    families = judge(
+        scanned,
+        scanned.members,
+        np.arange(len(scanned.families.names), dtype=np.int32),
+        scanned.by_family,
+        options,
+    )
     names = scanned.families.identify()
     campaign_ids = _campaign_ids(scanned.groups.label, names, scanned.groups.count)
     matches = _matches(scanned, groups, names, campaign_ids)
     shown = [number for number, judged in enumerate(groups) if judged.ruling.verdict in SHOWN]
     exemplars = _exemplars(scanned, shown, source, keys, options)
     family_rows = _family_rows(scanned, families, groups, names, campaign_ids, options)
-    innocent = _closest_innocent(scanned, family_rows)
+    innocent = _closest_innocent(family_rows)
     context = dossier.Context(scanned, options, groups, campaign_ids, family_rows, innocent, exemplars)
     campaigns = [dossier.describe(context, number) for number in shown]
     account_rows = _account_rows(scanned, groups, campaign_ids)
@@ -166,10 +172,17 @@ def _matches(scanned: Scanned, groups: list[Judged], names: list[str], campaign_
     accused = np.array([judged.ruling.verdict is Verdict.EXTRACTION for judged in groups], bool)
     stream = label[families.family]
     inside = np.flatnonzero((stream >= 0) & accused[stream] if len(accused) else np.zeros(len(stream), bool))
-    takers = {(number, int(p)) for number, judged in enumerate(groups) if accused[number] for p in judged.taking_part}
+    takers = {
+        (number, int(p))
+        for number, judged in enumerate(groups)
+        if accused[number]
+        for p in judged.taking_part
+    }
     owner = principals.of_row[families.row[inside]]
     inside = inside[[(s, p) in takers for s, p in zip(stream[inside].tolist(), owner.tolist(), strict=True)]]
-    order = np.lexsort((families.family[inside], -families.matched[inside], stream[inside], families.row[inside]))
+    order = np.lexsort(
+        (families.family[inside], -families.matched[inside], stream[inside], families.row[inside])
+    )
     inside = inside[order]
     key = families.row[inside].astype(np.int64) << 32 | stream[inside]
     inside = inside[np.r_[True, key[1:] != key[:-1]]] if len(inside) else inside
@@ -177,7 +190,9 @@ def _matches(scanned: Scanned, groups: list[Judged], names: list[str], campaign_
     table = pa.table(
         {
             "exchange_id": ids,
-            "family_id": pa.array([names[family] for family in families.family[inside].tolist()], pa.string()),
+            "family_id": pa.array(
+                [names[family] for family in families.family[inside].tolist()], pa.string()
+            ),
             "campaign_id": pa.array([campaign_ids[group] for group in stream[inside].tolist()], pa.string()),
         },
         schema=MATCHES,
@@ -215,7 +230,7 @@ def _family_rows(
                 "last_seen": int(last[family]),
                 "objective": best[family] if judged.case.objective >= options.bar.intent else None,
                 "reasons": list(ruling.reasons),
-                "signals": [(name, value) for name, value in values if value == value],
+                "signals": [(name, value) for name, value in values if not math.isnan(value)],
             }
         )
     return rows
@@ -223,11 +238,13 @@ def _family_rows(
 
 def best_objective(members: Members, streams: int) -> list[str]:
     """The objective with the highest mean score in each stream."""
-    sums = np.stack([np.bincount(members.stream, weights=column, minlength=streams) for column in members.objective.T])
+    sums = np.stack(
+        [np.bincount(members.stream, weights=column, minlength=streams) for column in members.objective.T]
+    )
     return [OBJECTIVES[index] for index in np.argmax(sums, axis=0)]
 
 
-def _closest_innocent(scanned: Scanned, family_rows: list[dict[str, Any]]) -> list[int]:
+def _closest_innocent(family_rows: list[dict[str, Any]]) -> list[int]:
     """Families with an innocent verdict, those with the most bits first."""
     innocent = [
         (-row["evidence_bits"], row["family_id"], family)
@@ -247,43 +264,69 @@ def _exemplars(
     wanted = {}
     for group in shown:
         rows = scanned.merged.row[scanned.merged.stream == group]
-        early = rows[np.lexsort((scanned.sketches["request_hash"].combine_chunks().to_numpy()[rows], at[rows]))][:60:20]
+        early = rows[
+            np.lexsort((scanned.sketches["request_hash"].combine_chunks().to_numpy()[rows], at[rows]))
+        ][:60:20]
         inside = scanned.groups.label[scanned.families.fragment_family] == group
-        wanted[group] = Wanted(tuple(ids.take(pa.array(early)).to_pylist()), scanned.families.fragments[inside])
+        wanted[group] = Wanted(
+            tuple(ids.take(pa.array(early)).to_pylist()), scanned.families.fragments[inside]
+        )
     return collect(source, keys, wanted, options.show_text)
 
 
 def _account_rows(scanned: Scanned, groups: list[Judged], campaign_ids: list[str]) -> list[Mapping[str, Any]]:
-    """One row an account, and one for each end user with a verdict of its own, in order of account and end user."""
+    """One row an account, and one for each end user with a verdict of its own, in order of account and end
+    user."""
     best = _best_rulings(groups)
     principals = scanned.principals
     order = np.argsort(principals.account, kind="stable")
-    bounds = np.searchsorted(principals.account[order], np.arange(int(principals.account.max(initial=-1)) + 2))
+    bounds = np.searchsorted(
+        principals.account[order], np.arange(int(principals.account.max(initial=-1)) + 2)
+    )
     rows: list[Mapping[str, Any]] = []
     for start, stop in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
         own = order[start:stop]
         rows.extend(_rows_of_account(scanned, own, best, groups, campaign_ids))
-    return sorted(rows, key=lambda row: (row["account_id"], row["end_user_id"] is not None, row["end_user_id"] or ""))
+    return sorted(
+        rows, key=lambda row: (row["account_id"], row["end_user_id"] is not None, row["end_user_id"] or "")
+    )
 
 
-_RANK = {Verdict.EXTRACTION: 0, Verdict.LICENSED: 1, Verdict.UNDETERMINED: 2, Verdict.EVALUATION: 3,
-         Verdict.INTEGRATOR: 4, Verdict.SHARED_CLIENT: 5, Verdict.POPULAR_PROMPT: 6}  # fmt: skip
+_RANK = {
+    Verdict.EXTRACTION: 0,
+    Verdict.LICENSED: 1,
+    Verdict.UNDETERMINED: 2,
+    Verdict.EVALUATION: 3,
+    Verdict.INTEGRATOR: 4,
+    Verdict.SHARED_CLIENT: 5,
+    Verdict.POPULAR_PROMPT: 6,
+}
 
 
 def _best_rulings(groups: list[Judged]) -> dict[int, tuple[int, int]]:
-    """For each principal who takes part in a group: that group and the exchanges in it; the gravest verdict counts."""
+    """For each principal who takes part in a group: that group and the exchanges in it; the gravest verdict
+    counts."""
     best: dict[int, tuple[int, int]] = {}
-    ranked = sorted(range(len(groups)), key=lambda number: (_RANK[groups[number].ruling.verdict], -groups[number].ruling.probability, number))
+    ranked = sorted(
+        range(len(groups)),
+        key=lambda number: (_RANK[groups[number].ruling.verdict], -groups[number].ruling.probability, number),
+    )
     for number in ranked:
         judged = groups[number]
         part = takes_part(judged.exchanges)
-        for principal, count in zip(judged.principals[part].tolist(), judged.exchanges[part].tolist(), strict=True):
+        for principal, count in zip(
+            judged.principals[part].tolist(), judged.exchanges[part].tolist(), strict=True
+        ):
             best.setdefault(principal, (number, count))
     return best
 
 
 def _rows_of_account(
-    scanned: Scanned, own: NDArray[np.int64], best: dict[int, tuple[int, int]], groups: list[Judged], campaign_ids: list[str]
+    scanned: Scanned,
+    own: NDArray[np.int64],
+    best: dict[int, tuple[int, int]],
+    groups: list[Judged],
+    campaign_ids: list[str],
 ) -> list[Mapping[str, Any]]:
     principals = scanned.principals
     account = principals.account_id[int(own[0])].as_py()
@@ -299,14 +342,22 @@ def _rows_of_account(
     for entry in taking:
         user = principals.end_user_id[entry[0]].as_py()
         if user is not None:
-            rows.append(_row(scanned, account, user, np.array([entry[0]]), entry, groups, campaign_ids, False))
+            rows.append(
+                _row(scanned, account, user, np.array([entry[0]]), entry, groups, campaign_ids, False)
+            )
     return rows
 
 
 def _row(
-    scanned: Scanned, account: str, user: str | None, own: NDArray[np.int64], entry: tuple[int, int, int] | None,
-    groups: list[Judged], campaign_ids: list[str], covered: bool,
-) -> dict[str, Any]:  # fmt: skip
+    scanned: Scanned,
+    account: str,
+    user: str | None,
+    own: NDArray[np.int64],
+    entry: tuple[int, int, int] | None,
+    groups: list[Judged],
+    campaign_ids: list[str],
+    covered: bool,
+) -> dict[str, Any]:
     principals = scanned.principals
     row: dict[str, Any] = {
         "account_id": account,
@@ -332,6 +383,12 @@ def _row(
         "probability": ruling.probability,
         "evidence_bits": groups[group].case.bits,
         "extraction_exchanges": count if ruling.verdict is Verdict.EXTRACTION else 0,
-        "reasons": [f"{count:,} of its {row['exchanges']:,} exchanges belong to a stream that was judged {ruling.verdict}", *ruling.reasons],
+        "reasons": [
+            (
+                f"{count:,} of its {row['exchanges']:,} exchanges belong to a stream that was judged "
+                f"{ruling.verdict}"
+            ),
+            *ruling.reasons,
+        ],
     }
     return row

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -93,7 +93,7 @@ FAMILIES = pa.schema(
 MATCHES = pa.schema([("exchange_id", pa.string()), ("family_id", pa.string()), ("campaign_id", pa.string())])
 
 
-def to_table(rows: list[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
+def to_table(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
     """Rows as a table of ``schema``; a missing key is null."""
     return pa.table(
         {field.name: pa.array([row.get(field.name) for row in rows], field.type) for field in schema},

@@ -63,7 +63,9 @@ class Scanned:
     by_group: Measured
 
 
-def scan(source: Source, out: Path, keys: Keys, options: Options, progress: Progress | None = None) -> findings.Result:
+def scan(
+    source: Source, out: Path, keys: Keys, options: Options, progress: Progress | None = None
+) -> findings.Result:
     """Scan a log and write the files of the contract into ``out``; returns what they say.
 
     Raises ``LogError`` for a log that cannot be read, ``OutputError`` where ``out`` cannot be written.
@@ -99,7 +101,9 @@ def examine(spool: Spool, presence: Presence, options: Options) -> Scanned:
     try:
         traits = streams.register_log(engine, narrowed)["traits"]
         by_family = weigh(judged, len(families.names))
-        groups = group(judged, by_family, principals, traits, options.suspicion)
+        groups = group(
+            judged, by_family, principals, traits, options.suspicion, accused(by_family, options.bar)
+        )
         merged = streams.merge_streams(judged, groups.judged)
         by_group = weigh(merged, groups.count)
         if (apart := split(groups, by_family, by_group, options.suspicion.loss)) is not None:

@@ -53,7 +53,8 @@ class Source:
 def sketch_log(
     source: Source, keys: Keys, rejects: RejectLog, progress: Progress | None = None
 ) -> Iterator[pa.RecordBatch]:
-    """Sketches of a log, or those that were written earlier with the same key, in order, bounded in memory."""
+    """Sketches of a log, or those that were written earlier with the same key, in order, bounded in
+    memory."""
     if source.sketched:
         yield from _stored(source, keys, rejects, progress)
         return
@@ -71,17 +72,24 @@ def sketch_metadata(keys: Keys) -> dict[bytes, bytes]:
     }
 
 
-def _stored(source: Source, keys: Keys, rejects: RejectLog, progress: Progress | None) -> Iterator[pa.RecordBatch]:
+def _stored(
+    source: Source, keys: Keys, rejects: RejectLog, progress: Progress | None
+) -> Iterator[pa.RecordBatch]:
     files = list_files(source.paths)
     sizes = [file.stat().st_size for file in files]
     expected = sketch_metadata(keys)
     for number, file in enumerate(files):
         opened = pq.ParquetFile(file)
         found = opened.schema_arrow.metadata or {}
-        for name, what in ((b"stillwatch.sketch", "version"), (KEY_NAME, "key"), (MODEL_NAME, "objective model")):
+        for name, what in (
+            (b"stillwatch.sketch", "version"),
+            (KEY_NAME, "key"),
+            (MODEL_NAME, "objective model"),
+        ):
             if found.get(name) != expected[name]:
                 raise SketchError(
-                    f"{file} was sketched with another {what} ({found.get(name, b'none').decode()}, this run has "
+                    f"{file} was sketched with another {what} ({found.get(name, b'none').decode()}, this "
+                    "run has "
                     f"{expected[name].decode()}): give the key with --key, or sketch the log again",
                     file=file,
                 )
@@ -97,7 +105,8 @@ def _stored(source: Source, keys: Keys, rejects: RejectLog, progress: Progress |
 def write_sketches(
     source: Source, keys: Keys, path: Path, rejects: RejectLog, progress: Progress | None = None
 ) -> int:
-    """Write the sketches of a log as one Parquet file (a temporary name first); returns how many exchanges it holds."""
+    """Write the sketches of a log as one Parquet file (a temporary name first); returns how many exchanges it
+    holds."""
     aside = path.with_name(path.name + ".partial")
     rows = 0
     schema = SKETCH_SCHEMA.with_metadata(sketch_metadata(keys))

@@ -1,7 +1,7 @@
 """Mergeable integer tables of streams: all that a signal may read.
 
-A stream is a family, a campaign (merged families), or either in a window. Tables of two logs merge by union and
-group-by: sums, minima and maxima of integers, so batch, increments and live are one arithmetic.
+A stream is a family, a campaign (merged families), or either in a window. Tables of two logs merge by union
+and group-by: sums, minima and maxima of integers, so batch, increments and live are one arithmetic.
 
 ========== ======================================= =====================================================
 table      key                                     values
@@ -11,7 +11,8 @@ fills      stream_id, fill                         exchanges, principals
 topics     stream_id, principal, word              exchanges
 requests   stream_id, request_hash                 exchanges, principals
 traits     principal, kind, value                  exchanges, first_us
-principals principal                               exchanges, first_us, last_us, created_us, account, organization
+principals principal                               exchanges, first_us, last_us, created_us, account,
+                                                   organization
 ========== ======================================= =====================================================
 """
 
@@ -65,8 +66,19 @@ def narrow(sketches: pa.Table) -> pa.Table:
         "account": pa.array(number(sketches["account_id"])[0]),
         "organization": pa.array(number(sketches["organization_id"])[0]),
     }
-    for name in ("principal", "at_us", "request_hash", "account_created_us", "input_tokens", "output_tokens",
-                 "max_tokens", "temperature_milli", "sample_count", "top_logprobs", *TRAIT_KINDS):  # fmt: skip
+    for name in (
+        "principal",
+        "at_us",
+        "request_hash",
+        "account_created_us",
+        "input_tokens",
+        "output_tokens",
+        "max_tokens",
+        "temperature_milli",
+        "sample_count",
+        "top_logprobs",
+        *TRAIT_KINDS,
+    ):
         columns[name] = sketches[name]
     return pa.table(columns)
 
@@ -88,12 +100,20 @@ def family_members(families: Families, sketches: pa.Table) -> Members:
     scores = np.where((role == SYSTEM)[:, None], system[families.row], new[families.row])
     scores[role == TOOLS] = 0
     membership = families.fill_membership
-    return Members(families.family, families.row, scores, families.family[membership], families.row[membership], families.fill)
+    return Members(
+        families.family,
+        families.row,
+        scores,
+        families.family[membership],
+        families.row[membership],
+        families.fill,
+    )
 
 
 def _scores(sketches: pa.Table, name: str) -> NDArray[np.int8]:
     flat = pc.list_flatten(sketches[name].combine_chunks()).to_numpy()
-    return flat.reshape(-1, len(OBJECTIVES))
+    scores: NDArray[np.int8] = flat.reshape(-1, len(OBJECTIVES))
+    return scores
 
 
 def keep_rows(members: Members, kept: NDArray[np.bool_]) -> Members:
@@ -117,10 +137,11 @@ def without(members: Members, streams: NDArray[np.int32], rows: NDArray[np.int32
 
 
 def merge_streams(members: Members, label: NDArray[np.int32]) -> Members:
-    """Members of merged streams: stream s becomes ``label[s]``, -1 leaves it out; an exchange counts once in each.
+    """Members of merged streams: stream s becomes ``label[s]``, -1 leaves it out; an exchange counts once in
+    each.
 
-    Of an exchange in several of the merged streams the highest score of each objective is kept, and the fills that
-    lie in the slots of every one of them.
+    Of an exchange in several of the merged streams the highest score of each objective is kept, and the fills
+    that lie in the slots of every one of them.
     """
     stream = label[members.stream]
     kept = np.flatnonzero(stream >= 0)
@@ -128,23 +149,34 @@ def merge_streams(members: Members, label: NDArray[np.int32]) -> Members:
     order = np.argsort(key, kind="stable")
     key, kept = key[order], kept[order]
     starts = np.flatnonzero(np.r_[True, key[1:] != key[:-1]]) if len(key) else np.empty(0, np.int64)
-    scores = np.maximum.reduceat(members.objective[kept], starts, axis=0) if len(starts) else members.objective[:0]
+    scores = (
+        np.maximum.reduceat(members.objective[kept], starts, axis=0) if len(starts) else members.objective[:0]
+    )
     fill_stream = label[members.fill_stream]
     inside = fill_stream >= 0
-    triple = np.unique(np.rec.fromarrays([fill_stream[inside], members.fill_row[inside], members.fill[inside]]))
+    triple = np.unique(
+        np.rec.fromarrays([fill_stream[inside], members.fill_row[inside], members.fill[inside]])
+    )
     return Members(
-        (key[starts] >> 32).astype(np.int32), (key[starts] & 0xFFFFFFFF).astype(np.int32), scores,
-        triple["f0"].astype(np.int32), triple["f1"].astype(np.int32), triple["f2"].astype(np.int64),
-    )  # fmt: skip
+        (key[starts] >> 32).astype(np.int32),
+        (key[starts] & 0xFFFFFFFF).astype(np.int32),
+        scores,
+        triple["f0"].astype(np.int32),
+        triple["f1"].astype(np.int32),
+        triple["f2"].astype(np.int64),
+    )
 
 
 def build(engine: Engine, members: Members, sketches: pa.Table) -> dict[str, pa.Table]:
-    """Tables of the streams in ``members``: cells, fills, topics, requests, registered with the engine too."""
+    """Tables of the streams in ``members``: cells, fills, topics, requests, registered with the engine
+    too."""
     scores = {name: pa.array(members.objective[:, index]) for index, name in enumerate(OBJECTIVE_SUMS)}
     engine.register(
         {
             "member": pa.table({"stream_id": members.stream, "row": members.row, **scores}),
-            "member_fill": pa.table({"stream_id": members.fill_stream, "row": members.fill_row, "fill": members.fill}),
+            "member_fill": pa.table(
+                {"stream_id": members.fill_stream, "row": members.fill_row, "fill": members.fill}
+            ),
             "member_word": _words(members, sketches),
         }
     )
@@ -162,11 +194,14 @@ def _words(members: Members, sketches: pa.Table) -> pa.Table:
     ends = np.cumsum(own)
     places = np.arange(ends[-1] if len(ends) else 0) + np.repeat(bounds[members.row] - (ends - own), own)
     words = column.flatten().to_numpy(zero_copy_only=False)[places]
-    return pa.table({"stream_id": np.repeat(members.stream, own), "row": np.repeat(members.row, own), "word": words})
+    return pa.table(
+        {"stream_id": np.repeat(members.stream, own), "row": np.repeat(members.row, own), "word": words}
+    )
 
 
 def register_log(engine: Engine, narrowed: pa.Table) -> dict[str, pa.Table]:
-    """Make a log known to an engine: its sketches, and tables of its principals, whatever streams they are in."""
+    """Make a log known to an engine: its sketches, and tables of its principals, whatever streams they are
+    in."""
     engine.register({"sketch": narrowed})
     tables = {"principals": engine.query(_PRINCIPALS_SQL), "traits": engine.query(_TRAITS_SQL)}
     engine.register(tables)
@@ -205,7 +240,8 @@ _PRINCIPALS_SQL = """
 
 _TRAITS_SQL = " UNION ALL ".join(
     f"""
-    SELECT principal, '{kind}' AS kind, {kind} AS value, CAST(count(*) AS BIGINT) AS exchanges, min(at_us) AS first_us
+    SELECT principal, '{kind}' AS kind, {kind} AS value, CAST(count(*) AS BIGINT) AS exchanges,
+           min(at_us) AS first_us
     FROM sketch WHERE {kind} IS NOT NULL GROUP BY principal, {kind}"""
     for kind in TRAIT_KINDS
 )

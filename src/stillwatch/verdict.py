@@ -1,8 +1,9 @@
 """Bits, prior and registry to a verdict, with reasons for it and what speaks against.
 
-An accusation needs three things apart: intent (the template asks for training data), coordination (the signals that
-speak of one hand behind many principals) and enough of both that the posterior passes the threshold. Everything that
-looks alike and lacks one of them gets the name of the innocent cause that fits, or ``undetermined``.
+An accusation needs three things apart: intent (the template asks for training data), coordination (the
+signals that speak of one hand behind many principals) and enough of both that the posterior passes the
+threshold. Everything that looks alike and lacks one of them gets the name of the innocent cause that fits, or
+``undetermined``.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from enum import StrEnum
-
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -49,11 +49,12 @@ class Bar:
     """Least value of the objective signal: ten times what ordinary requests show on average."""
 
     conduct: float = 5.0
-    """Least bits of the signals of conduct together: mixing, pacing and routine. They alone cannot be had by sharing a
-    network, a card or a popular text."""
+    """Least bits of the signals of conduct together: mixing, pacing and routine. They alone cannot be had by
+    sharing a network, a card or a popular text."""
 
     unexplained: float = 16.0
-    """Bits of all signals but the objective from which a stream is undetermined though it asks for nothing."""
+    """Bits of all signals but the objective from which a stream is undetermined though it asks for
+    nothing."""
 
     suspicion: float = 0.10
     """Posterior from which a stream is shown to a person as undetermined."""
@@ -82,8 +83,8 @@ class Case:
     """Share of that account's principals which are in the stream."""
 
     organization: float
-    """Share of the stream's principals in the declared organization that most of them belong to, where it has several
-    accounts in it; else 0."""
+    """Share of the stream's principals in the declared organization that most of them belong to, where it has
+    several accounts in it; else 0."""
 
     licensed: float
     """Share of the stream's exchanges by principals whom the registry covers."""
@@ -105,7 +106,8 @@ class Ruling:
 
 
 EVALUATION_PARTITION = 0.7
-"""Below this value of the partition signal principals send each other's items, as the runs of one evaluation do."""
+"""Below this value of the partition signal principals send each other's items, as the runs of one evaluation
+do."""
 
 CERTAIN_EVALUATION = 0.35
 """Below this one nothing else can make it extraction."""
@@ -115,9 +117,12 @@ ORGANIZATION_MOST = 0.9
 
 
 def accused(measured: Measured, bar: Bar) -> list[int]:
-    """Streams whose evidence clears the bar, the strongest first; what they are, as a whole, is ruled on later."""
+    """Streams whose evidence clears the bar, the strongest first; what they are, as a whole, is ruled on
+    later."""
     needed = math.log2(bar.probability / (1 - bar.probability) * (1 - bar.prior) / bar.prior)
-    clear = (measured.total >= needed) & (measured.of(INTENT) >= bar.intent) & (measured.conduct() >= bar.conduct)
+    clear = (
+        (measured.total >= needed) & (measured.of(INTENT) >= bar.intent) & (measured.conduct() >= bar.conduct)
+    )
     return sorted(np.flatnonzero(clear).tolist(), key=lambda stream: (-float(measured.total[stream]), stream))
 
 
@@ -145,18 +150,25 @@ _Found = tuple[Verdict, tuple[str, ...]]
 def _licensed(case: Case) -> _Found | None:
     if case.licensed < 0.5:
         return None
-    return Verdict.LICENSED, (f"{case.licensed:.0%} of its exchanges come from accounts that the registry covers",)
+    return Verdict.LICENSED, (
+        f"{case.licensed:.0%} of its exchanges come from accounts that the registry covers",
+    )
 
 
 def _one_house(case: Case, alike: bool) -> _Found | None:
-    """One account's product, or one declared organization's fleet of keys: coordinated, and nobody hides it."""
+    """One account's product, or one declared organization's fleet of keys: coordinated, and nobody hides
+    it."""
     if case.key_principals >= KEY_MOST and case.key_share >= KEY_OWN:
         reason = (
-            f"{case.key_principals:.0%} of its principals are end users of one account, and {case.key_share:.0%} of that "
+            f"{case.key_principals:.0%} of its principals are end users of one account, and "
+            f"{case.key_share:.0%} of that "
             "account's users send it: it is the account's own product"
         )
     elif case.organization >= ORGANIZATION_MOST:
-        reason = f"{case.organization:.0%} of its principals belong to one declared organization, which hides nothing"
+        reason = (
+            f"{case.organization:.0%} of its principals belong to one declared organization, which hides "
+            "nothing"
+        )
     else:
         return None
     if alike:
@@ -167,33 +179,45 @@ def _one_house(case: Case, alike: bool) -> _Found | None:
 def _evaluation(case: Case, below: float) -> _Found | None:
     if not case.partition < below:  # also where the signal is silent (NaN)
         return None
-    reason = f"each item is sent by {1 - case.partition:.0%} of the other principals too: they run one set of items, as an evaluation does"
+    reason = (
+        f"each item is sent by {1 - case.partition:.0%} of the other principals too: they run one set of "
+        "items, as an evaluation does"
+    )
     return Verdict.EVALUATION, (reason,)
 
 
 def _extraction(case: Case, probability: float, bar: Bar) -> _Found:
     return Verdict.EXTRACTION, (
-        f"the probability is {probability:.4f} at a prior of {bar.prior:g} ({case.bits:+.1f} bits of evidence)",
+        f"the probability is {probability:.4f} at a prior of {bar.prior:g} ({case.bits:+.1f} bits of "
+        "evidence)",
         f"how its principals behave weighs {case.conduct:+.1f} bits by itself, whatever they ask for",
     )
 
 
 def _undetermined(probability: float, bar: Bar) -> _Found:
-    reason = f"the probability is {probability:.3f} at a prior of {bar.prior:g}: too much to pass over, too little to accuse"
+    reason = (
+        f"the probability is {probability:.3f} at a prior of {bar.prior:g}: too much to pass over, too "
+        "little to accuse"
+    )
     return Verdict.UNDETERMINED, (reason,)
 
 
 def _unexplained(case: Case, bar: Bar) -> _Found | None:
     if case.coordination < bar.unexplained or case.conduct < bar.conduct:
         return None
-    reason = f"one hand seems to move its principals ({case.coordination:+.1f} bits), but its text asks for no training data"
+    reason = (
+        f"one hand seems to move its principals ({case.coordination:+.1f} bits), but its text asks for no "
+        "training data"
+    )
     return Verdict.UNDETERMINED, (reason,)
 
 
 def _innocent(case: Case) -> _Found:
     """The innocent cause that fits a shared text best."""
     if case.role != NEW:
-        reason = f"{case.accounts:,} accounts send one system prompt or tool set, each with content of its own"
+        reason = (
+            f"{case.accounts:,} accounts send one system prompt or tool set, each with content of its own"
+        )
         return Verdict.SHARED_CLIENT, (reason,)
     reason = f"{case.principals:,} principals send a common text; nothing says that one hand moves them"
     return Verdict.POPULAR_PROMPT, (reason,)

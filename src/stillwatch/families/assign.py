@@ -11,7 +11,14 @@ import numpy as np
 import pyarrow as pa
 
 from stillwatch.families.components import Joining, join
-from stillwatch.families.fragments import Dictionary, Postings, Presence, count_distinct, count_rows, flat_parts
+from stillwatch.families.fragments import (
+    Dictionary,
+    Postings,
+    Presence,
+    count_distinct,
+    count_rows,
+    flat_parts,
+)
 from stillwatch.fingerprint import EARLIER, NEW, ROLES
 
 if TYPE_CHECKING:
@@ -119,7 +126,10 @@ def _families(
     needed = np.maximum(np.ceil(rule.matched * usual), np.where(usual >= 4, 2, 1))
     full = matched >= needed[member]
     row, member, matched, first = row[full], member[full], matched[full], first[full]
-    wide = count_distinct(member, heavy.principal[first], len(values), rule.least_principals) >= rule.least_principals
+    wide = (
+        count_distinct(member, heavy.principal[first], len(values), rule.least_principals)
+        >= rule.least_principals
+    )
     belongs = wide[member]
     row, member, matched, first = row[belongs], member[belongs], matched[belongs], first[belongs]
     labels = np.flatnonzero(wide)
@@ -131,7 +141,9 @@ def _families(
     inside = family_of_fragment >= 0
     family = renumber[member]
     fills = _fills(batches, values[inside], family_of_fragment[inside], row, family, rule.fills)
-    return Families(values[labels], role, row, family, matched, values[inside], family_of_fragment[inside], *fills)
+    return Families(
+        values[labels], role, row, family, matched, values[inside], family_of_fragment[inside], *fills
+    )
 
 
 @numba.njit(nogil=True, cache=True)
@@ -184,7 +196,8 @@ def _fills(
     batches: Iterable[pa.RecordBatch], fragments: NDArray[np.int64], family_of_fragment: NDArray[np.int32],
     row: NDArray[np.int32], family: NDArray[np.int32], keep: int,
 ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:  # fmt: skip
-    """What fills the slots of each membership: new text that is not the family's own. Membership and fragment."""
+    """What fills the slots of each membership: new text that is not the family's own. Membership and
+    fragment."""
     numbering = Dictionary(1 << 16)
     order = numbering.encode(fragments)
     family_of_code = np.empty(len(fragments), np.int32)
@@ -210,7 +223,9 @@ def _fills(
 
 
 @numba.njit(nogil=True, cache=True)
-def _fill_batch(rows: Any, families: Any, bounds: Any, values: Any, own: Any, keep: int) -> Any:
+def _fill_batch(  # noqa: PLR0912 - one compiled loop
+    rows: Any, families: Any, bounds: Any, values: Any, own: Any, keep: int
+) -> Any:
     """The ``keep`` smallest fragments that lie clear of the family's own, or, failing those, beside them."""
     owners, fills = np.empty(len(rows) * keep, np.int64), np.empty(len(rows) * keep, np.int64)
     count = 0

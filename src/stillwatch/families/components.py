@@ -1,9 +1,11 @@
-"""Join heavy fragments that stand side by side into families: union-find over fragments, never over exchanges.
+"""Join heavy fragments that stand side by side into families: union-find over fragments, never over
+exchanges.
 
-Two heavy fragments are neighbours where no other heavy fragment stands between them in one part of one request. They
-belong to one template where they are neighbours in at least ``together`` principals and in at least the share
-``overlap`` of the exchanges that hold the more frequent of the two: so six wordings of every sentence, recombined at
-will, still hang together, and a phrase that the whole world uses is not drawn in by one template that uses it too.
+Two heavy fragments are neighbours where no other heavy fragment stands between them in one part of one
+request. They belong to one template where they are neighbours in at least ``together`` principals and in at
+least the share ``overlap`` of the exchanges that hold the more frequent of the two: so six wordings of every
+sentence, recombined at will, still hang together, and a phrase that the whole world uses is not drawn in by
+one template that uses it too.
 """
 
 from __future__ import annotations
@@ -28,13 +30,15 @@ class Joining:
     """Principals in which they must be neighbours."""
 
     overlap: float = 0.08
-    """Share of the more frequent one's exchanges in which they must be neighbours; 1/12 allows twelve wordings."""
+    """Share of the more frequent one's exchanges in which they must be neighbours; 1/12 allows twelve
+    wordings."""
 
 
 def neighbours(
     row: NDArray[np.int32], role: NDArray[np.uint8], code: NDArray[np.int32]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Pairs of neighbouring heavy fragments, ``smaller << 32 | larger``, and the place of each in the postings."""
+    """Pairs of neighbouring heavy fragments, ``smaller << 32 | larger``, and the place of each in the
+    postings."""
     beside = np.flatnonzero((row[1:] == row[:-1]) & (role[1:] == role[:-1]) & (code[1:] != code[:-1]))
     left, right = code[beside].astype(np.int64), code[beside + 1].astype(np.int64)
     return np.minimum(left, right) << 32 | np.maximum(left, right), beside
@@ -61,7 +65,8 @@ def join(
     left, right = (names >> 32).astype(np.int32), (names & 0xFFFFFFFF).astype(np.int32)
     most = np.maximum(exchanges[left], exchanges[right])
     strong = (together >= rule.together) & (shared >= rule.overlap * most)
-    return _components(left[strong], right[strong], len(exchanges))
+    component: NDArray[np.int32] = _components(left[strong], right[strong], len(exchanges))
+    return component
 
 
 @numba.njit(inline="always", cache=True)

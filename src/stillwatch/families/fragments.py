@@ -1,7 +1,7 @@
 """Which fragments are heavy, that is, seen in many principals: a small table first, exact counts after.
 
-Most fragments are seen once. A table of small bitmaps, filled while the log is read, drops nearly all of them without
-a dictionary (linear counting: Whang, Vander-Zanden & Taylor 1990); what survives is counted exactly.
+Most fragments are seen once. A table of small bitmaps, filled while the log is read, drops nearly all of them
+without a dictionary (linear counting: Whang, Vander-Zanden & Taylor 1990); what survives is counted exactly.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ class Postings:
 
 
 def flat_parts(batch: pa.RecordBatch) -> tuple[NDArray[np.int64], NDArray[np.uint8], NDArray[np.int64]]:
-    """Row in the batch, role code and value of each fragment of a sketch batch; three arrays of one length."""
+    """Row in the batch, role code and value of each fragment of a sketch batch; three arrays of one
+    length."""
     parts = batch["parts"]
     flat = parts.flatten()
     row_of_part = np.repeat(np.arange(batch.num_rows), parts.value_lengths().fill_null(0).to_numpy())
@@ -49,8 +50,9 @@ def flat_parts(batch: pa.RecordBatch) -> tuple[NDArray[np.int64], NDArray[np.uin
 class Presence:
     """Bitmaps of the principals in which fragments were seen; merging is ``or``, so order does not matter.
 
-    ``least``: principals from which a fragment is heavy. ``slots``: number of bitmaps, a power of two; fragments
-    that share one only cost a later exact count. A heavy fragment is missed with a chance below 1e-5.
+    ``least``: principals from which a fragment is heavy. ``slots``: number of bitmaps, a power of two;
+    fragments that share one only cost a later exact count. A heavy fragment is missed with a chance below
+    1e-5.
     """
 
     def __init__(self, least: int, slots: int = 1 << 26) -> None:
@@ -66,7 +68,9 @@ class Presence:
     def merge(self, other: Presence) -> None:
         """Take in what another reader of the same key saw; tables must be of one size."""
         if len(other.table) != len(self.table):
-            raise ValueError(f"presence tables of {len(self.table)} and {len(other.table)} slots cannot be merged")
+            raise ValueError(
+                f"presence tables of {len(self.table)} and {len(other.table)} slots cannot be merged"
+            )
         np.bitwise_or(self.table, other.table, out=self.table)
 
     def survivors(
@@ -74,8 +78,8 @@ class Presence:
     ) -> Iterator[Postings]:
         """Fragments that may be heavy, a ``Postings`` a batch.
 
-        ``principals``: all of the log, sorted. ``opening``: rows whose earlier turns count, since a conversation
-        begins there.
+        ``principals``: all of the log, sorted. ``opening``: rows whose earlier turns count, since a
+        conversation begins there.
         """
         start = 0
         for batch in batches:
@@ -120,7 +124,8 @@ def _may_be_heavy(table: Any, fragments: Any, bits: int) -> Any:
 
 
 class Dictionary:
-    """Exact numbering of fragments: an open-addressed hash table that grows, codes in order of first sight."""
+    """Exact numbering of fragments: an open-addressed hash table that grows, codes in order of first
+    sight."""
 
     def __init__(self, slots: int = 1 << 16) -> None:
         self._keys: NDArray[np.int64] = np.zeros(slots, np.int64)
@@ -185,7 +190,8 @@ def _find(keys: Any, codes: Any, values: Any, out: Any) -> None:
 
 @numba.njit(nogil=True, cache=True)
 def count_distinct(codes: Any, owners: Any, size: int, most: int) -> Any:
-    """Distinct ``owners`` of each code, counted exactly up to ``most``: int32[size]; order does not matter."""
+    """Distinct ``owners`` of each code, counted exactly up to ``most``: int32[size]; order does not
+    matter."""
     counts = np.zeros(size, np.int32)
     seen = np.full((size, most), -1, np.int32)
     for at in range(len(codes)):

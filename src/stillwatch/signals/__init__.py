@@ -1,4 +1,5 @@
-"""Signals: one file, one measured property of a stream. Adding one is adding a file with a ``SIGNAL`` in it."""
+"""Signals: one file, one measured property of a stream. Adding one is adding a file with a ``SIGNAL`` in
+it."""
 
 from __future__ import annotations
 

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 class Signal(Protocol):
     """One measured property of a stream. More means more suspicious, for every signal.
 
-    ``statistics`` is portable SQL over the tables that ``reads`` names; it gives ``stream_id`` and integers, one row a
-    stream. ``value`` turns them into floats, in Python, once. A signal is silent (null) where it has no power or where
-    the log lacks all the columns in ``needs``; silence is no evidence.
+    ``statistics`` is portable SQL over the tables that ``reads`` names; it gives ``stream_id`` and integers,
+    one row a stream. ``value`` turns them into floats, in Python, once. A signal is silent (null) where it
+    has no power or where the log lacks all the columns in ``needs``; silence is no evidence.
     """
 
     name: str
@@ -25,7 +25,8 @@ class Signal(Protocol):
     statistics: str
 
     def value(self, stats: pa.Table) -> pa.Table:
-        """``stream_id``, ``value`` (float or null) and ``n`` (what was counted), one row a row of ``stats``."""
+        """``stream_id``, ``value`` (float or null) and ``n`` (what was counted), one row a row of
+        ``stats``."""
 
     def describe(self, value: float, n: int) -> str:
         """One sentence for a person who has never seen the code: what was found in this stream."""
@@ -39,10 +40,13 @@ def integers(stats: pa.Table, *names: str) -> list[NDArray[np.float64]]:
 def ratio(above: Any, below: Any) -> NDArray[np.float64]:
     """``above / below``, 0 where there is nothing below."""
     above, below = np.broadcast_arrays(np.asarray(above, float), np.asarray(below, float))
-    return np.divide(above, below, out=np.zeros_like(above), where=below != 0)
+    quotient: NDArray[np.float64] = np.divide(above, below, out=np.zeros_like(above), where=below != 0)
+    return quotient
 
 
-def result(stats: pa.Table, value: NDArray[np.float64], n: NDArray[np.float64], speaks: NDArray[np.bool_]) -> pa.Table:
+def result(
+    stats: pa.Table, value: NDArray[np.float64], n: NDArray[np.float64], speaks: NDArray[np.bool_]
+) -> pa.Table:
     """The table that ``Signal.value`` returns: null wherever ``speaks`` is false."""
     return pa.table(
         {
@@ -56,8 +60,10 @@ def result(stats: pa.Table, value: NDArray[np.float64], n: NDArray[np.float64], 
 def cautious_lift(expected: NDArray[np.float64], observed: NDArray[np.float64]) -> NDArray[np.float64]:
     """log2 of expected over observed coincidences, with the observed ones at their upper bound.
 
-    Few coincidences prove little, so the bound is what an innocent stream might as well have shown: two standard
-    deviations up, the variance taken as twice the count since each exchange is in several pairs. At most 0.
+    Few coincidences prove little, so the bound is what an innocent stream might as well have shown: two
+    standard deviations up, the variance taken as twice the count since each exchange is in several pairs. At
+    most 0.
     """
     upper = observed + 2 * np.sqrt(2 * observed) + 2
-    return np.minimum(np.log2((expected + 1e-9) / upper), 0.0)
+    lift: NDArray[np.float64] = np.minimum(np.log2((expected + 1e-9) / upper), 0.0)
+    return lift

@@ -35,7 +35,10 @@ class Coverage:
 
     def describe(self, value: float, n: int) -> str:
         """Say how often the same content came from two principals."""
-        return f"{1 - value:.1%} of what fills the template came from more than one principal ({n:,} fragments compared)"
+        return (
+            f"{1 - value:.1%} of what fills the template came from more than one principal ({n:,} fragments "
+            "compared)"
+        )
 
 
 SIGNAL = Coverage()

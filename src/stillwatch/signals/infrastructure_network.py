@@ -14,7 +14,8 @@ class SharedNetwork:
 
     One campus or office shares an address too, and proxies hide it: a weak signal both ways.
 
-    >>> stats = pa.table({"stream_id": [0], "pairs": [380], "accounts": [20], "all_pairs": [400], "all_accounts": [4000]})
+    >>> stats = pa.table({"stream_id": [0], "pairs": [380], "accounts": [20], "all_pairs": [400],
+    ...     "all_accounts": [4000]})
     >>> round(SharedNetwork().value(stats)["value"][0].as_py(), 1)
     7.6
     """
@@ -33,7 +34,10 @@ class SharedNetwork:
 
     def describe(self, value: float, n: int) -> str:
         """Say how much more often than usual two accounts share it."""
-        return f"two of its accounts come from the same network {2**value:.1f} times as often as any two ({n:,} accounts)"
+        return (
+            f"two of its accounts come from the same network {2**value:.1f} times as often as any two ({n:,} "
+            "accounts)"
+        )
 
 
 SIGNAL = SharedNetwork()

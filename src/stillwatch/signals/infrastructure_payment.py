@@ -14,7 +14,8 @@ class SharedPayment:
 
     Careful operators share none, so a low value says little.
 
-    >>> stats = pa.table({"stream_id": [0], "pairs": [380], "accounts": [20], "all_pairs": [400], "all_accounts": [4000]})
+    >>> stats = pa.table({"stream_id": [0], "pairs": [380], "accounts": [20], "all_pairs": [400],
+    ...     "all_accounts": [4000]})
     >>> round(SharedPayment().value(stats)["value"][0].as_py(), 1)
     7.6
     """
@@ -33,7 +34,10 @@ class SharedPayment:
 
     def describe(self, value: float, n: int) -> str:
         """Say how much more often than usual two accounts share it."""
-        return f"two of its accounts pay by the same means {2**value:.1f} times as often as any two ({n:,} accounts)"
+        return (
+            f"two of its accounts pay by the same means {2**value:.1f} times as often as any two ({n:,} "
+            "accounts)"
+        )
 
 
 SIGNAL = SharedPayment()

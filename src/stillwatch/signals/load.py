@@ -12,12 +12,14 @@ LEAST_MEAN = 2.0
 
 
 class Load:
-    """Evenness 1 / (1 + v), v the variance of exchanges a principal beyond chance, in units of the squared mean.
+    """Evenness 1 / (1 + v), v the variance of exchanges a principal beyond chance, in units of the squared
+    mean.
 
-    v is the inverse shape of a negative binomial fitted by moments: 0 for a dispatcher that deals at random, about 1
-    for exponentially spread interest, more for a heavy tail.
+    v is the inverse shape of a negative binomial fitted by moments: 0 for a dispatcher that deals at random,
+    about 1 for exponentially spread interest, more for a heavy tail.
 
-    >>> stats = pa.table({"stream_id": [0, 1], "principals": [100, 100], "n": [2500, 2500], "squares": [65_000, 300_000]})
+    >>> stats = pa.table({"stream_id": [0, 1], "principals": [100, 100], "n": [2500, 2500],
+    ...     "squares": [65_000, 300_000]})
     >>> [round(value, 2) for value in Load().value(stats)["value"].to_pylist()]
     [1.0, 0.21]
     """
@@ -43,7 +45,9 @@ class Load:
     def describe(self, value: float, n: int) -> str:
         """Say how uneven the load is."""
         spread = (1 / value - 1) ** 0.5
-        return f"the load varies by {spread:.0%} of its mean over {n:,} principals, beyond what chance explains"
+        return (
+            f"the load varies by {spread:.0%} of its mean over {n:,} principals, beyond what chance explains"
+        )
 
 
 SIGNAL = Load()

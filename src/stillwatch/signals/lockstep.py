@@ -12,7 +12,8 @@ MOST_BITS = 6.0
 class Lockstep:
     """log2 of observed over expected pairs of accounts that were opened within one day.
 
-    >>> stats = pa.table({"stream_id": [0], "pairs": [398], "accounts": [40], "all_pairs": [40_000], "all_accounts": [4000]})
+    >>> stats = pa.table({"stream_id": [0], "pairs": [398], "accounts": [40], "all_pairs": [40_000],
+    ...     "all_accounts": [4000]})
     >>> round(Lockstep().value(stats)["value"][0].as_py(), 1)
     6.0
     """
@@ -31,7 +32,10 @@ class Lockstep:
 
     def describe(self, value: float, n: int) -> str:
         """Say how much more often than usual two accounts were opened on one day."""
-        return f"two of its accounts were opened on the same day {2**value:.1f} times as often as any two ({n:,} accounts)"
+        return (
+            f"two of its accounts were opened on the same day {2**value:.1f} times as often as any two "
+            f"({n:,} accounts)"
+        )
 
 
 SIGNAL = Lockstep()

@@ -14,10 +14,12 @@ _SUMS = tuple(f"sum_{name}" for name in OBJECTIVES)
 class Objective:
     """Mean score of the objective that a stream's exchanges ask for most, in [0, 1].
 
-    The mean over exchanges, not the share above a threshold: what fills the slots varies, the template does not.
+    The mean over exchanges, not the share above a threshold: what fills the slots varies, the template does
+    not.
 
     >>> stats = pa.table({"stream_id": [0], "exchanges": [10], **{name: [0] for name in _SUMS}})
-    >>> stats = stats.set_column(stats.column_names.index("sum_rubric_grading"), "sum_rubric_grading", [[930]])
+    >>> stats = stats.set_column(stats.column_names.index("sum_rubric_grading"), "sum_rubric_grading",
+    ...     [[930]])
     >>> Objective().value(stats).to_pylist()
     [{'stream_id': 0, 'value': 0.93, 'n': 10}]
     """

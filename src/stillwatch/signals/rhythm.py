@@ -13,9 +13,11 @@ LEAST_DAYS = 3
 
 
 class Rhythm:
-    """Evenness 1 / (1 + v), v the squared coefficient of variation over the hours of the day beyond chance (UTC).
+    """Evenness 1 / (1 + v), v the squared coefficient of variation over the hours of the day beyond chance
+    (UTC).
 
-    >>> hours = pa.table({"stream_id": [0, 1], "n": [2400, 2400], "squares": [242_400, 700_000], "days": [9, 9]})
+    >>> hours = pa.table({"stream_id": [0, 1], "n": [2400, 2400], "squares": [242_400, 700_000],
+    ...     "days": [9, 9]})
     >>> [round(value, 2) for value in Rhythm().value(hours)["value"].to_pylist()]
     [1.0, 0.34]
     """
@@ -41,7 +43,9 @@ class Rhythm:
 
     def describe(self, value: float, n: int) -> str:
         """Say how much the hours differ."""
-        return f"the hours of the day differ by {(1 / value - 1) ** 0.5:.0%} of their mean over {n:,} exchanges"
+        return (
+            f"the hours of the day differ by {(1 / value - 1) ** 0.5:.0%} of their mean over {n:,} exchanges"
+        )
 
 
 SIGNAL = Rhythm()

@@ -15,12 +15,14 @@ BLOCK_HOURS = 3
 class Routine:
     """log2 of expected over observed: pairs of a principal's sittings on two days at the same time of day.
 
-    People have a time zone and habits, and a firm's job starts when its clock says so: a principal comes back at its own
-    time of day more often than the stream as a whole would have it, well below 0. Accounts that one dispatcher feeds
-    keep the dispatcher's hours: 0, also where those are human. A sitting is a block of three hours with any exchange,
-    so asking many things in one conversation, which blinds ``pacing``, counts once.
+    People have a time zone and habits, and a firm's job starts when its clock says so: a principal comes back
+    at its own time of day more often than the stream as a whole would have it, well below 0. Accounts that
+    one dispatcher feeds keep the dispatcher's hours: 0, also where those are human. A sitting is a block of
+    three hours with any exchange, so asking many things in one conversation, which blinds ``pacing``, counts
+    once.
 
-    >>> stats = pa.table({"stream_id": [0], "same": [600], "pairs": [2000], "all_same": [40_000], "all_pairs": [320_000]})
+    >>> stats = pa.table({"stream_id": [0], "same": [600], "pairs": [2000], "all_same": [40_000],
+    ...     "all_pairs": [320_000]})
     >>> round(Routine().value(stats)["value"][0].as_py(), 2)
     -1.44
     """
@@ -30,8 +32,10 @@ class Routine:
     needs: tuple[str, ...] = ()
     statistics = f"""
         SELECT p.stream_id, p.same, p.pairs, a.all_same, a.all_pairs
-        FROM (SELECT b.stream_id, CAST(sum(b.same) AS BIGINT) AS same, CAST(sum(b.k * b.k - d.squares) AS BIGINT) AS pairs
-              FROM (SELECT stream_id, principal, CAST(sum(n * (n - 1)) AS BIGINT) AS same, CAST(sum(n) AS BIGINT) AS k
+        FROM (SELECT b.stream_id, CAST(sum(b.same) AS BIGINT) AS same,
+               CAST(sum(b.k * b.k - d.squares) AS BIGINT) AS pairs
+              FROM (SELECT stream_id, principal, CAST(sum(n * (n - 1)) AS BIGINT) AS same,
+                     CAST(sum(n) AS BIGINT) AS k
                     FROM (SELECT stream_id, principal, block, CAST(count(*) AS BIGINT) AS n
                           FROM (SELECT DISTINCT stream_id, principal, hour - hour % 24 AS day,
                                        hour % 24 - hour % 24 % {BLOCK_HOURS} AS block FROM cells) s
@@ -42,7 +46,8 @@ class Routine:
                           FROM (SELECT DISTINCT stream_id, principal, hour - hour % 24 AS day,
                                        hour % 24 - hour % 24 % {BLOCK_HOURS} AS block FROM cells) s
                           GROUP BY stream_id, principal, day) g
-                    GROUP BY stream_id, principal) d ON b.stream_id = d.stream_id AND b.principal = d.principal
+                    GROUP BY stream_id, principal) d ON b.stream_id = d.stream_id
+                           AND b.principal = d.principal
               GROUP BY b.stream_id) p
         JOIN (SELECT stream_id, CAST(sum(n * (n - 1)) AS BIGINT) AS all_same,
                      CAST(sum(n) * (sum(n) - 1) AS BIGINT) AS all_pairs
@@ -55,12 +60,18 @@ class Routine:
     def value(self, stats: pa.Table) -> pa.Table:
         """log2(expected / observed), cautiously; silent below ``LEAST_PAIRS``."""
         same, pairs, all_same, all_pairs = integers(stats, "same", "pairs", "all_same", "all_pairs")
-        return result(stats, cautious_lift(pairs * ratio(all_same - same, all_pairs - pairs), same), pairs, pairs >= LEAST_PAIRS)
+        return result(
+            stats,
+            cautious_lift(pairs * ratio(all_same - same, all_pairs - pairs), same),
+            pairs,
+            pairs >= LEAST_PAIRS,
+        )
 
     def describe(self, value: float, n: int) -> str:
         """Say how many times more often than by chance a principal keeps its own time of day."""
         return (
-            f"a principal comes back at its own time of day at most {2**-value:.1f} times as often as the stream's hours explain "
+            f"a principal comes back at its own time of day at most {2**-value:.1f} times as often as "
+            "the stream's hours explain "
             f"({n:,} pairs of sittings)"
         )
 

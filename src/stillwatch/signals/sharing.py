@@ -37,16 +37,19 @@ def pair_statistics(values: str) -> str:
               GROUP BY g.stream_id) s
         CROSS JOIN (SELECT CAST(sum(n * (n - 1)) AS BIGINT) AS all_pairs,
                            (SELECT CAST(count(DISTINCT account) AS BIGINT) FROM {values} v) AS all_accounts
-                    FROM (SELECT v.value, CAST(count(*) AS BIGINT) AS n FROM {values} v GROUP BY v.value) g) w"""
+                    FROM (SELECT v.value, CAST(count(*) AS BIGINT) AS n FROM {values} v
+                           GROUP BY v.value) g) w"""
 
 
 def pair_lift(stats: pa.Table, most: float) -> pa.Table:
     """log2 of observed over expected agreeing pairs, two pairs added to both, cut off at ``most`` bits.
 
-    Expected: the share of all pairs of the log's accounts that agree, so a value that everybody has weighs nothing
-    and a rare one weighs most (the idea of Fellegi & Sunter 1969, on counts of pairs).
+    Expected: the share of all pairs of the log's accounts that agree, so a value that everybody has weighs
+    nothing and a rare one weighs most (the idea of Fellegi & Sunter 1969, on counts of pairs).
     """
-    pairs, accounts, all_pairs, all_accounts = integers(stats, "pairs", "accounts", "all_pairs", "all_accounts")
+    pairs, accounts, all_pairs, all_accounts = integers(
+        stats, "pairs", "accounts", "all_pairs", "all_accounts"
+    )
     expected = all_pairs * ratio(accounts * (accounts - 1), all_accounts * (all_accounts - 1))
     value: NDArray[np.float64] = np.clip(np.log2((pairs + 2) / (expected + 2)), -1, most)
     return result(stats, value, accounts, accounts >= LEAST_ACCOUNTS)
