@@ -75,6 +75,11 @@ MOST_STEP: dict[str, float] = {
 """Logits that one stretch between knots may add. What an operator imitates at no cost (hours, load, networks)
 may not weigh much, whatever these simulations say."""
 
+LEAST_STEP: dict[str, float] = {"mixing": 1.2, "pacing": 1.2, "routine": 1.2}
+"""Logits that a stretch below the neutral knot takes away at least. Each signal of conduct is compared with
+the stream itself, so a stream that fails one is no dispatcher's, unless everything else says so; the
+simulated innocents fail several at once and would leave the weight of each undetermined."""
+
 RIDGE = 0.002
 
 WITHHELD = 0.4
@@ -295,6 +300,7 @@ def fit(streams: Streams) -> dict[str, Curve]:
     y, w = np.concatenate(targets).astype(float), np.concatenate(weights)
     w = np.where(y > 0, w / w[y > 0].sum(), w / w[y == 0].sum()) / 2
     most = np.array([MOST_STEP[name] for name, _ in keys])
+    least = np.array([LEAST_STEP.get(name, 0.0) if step < NEUTRAL[name] else 0.0 for name, step in keys])
     beta = np.zeros(x.shape[1])
     momentum = beta.copy()
     rate = 2.0
@@ -304,7 +310,7 @@ def fit(streams: Streams) -> dict[str, Curve]:
         chance = 1 / (1 + np.exp(-(x @ look)))
         gradient = x.T @ (w * (chance - y)) + RIDGE * np.r_[look[:-1], 0] / len(beta)
         beta = look - rate * gradient
-        beta[:-1] = np.clip(beta[:-1], 0, most)
+        beta[:-1] = np.clip(beta[:-1], least, most)
         momentum = beta + (step / (step + 3)) * (beta - previous)
     return _curves(beta, keys, names, streams)
 

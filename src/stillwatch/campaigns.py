@@ -253,18 +253,3 @@ def _payments(
             )
         )
     return found, dict(zip(held.tolist(), counts.tolist(), strict=True))
-
-
-def takes_part(exchanges: NDArray[np.int64], least: int = 2, share: float = 0.1) -> NDArray[np.bool_]:
-    """Which of a campaign's principals take part in it, by their exchanges in it: bool[p].
-
-    One who sent its text once may have met it anywhere: at least ``least`` exchanges, and ``share`` of the
-    median of those who have so many, are asked for.
-
-    >>> takes_part(np.array([1, 2, 24, 25, 26, 30])).tolist()
-    [False, False, True, True, True, True]
-    """
-    several = exchanges >= least
-    if not several.any():
-        return several
-    return several & (exchanges >= share * np.median(exchanges[several]))

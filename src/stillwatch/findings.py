@@ -13,11 +13,11 @@ import numpy as np
 import pyarrow as pa
 
 from stillwatch import __version__, dossier
-from stillwatch.campaigns import takes_part
 from stillwatch.exemplars import Wanted, collect
 from stillwatch.fingerprint import ROLES
 from stillwatch.objective.classes import OBJECTIVES
 from stillwatch.outputs import ACCOUNTS, FAMILIES, MATCHES, to_table, write_json, write_table
+from stillwatch.participants import keeps_own_hours, takes_part
 from stillwatch.verdict import Case, Ruling, Verdict, rule
 
 if TYPE_CHECKING:
@@ -48,10 +48,13 @@ class Judged:
     exchanges: NDArray[np.int64]
     """Exchanges of each of them in the stream."""
 
+    part: NDArray[np.bool_]
+    """Which of them take part, beyond an exchange or two that anybody might send."""
+
     @property
     def taking_part(self) -> NDArray[np.int32]:
-        """Principals who take part, beyond an exchange or two that anybody might send."""
-        return self.principals[takes_part(self.exchanges)]
+        """Principals who take part."""
+        return self.principals[self.part]
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +124,19 @@ def judge(
     largest = np.argsort(np.bincount(scanned.families.family, minlength=len(label)), kind="stable")
     role[label[largest[label[largest] >= 0]]] = scanned.families.role[largest[label[largest] >= 0]]
     users = np.bincount(scanned.principals.account)
+    at = scanned.sketches["at_us"].combine_chunks().to_numpy()
     found = []
     for stream in range(streams):
         own = owners[bounds[stream] : bounds[stream + 1]]
         exchanges = counts[bounds[stream] : bounds[stream + 1]]
         case = _case(scanned, measured, stream, own, users, float(licensed[stream]), int(role[stream]))
-        found.append(Judged(rule(case, options.bar), case, own, exchanges))
+        ruling = rule(case, options.bar)
+        part = takes_part(exchanges)
+        if ruling.verdict is Verdict.EXTRACTION:
+            rows = members.row[members.stream == stream]
+            inside = np.searchsorted(own, scanned.principals.of_row[rows])
+            part &= ~keeps_own_hours(inside, at[rows], len(own))
+        found.append(Judged(ruling, case, own, exchanges, part))
     return found
 
 
