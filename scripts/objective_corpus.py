@@ -109,6 +109,12 @@ class Line:
     real: bool
     """Whether people outside this project wrote it."""
 
+    whole: bool = False
+    """Whether it is a template of several sentences already, not to be joined to others."""
+
+    fitted: bool = True
+    """Whether models are fitted on it; otherwise it is only measured."""
+
 
 @dataclass(frozen=True, slots=True)
 class Document:
@@ -162,6 +168,57 @@ def read_real(folder: Path, rng: random.Random) -> list[Line]:
             language = "code" if source in ("humaneval", "mbppplus") else "en"
             lines.append(Line(source, names, language, record["text"], real=True))
     return lines
+
+
+ARENA_READINGS = 6
+"""Lines made of one template of the arena, each with half of the wordings of every sentence."""
+
+
+def read_arena(folder: Path) -> list[Line]:
+    """Templates of the arena's two text sources, slots as seeds, and what its honest people send.
+
+    A judge's prompt of an honest firm asks for just what a grading campaign asks for. Those are measured as a
+    source of their own, never fitted. The other honest kinds ask for none of these.
+    """
+    lines: list[Line] = []
+    for path in sorted(folder.glob("*/*.txt")):
+        if path.stem not in ("objectives", "honest"):
+            continue
+        for section in re.split(r"^\[template ", path.read_text("utf-8"), flags=re.MULTILINE)[1:]:
+            header, _, body = section.partition("]\n")
+            kind, language = (*header.split(), "en")[1:3]
+            names = frozenset({kind} & set(OBJECTIVES))
+            source = "arena_judges" if kind == "judge" else f"arena_{path.parent.name}"
+            parts = _arena_parts(body)
+            for reading in range(ARENA_READINGS if names else 1):
+                text = "".join(part if isinstance(part, str) else _wordings(part, reading + at)
+                               for at, part in enumerate(parts))  # fmt: skip
+                lines.append(Line(source, names, language, text.strip(), real=False, whole=True,
+                                  fitted=kind != "judge"))  # fmt: skip
+    return lines
+
+
+def _arena_parts(body: str) -> list[str | list[str]]:
+    """A template's literals and slots as text, and its sentences as lists of wordings."""
+    parts: list[str | list[str]] = []
+    for row in body.splitlines():
+        if row.startswith("- "):
+            if not parts or isinstance(parts[-1], str):
+                parts.append([])
+            parts[-1].append(row[2:])  # type: ignore[union-attr]
+        elif row == "--":
+            parts.append([])
+        elif row.startswith("> "):
+            parts.append(row[2:].replace("\\n", "\n").replace("{", "(").replace("}", ")"))
+        elif row.startswith("{"):
+            parts.append(SEED_MARK)
+    return [part for part in parts if part]
+
+
+def _wordings(wordings: list[str], first: int) -> str:
+    """Half of ``wordings``, from the place ``first`` on, as alternatives; a space follows."""
+    half = [wordings[(first + at) % len(wordings)] for at in range((len(wordings) + 1) // 2)]
+    return "{" + "|".join(re.sub("[{}|]", "/", wording).replace("\\n", "\n") for wording in half) + "} "
 
 
 def read_library(rng: random.Random) -> list[Line]:
@@ -233,9 +290,9 @@ class Corpus:
         self._seeds: dict[str, list[str]] = {}
         self._kin: dict[tuple[str, str, frozenset[str]], list[Line]] = {}
         for line in lines:
-            if not line.objectives:
+            if not line.objectives and not line.whole:
                 self._seeds.setdefault(line.language, []).append(self._read(line))
-            elif not line.real:
+            elif not line.real and not line.whole:
                 self._kin.setdefault((line.source, line.language, line.objectives), []).append(line)
 
     def documents(self, quota: int) -> Iterator[Document]:
@@ -274,15 +331,15 @@ class Corpus:
 
     def _asking(self, index: int, line: Line, varied: bool) -> Document:
         rng = self._rng
-        text, setting, language = self._read(line), "alone", line.language
-        if not line.real and rng.random() < 0.5:
+        text, setting, language = self._read(line), "joined" if line.whole else "alone", line.language
+        if not line.real and not line.whole and rng.random() < 0.5:
             kin = self._kin[line.source, line.language, line.objectives]
             others = [self._read(other) for other in rng.sample(kin, min(len(kin), rng.choice((1, 2))))]
             text, setting = rng.choice((" ", "\n")).join([text, *others]), "joined"
         text = self._synonyms.vary(text, rng) if varied else text
-        if SEED_MARK in text:
-            seed, language = self._seed(language)
-            text = text.replace(SEED_MARK, "" if rng.random() < 0.3 else seed)
+        while SEED_MARK in text:
+            seed, language = self._seed(line.language)
+            text = text.replace(SEED_MARK, "" if rng.random() < 0.3 else seed, 1)
         if rng.random() < 0.5:
             seed, language = self._seed(language)
             gap = rng.choice(("\n\n", "\n", " ", "\n---\n"))

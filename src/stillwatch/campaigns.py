@@ -93,11 +93,14 @@ def group(
     strong[accused] = True
     known = _know(suspects, members, principals, traits)
     links = tuple(link for kind in all_links() for link in kind.find(known))
+    inner = _inner(links, strong, measured)
+    strong[list(inner)] = False
     forest = _Forest(suspects.tolist())
     for link in links:
         if strong[link.first] and strong[link.second]:
             forest.join(link.first, link.second)
     home = _attach(known, strong, forest, principals, rule, measured.of("objective"))
+    home |= {family: forest.root(outer) for family, outer in inner.items()}
     for link in links:
         free = [not strong[family] and family not in home for family in (link.first, link.second)]
         if all(free):
@@ -106,6 +109,20 @@ def group(
     core = asked.copy()
     core[list(home)] = False
     return _numbered(root, core, links)
+
+
+def _inner(links: tuple[Linked, ...], strong: NDArray[np.bool_], measured: Measured) -> dict[int, int]:
+    """Strong families that lie inside a stronger one, a phrase in the slots of its template say, and the strongest such.
+
+    Their exchanges are evidence there already; what others send of them is not the campaign's.
+    """
+    outer: dict[int, int] = {}
+    rank = {family: (-float(measured.total[family]), family) for family in np.flatnonzero(strong).tolist()}
+    for link in links:
+        if link.kind == "same_exchanges" and strong[link.first] and strong[link.second]:
+            strongest, weaker = sorted((link.first, link.second), key=rank.__getitem__)
+            outer[weaker] = min(outer.get(weaker, strongest), strongest, key=rank.__getitem__)
+    return {family: home for family, home in outer.items() if home not in outer}
 
 
 def split(groups: Groups, by_family: Measured, by_group: Measured, loss: float) -> Groups | None:
@@ -183,14 +200,14 @@ def _attach(
     for root, sets in cores.items():
         inside[root][np.concatenate(sets)] = True
     home = {}
-    for family, rows in zip(known.family.tolist(), known.rows, strict=True):
+    for family, rows, own in zip(known.family.tolist(), known.rows, known.principals, strict=True):
         if strong[family] or not cores:
-            continue
-        if objective[family] < rule.plain and 2 * np.isin(rows, core_rows).sum() < len(rows):
             continue
         owners = principals.of_row[rows]
         best = max(sorted(cores), key=lambda root: float(inside[root][owners].mean()))
-        if inside[best][owners].mean() >= rule.attached:
+        nested = 2 * np.isin(rows, core_rows).sum() >= len(rows)
+        common = objective[family] >= rule.plain and inside[best][own].sum() >= rule.spread * inside[best].sum()
+        if (nested or common) and inside[best][owners].mean() >= rule.attached:
             home[family] = best
     return home
 
