@@ -40,8 +40,10 @@ class Suspicion:
     """Share of a weak suspect's exchanges by principals of a core that makes it part of that campaign."""
 
     plain: float = 0.4
-    """Least value of the objective signal of a family that attaches itself with exchanges of its own: what
-    campaign accounts send besides, as camouflage, asks for nothing."""
+    spread: float = 0.25
+    """Least value of the objective signal, and least share of the core's principals, of a family that
+    attaches itself with exchanges of its own: what campaign accounts send besides, as camouflage, asks for
+    nothing and is not shared."""
 
     loss: float = 6.0
     """Bits that joining may cost against the strongest family alone; beyond, the families are kept apart."""
@@ -112,7 +114,8 @@ def group(
 
 
 def _inner(links: tuple[Linked, ...], strong: NDArray[np.bool_], measured: Measured) -> dict[int, int]:
-    """Strong families that lie inside a stronger one, a phrase in the slots of its template say, and the strongest such.
+    """Strong families that lie inside a stronger one, a phrase in the slots of its template say, and the
+    strongest such.
 
     Their exchanges are evidence there already; what others send of them is not the campaign's.
     """
@@ -206,7 +209,9 @@ def _attach(
         owners = principals.of_row[rows]
         best = max(sorted(cores), key=lambda root: float(inside[root][owners].mean()))
         nested = 2 * np.isin(rows, core_rows).sum() >= len(rows)
-        common = objective[family] >= rule.plain and inside[best][own].sum() >= rule.spread * inside[best].sum()
+        common = (
+            objective[family] >= rule.plain and inside[best][own].sum() >= rule.spread * inside[best].sum()
+        )
         if (nested or common) and inside[best][owners].mean() >= rule.attached:
             home[family] = best
     return home
