@@ -20,7 +20,7 @@ from stillwatch.objective.model import read
 if TYPE_CHECKING:
     from fit_objective import Material
 
-HALF = 49.5  # the kernel rounds; 49.5 and more reads as 50
+HALF, ASKS = 49.5, 14.5  # the kernel rounds; 49.5 and more reads as 50, 14.5 and more as 15
 
 LIMITS = """
 - It reads words, not meaning. An objective asked for in words that no source used scores low: of single
@@ -63,21 +63,19 @@ def _percent(hits: NDArray[np.bool_]) -> str:
 
 
 def recalls(
-    material: Material, chances: NDArray[np.float64], groups: NDArray[np.str_], names: list[str]
+    material: Material, chances: NDArray[np.float64], groups: NDArray[np.str_], names: list[str], bar: float
 ) -> str:
-    """Recall at the 0.5 point of each class (rows) in each group of texts (columns), in per cent."""
+    """Texts of each class (rows) in each group (columns) with any objective at ``bar`` or more, in per cent."""
     plain = np.array([not document.varied for document in material.documents])
     rows = []
+    hit = (chances >= bar).any(axis=1)
     for index, objective in enumerate(OBJECTIVES):
         asked = (material.labels[:, index] == 1) & plain
-        hit = chances[:, index] >= HALF
         cells = [_percent(hit[asked & (groups == name)]) for name in names]
         rows.append([objective, _percent(hit[asked]), *cells])
-    asked = material.labels == 1
-    any_hit = (chances >= HALF).any(axis=1)
-    some = asked.any(axis=1) & plain
-    cells = [_percent(any_hit[some & (groups == name)]) for name in names]
-    rows.append(["*any objective, asked for any*", _percent(any_hit[some]), *cells])
+    some = material.labels.any(axis=1) & plain
+    cells = [_percent(hit[some & (groups == name)]) for name in names]
+    rows.append(["*all*", _percent(hit[some]), *cells])
     return table(["objective", "all", *names], rows)
 
 
@@ -162,14 +160,14 @@ these but for the grading templates; and {library_rows} passages of the standard
 Every source is scored by a model that saw none of its lines. Recall at 50, in per cent (number of texts).
 The judge prompts are published grading templates by others; the other sources were written for this model.
 
-{recalls(material, chances, source, written)}
+{recalls(material, chances, source, written, ASKS)}
 
 By language of the text (`code`: the seed beside the template is code), then by setting: a line alone,
 several lines of one source joined as in a longer template, or set among unrelated text:
 
-{recalls(material, chances, np.where(asked, language, ""), sorted(set(language[asked].tolist())))}
+{recalls(material, chances, np.where(asked, language, ""), sorted(set(language[asked].tolist())), ASKS)}
 
-{recalls(material, chances, setting, ["alone", "joined", "in context"])}
+{recalls(material, chances, setting, ["alone", "joined", "in context"], ASKS)}
 
 ## False alarms
 

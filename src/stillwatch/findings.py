@@ -182,6 +182,7 @@ def _matches(scanned: Scanned, groups: list[Judged], names: list[str], campaign_
     accused = np.array([judged.ruling.verdict is Verdict.EXTRACTION for judged in groups], bool)
     stream = label[families.family]
     inside = np.flatnonzero((stream >= 0) & accused[stream] if len(accused) else np.zeros(len(stream), bool))
+    inside = inside[_held(scanned, stream, inside)]
     takers = {
         (number, int(p))
         for number, judged in enumerate(groups)
@@ -208,6 +209,21 @@ def _matches(scanned: Scanned, groups: list[Judged], names: list[str], campaign_
         schema=MATCHES,
     )
     return table.sort_by([("exchange_id", "ascending"), ("campaign_id", "ascending")])
+
+
+def _held(scanned: Scanned, stream: NDArray[np.int32], inside: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which memberships are the campaign's: those of its core, and of attached families that lie beside it.
+
+    A phrase inside the core's slots occurs elsewhere too, and there it is not the campaign's.
+    """
+    families, merged = scanned.families, scanned.merged
+    own = merged.stream.astype(np.int64) << 32 | merged.row
+    core = np.isin(stream[inside].astype(np.int64) << 32 | families.row[inside], own)
+    family = families.family[inside]
+    count = np.bincount(family, minlength=len(families.names))
+    nested = 2 * np.bincount(family, weights=core, minlength=len(families.names)) >= count
+    held: NDArray[np.bool_] = core | ~nested[family]
+    return held
 
 
 def _family_rows(
