@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from stillwatch.evidence import INTENT, PRIORS, load_weights, posterior
+from stillwatch.evidence import INTENT, PRIORS, START, load_weights, posterior
 from stillwatch.exchange import COLUMNS
 from stillwatch.objective.classes import OBJECTIVES
 from stillwatch.signals import all_signals
@@ -86,7 +86,7 @@ def describe(context: Context, group: int) -> dict[str, Any]:
         "principals_cut": 0,
         "exemplars": context.exemplars.get(group, []),
         "reasons": [*judged.ruling.reasons, *(item.reason for item in evidence if item.bits >= 0.5)],
-        "counter_evidence": [item.reason for item in evidence if item.bits <= -0.1],
+        "counter_evidence": [item.reason for item in evidence if item.bits <= -0.1 and item.signal != START],
         "closest_innocent": [_innocent(context, family) for family in context.innocent[:CLOSEST]],
         "would_change": _would_change(context, judged, evidence),
     }
@@ -340,8 +340,10 @@ def _innocent(context: Context, family: int) -> dict[str, Any]:
             for key in ("family_id", "verdict", "evidence_bits", "exchanges", "principals", "reasons")
         },
         "differs": [
-            item.reason for item in sorted(evidence, key=lambda item: item.bits)[:3] if item.bits < 0
-        ],
+            item.reason
+            for item in sorted(evidence, key=lambda item: item.bits)[:4]
+            if item.bits < 0 and item.signal != START
+        ][:3],
     }
 
 

@@ -30,6 +30,9 @@ PRIORS = (1e-5, 1e-3, 1e-2)
 INTENT = "objective"
 """The signal that speaks of intent; all others speak of coordination."""
 
+START = "start"
+"""Name under which the start stands among the evidence, so that its bits add up to the total."""
+
 CONDUCT = ("mixing", "pacing", "routine")
 """The signals of what principals do, by comparison with each other: no innocent population shows all of
 them."""
@@ -57,6 +60,9 @@ class Weights:
     version: str
     curves: dict[str, Curve]
 
+    start: float
+    """Bits at which every stream starts, before any signal speaks: the intercept of the fit."""
+
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
@@ -83,11 +89,12 @@ class Measured:
 
     n: NDArray[np.int64]
     bits: NDArray[np.float64]
+    start: float
 
     @property
     def total(self) -> NDArray[np.float64]:
-        """Bits of all signals together: float64[s]."""
-        total: NDArray[np.float64] = self.bits.sum(axis=1)
+        """Bits of all signals together, and the start: float64[s]."""
+        total: NDArray[np.float64] = self.bits.sum(axis=1) + self.start
         return total
 
     def of(self, signal: str) -> NDArray[np.float64]:
@@ -104,7 +111,7 @@ class Measured:
         return conduct
 
     def explain(self, stream: int) -> list[Evidence]:
-        """Every signal that speaks of one stream, the weightiest first."""
+        """Every signal that speaks of one stream, the weightiest first, and the start."""
         described = {signal.name: signal for signal in all_signals()}
         found = [
             Evidence(name, float(value), int(n), float(bits), described[name].describe(float(value), int(n)))
@@ -113,6 +120,7 @@ class Measured:
             )
             if not math.isnan(value)
         ]
+        found.append(Evidence(START, 0.0, 0, self.start, "where every shared text starts, before a signal speaks"))
         return sorted(found, key=lambda evidence: (-abs(evidence.bits), evidence.signal))
 
 
@@ -126,7 +134,7 @@ def load_weights() -> Weights:
         )
         for name, curve in raw["curves"].items()
     }
-    return Weights(raw["version"], curves)
+    return Weights(raw["version"], curves, raw["start"])
 
 
 def measure(engine: Engine, streams: int, weights: Weights) -> Measured:
@@ -143,7 +151,7 @@ def measure(engine: Engine, streams: int, weights: Weights) -> Measured:
     for index, signal in enumerate(signals):
         if signal.name in weights.curves:
             bits[:, index] = weights.curves[signal.name].weigh(value[:, index])
-    return Measured(tuple(signal.name for signal in signals), value, n, bits)
+    return Measured(tuple(signal.name for signal in signals), value, n, bits, weights.start)
 
 
 def _floats(table: pa.Table) -> NDArray[np.float64]:

@@ -150,7 +150,7 @@ def _case(
     return Case(
         bits=float(measured.total[stream]),
         objective=float(np.nan_to_num(measured.of("objective")[stream])),
-        coordination=float(measured.total[stream] - measured.bits_of("objective")[stream]),
+        coordination=float(measured.bits[stream].sum() - measured.bits_of("objective")[stream]),
         conduct=float(measured.conduct()[stream]),
         principals=len(own),
         accounts=len(accounts),
@@ -275,7 +275,7 @@ def _closest_innocent(family_rows: list[dict[str, Any]]) -> list[int]:
     innocent = [
         (-row["evidence_bits"], row["family_id"], family)
         for family, row in enumerate(family_rows)
-        if row["campaign_id"] is None and row["signals"]
+        if row["verdict"] in LOOKED_ALIKE and row["signals"]
     ]
     return [family for _, _, family in sorted(innocent)]
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 FRAGMENT_UNITS = 60
 WINNOW = 3
+VOCABULARY_TAG = np.uint64(255)  # no role's: a word of the vocabulary never equals a fragment
 
 _ROLE_CODES = {"system": 0, "developer": 0, "user": 1, "assistant": 2, "model": 2, "tool": 3, "function": 3}
 _USER, _ASSISTANT, _TOOL, _UNKNOWN = 1, 2, 3, 1
@@ -126,14 +127,10 @@ def _vocabulary(
     spaces)."""
     held = 0
     for place in range(count):
-        word = words[place]
-        if units[place] != 12:
-            if place + 1 == count:
-                break
-            word = word * np.uint64(3) ^ words[place + 1]
-        word = (word ^ key0) * np.uint64(0x9E3779B97F4A7C15)
-        word = (word ^ (word >> np.uint64(29)) ^ key1) * np.uint64(0xBF58476D1CE4E5B9)
-        value = np.int64(word ^ (word >> np.uint64(32)))
+        stop = place + 1 if units[place] == 12 else place + 2
+        if stop > count:
+            break
+        value = np.int64(siphash(key0, key1, VOCABULARY_TAG, words, place, stop))
         if held == keep and value >= out[at + held - 1]:
             continue
         spot = held
