@@ -57,9 +57,12 @@ class Scenario:
 class Trial:
     """One scan of one log."""
 
-    scenario: Scenario
+    scenario: str
     number: int
+    """Number of the log in its scenario, from 0."""
+
     recipe: Recipe
+    goal: float
     key: int = 0
     """Number of the secret key."""
 
@@ -69,7 +72,7 @@ class Trial:
     @property
     def name(self) -> str:
         """Name of the log, the same for all its scans."""
-        return f"{self.scenario.name}-{self.number + 1}"
+        return f"{self.scenario}-{self.number + 1}"
 
 
 def _drawn(random: Random, band: tuple[int, int], objectives: Sequence[str]) -> dict[str, Any]:
@@ -280,7 +283,7 @@ class Extent:
             count = self.logs or (min(scenario.logs, QUICK_LOGS) if self.quick else scenario.logs)
             for number in range(count):
                 seed = FIRST_SEED + SEED_STEP * numbers[scenario.name] + number
-                trial = Trial(scenario, number, plan(scenario, seed, self.scale))
+                trial = Trial(scenario.name, number, plan(scenario, seed, self.scale), scenario.goal)
                 found.append(trial)
                 if scenario.again:
                     keys, orders = (QUICK_KEYS, 1) if self.quick else (KEYS, ORDERS)

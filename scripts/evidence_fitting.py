@@ -6,9 +6,9 @@ import hashlib
 import sys
 
 import numpy as np
-from evidence_streams import Streams
 from numpy.typing import NDArray
 
+from evidence_streams import Streams
 from stillwatch.evidence import INTENT, Curve, Weights
 from stillwatch.verdict import Bar
 
@@ -138,8 +138,8 @@ PREVALENCE = 1e-3
 def scale(weights: Weights, streams: Streams) -> Weights:
     """Weights times one factor, with another start, fitted on streams that the curves never saw.
 
-    Maximum likelihood at weights that restore ``PREVALENCE``, with the smoothed targets of Platt 1999, so that perfect
-    separation does not claim infinite evidence.
+    Maximum likelihood at weights that restore ``PREVALENCE``, with the smoothed targets of Platt 1999, so
+    that perfect separation does not claim infinite evidence.
     """
     total = bits(weights, streams) * np.log(2)
     positive = streams.positive
@@ -152,7 +152,9 @@ def scale(weights: Weights, streams: Streams) -> Weights:
         return float((weight * (np.logaddexp(0, logit) - target * logit)).sum())
 
     shifts = np.linspace(-6, 6, 121) * np.log(2)
-    factor, added = min(((factor, added) for factor in np.linspace(0.5, 2.5, 81) for added in shifts), key=loss)
+    factor, added = min(
+        ((factor, added) for factor in np.linspace(0.5, 2.5, 81) for added in shifts), key=loss
+    )
     print(f"factor {factor:.3f}, shift {added / np.log(2):+.2f} bits", file=sys.stderr)
     curves = {
         name: Curve(curve.values, tuple(round(bit * factor, 3) for bit in curve.bits), curve.innocent)
@@ -193,7 +195,9 @@ def assess(weights: Weights, streams: Streams) -> dict[str, object]:
     return result
 
 
-def _calibration(total: NDArray[np.float64], positive: NDArray[np.bool_], prevalence: float) -> dict[str, object]:
+def _calibration(
+    total: NDArray[np.float64], positive: NDArray[np.bool_], prevalence: float
+) -> dict[str, object]:
     logit = total * np.log(2) + np.log(prevalence / (1 - prevalence))
     weight = np.where(positive, prevalence / positive.sum(), (1 - prevalence) / (~positive).sum())
     loss = np.logaddexp(0, np.where(positive, -logit, logit))
@@ -206,7 +210,11 @@ def _calibration(total: NDArray[np.float64], positive: NDArray[np.bool_], preval
             said = float(np.average(chance[inside], weights=weight[inside]))
             true = float(np.average(positive[inside], weights=weight[inside]))
             bins.append({"from": low, "to": high, "streams": int(inside.sum()), "said": said, "is": true})
-    return {"log_loss": float((weight * loss).sum()), "log_loss_of_prevalence": float(base), "calibration": bins}
+    return {
+        "log_loss": float((weight * loss).sum()),
+        "log_loss_of_prevalence": float(base),
+        "calibration": bins,
+    }
 
 
 def document(weights: Weights, streams: Streams) -> dict[str, object]:

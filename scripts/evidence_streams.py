@@ -15,17 +15,17 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from stillwatch.arena import Operator, Recipe, simulate
+from stillwatch.examine import Options, Scanned, examine
 from stillwatch.families.fragments import Presence
 from stillwatch.keys import Keys
 from stillwatch.objective.classes import OBJECTIVES
 from stillwatch.rejects import RejectLog
-from stillwatch.scan import Options, Scanned, examine
 from stillwatch.sketching import Source, sketch_log
 from stillwatch.spool import Spool
 
 MAIN = 0.3
-"""A planted family is learnt from if it holds this share of what the operator's largest one holds: the others are
-chance repetitions of what fills its slots."""
+"""A planted family is learnt from if it holds this share of what the operator's largest one holds: the others
+are chance repetitions of what fills its slots."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from objective_training import LENGTH_TOLL
+from objective_training import LENGTH_TOLL, SHARPNESS
 from stillwatch.objective.classes import OBJECTIVE_MEANINGS, OBJECTIVES
 from stillwatch.objective.kernel import CHUNKS_CAP, score
 from stillwatch.objective.model import read
@@ -20,33 +20,42 @@ from stillwatch.objective.model import read
 if TYPE_CHECKING:
     from fit_objective import Material
 
+SETTINGS = ("alone", "joined", "in context")
 HALF, ASKS = 49.5, 14.5  # the kernel rounds; 49.5 and more reads as 50, 14.5 and more as 15
 
 LIMITS = """
 - It reads words, not meaning. An objective asked for in words that no source used scores low: of single
-  held-out lines about three in ten stay below 50 for every objective, of several joined about one in
-  fourteen. A family is therefore judged on the mean over its exchanges and on its other signals.
+  held-out lines {alone} stay below 15 for every objective, of several joined {joined}. A family is therefore
+  judged on the mean over its exchanges and on its other signals.
+- **The operating point is chosen for recall.** {alarms} of real prompts (a file counts as one) reach 15 for
+  some objective by accident, most of them long ones, personas and agents' prompts. A single text at 15 or
+  even at 80 says little; what counts is the mean over the many exchanges of a family, which ordinary requests
+  keep low (last column of the false alarms).
+- The percentages are not probabilities: they are calibrated on a mixture (one template of a class to nineteen
+  other texts), then moved to the operating point and sharpened by {sharpness}. Evidence weights turn them
+  into bits.
 - A maths or coding question alone (a benchmark item, homework) is *none of these* by design: only a template
   that asks for drills (derivations in a fixed form, solutions with tests, new problems) scores. A campaign
   that sends bare benchmark items has no objective that this model can see.
 - Tool-use loops in the prompt of an ordinary agent (Thought, Action, Observation) look like requests for
   trajectories, and long prompts score by accident more often: see the false alarms.
 - It does not know who asks. A teacher who grades, a firm that evaluates its own product and a campaign for a
-  reward model use the same words; coverage, load and companions tell them apart, not this.
+  reward model use the same words; coverage, load and companions tell them apart, not this. The source
+  `arena_judges` shows it: prompts of honest graders, measured and never fitted, score like templates. So do
+  many pipelines of honest firms in `arena_a` and `arena_b` (score this transcript, write questions about
+  this page).
 - `rubric_grading` and `pairwise_preference`, and `data_analysis` and `elicited_reasoning`, overlap; read
   their maximum.
-- The toll, the training settings and the calibration were chosen on these same held-out scores, so the
-  tables are a little too kind. The source `literature` follows published prompts closely.
+- The toll, the training settings, the calibration and the operating point were chosen on these same held-out
+  scores, so the tables are a little too kind. The source `literature` follows published prompts closely.
+- The templates of the arena (`arena_a`, `arena_b`) are fitted on since this version, in the final model.
+  Their rows here are held out, both at once; scores of the shipped model on the arena are not held out.
 - All written text comes from few hands. Held-out sources differ in register, not in author, so a stranger's
   templates score lower than the tables say. The files of real prompts are by strangers: those error rates
   are real.
-- The percentages are calibrated for the mixture that was fitted (one template of a class to nineteen other
-  texts), not for a log; evidence weights turn them into bits.
 - Texts are cut at 2,500 words when fitting, never when scoring. The score is the best window's, so a longer
-  text has more chances to score by accident. A toll of {toll} logits a unit of the logarithm of its chunks
-  (at most {cap}) pays for some of it: with the toll 7.1% of the prompts in `awesome_chatgpt_prompts` score,
-  without it 11.4%; but one template among more than sixty chunks is found in 43% of 35 cases instead of 57%
-  (measured by source hold-out on the fit before the last 21 lines were written).
+  text has more chances to score by accident. A toll of {toll} logits (before sharpening) a unit of the
+  logarithm of its chunks (at most {cap}) pays for some of it, at the price of templates in very long texts.
 """.strip()
 
 
@@ -63,12 +72,16 @@ def _percent(hits: NDArray[np.bool_]) -> str:
 
 
 def recalls(
-    material: Material, chances: NDArray[np.float64], groups: NDArray[np.str_], names: list[str], bar: float
+    material: Material,
+    chances: NDArray[np.float64],
+    groups: NDArray[np.str_],
+    names: Sequence[str],
+    among: NDArray[np.bool_],
 ) -> str:
-    """Texts of each class (rows) in each group (columns) with any objective at ``bar`` or more, in per cent."""
-    plain = np.array([not document.varied for document in material.documents])
+    """Texts ``among`` all of each class and group with any objective at 15 or more, in per cent."""
+    plain = among & np.array([not document.varied for document in material.documents])
     rows = []
-    hit = (chances >= bar).any(axis=1)
+    hit = (chances >= ASKS).any(axis=1)
     for index, objective in enumerate(OBJECTIVES):
         asked = (material.labels[:, index] == 1) & plain
         cells = [_percent(hit[asked & (groups == name)]) for name in names]
@@ -77,6 +90,44 @@ def recalls(
     cells = [_percent(hit[some & (groups == name)]) for name in names]
     rows.append(["*all*", _percent(hit[some]), *cells])
     return table(["objective", "all", *names], rows)
+
+
+def settings_recalls(material: Material, chances: NDArray[np.float64]) -> str:
+    """Recall of each class by setting: any objective at 15, the one asked for at 15, any at 50."""
+    setting = np.array([document.setting for document in material.documents])
+    plain = np.array([not document.varied for document in material.documents])
+    some = material.labels.any(axis=1) & plain
+    best, own = chances.max(axis=1), np.where(material.labels == 1, chances, 0.0)
+    rows = []
+    for name, asked, its in [
+        *((name, material.labels[:, at] == 1, own[:, at]) for at, name in enumerate(OBJECTIVES)),
+        ("*all*", some, own.max(axis=1)),
+    ]:
+        cells = [
+            _percent((scores >= bar)[asked & plain & (setting == where)])
+            for scores, bar in ((best, ASKS), (its, ASKS), (best, HALF))
+            for where in SETTINGS
+        ]
+        rows.append([name, *cells])
+    header = [f"{what}, {where}" for what in ("any ≥ 15", "its own ≥ 15", "any ≥ 50") for where in SETTINGS]
+    return table(["objective", *header], rows)
+
+
+def _limits(material: Material, chances: NDArray[np.float64]) -> str:
+    """The closing section with the numbers that it quotes."""
+    setting = np.array([document.setting for document in material.documents])
+    asked = material.labels.any(axis=1) & np.array([not document.varied for document in material.documents])
+    missed = chances.max(axis=1) < ASKS
+    source = np.array([material.lines[at].source for at in material.line_of_text])
+    real = np.array([material.lines[at].real for at in material.line_of_text])
+    none = real & ~material.labels.any(axis=1) & (setting == "alone") & (source != "python_library")
+    files = sorted(set(source[none].tolist()))
+    alarms = np.mean([100 * (~missed[none & (source == name)]).mean() for name in files]) if files else 0.0
+    return LIMITS.format(
+        alone=f"{100 * missed[asked & (setting == 'alone')].mean():.1f}%",
+        joined=f"{100 * missed[asked & (setting == 'joined')].mean():.1f}%",
+        alarms=f"{alarms:.1f}%", sharpness=SHARPNESS, toll=LENGTH_TOLL, cap=CHUNKS_CAP,
+    )  # fmt: skip
 
 
 def false_alarms(material: Material, chances: NDArray[np.float64]) -> str:
@@ -93,10 +144,11 @@ def false_alarms(material: Material, chances: NDArray[np.float64]) -> str:
         label = f"{OBJECTIVES[worst]} {100 * alarms[:, worst].mean():.2f}" if alarms.any() else "–"
         mean = chances[rows_of].max(axis=1).mean()
         kind = "real" if real[source == name][0] else "written"
-        rows.append(
-            [name, kind, str(rows_of.sum()), f"{100 * alarms.any(axis=1).mean():.2f}", label, f"{mean:.1f}"]
-        )
-    return table(["source", "by", "texts", "any class ≥ 50, %", "worst class, %", "mean highest score"], rows)
+        shares = [f"{100 * (chances[rows_of] >= bar).any(axis=1).mean():.2f}" for bar in (ASKS, HALF)]
+        rows.append([name, kind, str(rows_of.sum()), *shares, label, f"{mean:.1f}"])
+    header = ["source", "by", "texts", "any class ≥ 15, %", "any class ≥ 50, %", "worst class ≥ 50, %",
+              "mean highest score"]  # fmt: skip
+    return table(header, rows)
 
 
 @numba.njit
@@ -130,6 +182,7 @@ def write(
     setting = np.array([document.setting for document in material.documents])
     asked = material.labels.any(axis=1)
     written = sorted({line.source for line in lines if line.objectives})
+    languages = sorted(set(language[asked].tolist()))
     meanings = [[name, meaning, str(sum(name in line.objectives for line in lines))]
                 for name, meaning in OBJECTIVE_MEANINGS.items()]  # fmt: skip
     files = {line.source for line in lines if not line.real}
@@ -157,17 +210,25 @@ these but for the grading templates; and {library_rows} passages of the standard
 
 ## Held out by source
 
-Every source is scored by a model that saw none of its lines. Recall at 50, in per cent (number of texts).
-The judge prompts are published grading templates by others; the other sources were written for this model.
+Every source is scored by a model that saw none of its lines. Texts that reach 15 for any objective, in per
+cent (number of texts); 15 is what the mean of a family must reach. The judge prompts are published grading
+templates by others; `arena_a` and `arena_b` are the templates of the project's arena, whole ones of several
+sentences, held out together; the other sources were written for this model.
 
-{recalls(material, chances, source, written, ASKS)}
+{recalls(material, chances, source, written, asked)}
 
-By language of the text (`code`: the seed beside the template is code), then by setting: a line alone,
-several lines of one source joined as in a longer template, or set among unrelated text:
+By language of the text (`code`: the text or the seed beside the template is code):
 
-{recalls(material, chances, np.where(asked, language, ""), sorted(set(language[asked].tolist())), ASKS)}
+{recalls(material, chances, language, languages, asked)}
 
-{recalls(material, chances, setting, ["alone", "joined", "in context"], ASKS)}
+By language, several lines joined or a whole template:
+
+{recalls(material, chances, language, languages, setting == "joined")}
+
+By setting: a line alone, several lines of one source joined as in a longer template, or set among unrelated
+text; for any objective, for the one that was asked for, and at 50:
+
+{settings_recalls(material, chances)}
 
 ## False alarms
 
@@ -177,6 +238,6 @@ Texts that ask for none of these; each file or source unseen by the model that s
 
 ## What it does not tell
 
-{LIMITS.format(toll=LENGTH_TOLL, cap=CHUNKS_CAP)}
+{_limits(material, chances)}
 """
     path.write_text(text, "utf-8")

@@ -33,6 +33,8 @@ from stillwatch.segment import words_of
 CLASSES = len(OBJECTIVES)
 LENGTH_TOLL = 0.3
 """Logits that a text pays for each unit of the logarithm of its chunks."""
+SHARPNESS = 1.25
+"""Slopes are this many times those of a calibrated probability: a score says more clearly yes or no."""
 LONGEST = 2500  # words of a training text; the rest of a longer one is left out
 
 

@@ -208,11 +208,11 @@ def _attach(
             continue
         owners = principals.of_row[rows]
         best = max(sorted(cores), key=lambda root: float(inside[root][owners].mean()))
-        nested = 2 * np.isin(rows, core_rows).sum() >= len(rows)
-        common = (
-            objective[family] >= rule.plain and inside[best][own].sum() >= rule.spread * inside[best].sum()
-        )
-        if (nested or common) and inside[best][owners].mean() >= rule.attached:
+        overlap = float(np.isin(rows, core_rows).mean())
+        shared = inside[best][own].sum() >= rule.spread * inside[best].sum()
+        # Neither inside the core nor beside it: a prompt that the campaign, its camouflage and others use.
+        beside = overlap < TOUCHED and shared and objective[family] >= rule.plain
+        if (overlap >= 0.5 or beside) and inside[best][owners].mean() >= rule.attached:
             home[family] = best
     return home
 

@@ -21,9 +21,9 @@ from stillwatch.verdict import Verdict
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from stillwatch.findings import Judged
+    from stillwatch.examine import Options, Scanned
+    from stillwatch.judging import Judged
     from stillwatch.rejects import RejectLog
-    from stillwatch.scan import Options, Scanned
 
 CLOSEST = 3
 HOUR_S, DAY_S = 3600, 86_400
@@ -102,6 +102,7 @@ def overview(
 ) -> dict[str, Any]:
     """What the log was and what was found in it as a whole, as it stands in ``overview.json``."""
     scanned, options = context.scanned, context.options
+    ids = scanned.sketches["exchange_id"].combine_chunks()
     at = scanned.sketches["at_us"].combine_chunks().to_numpy()
     return {
         "stillwatch": version,
@@ -114,7 +115,7 @@ def overview(
             "last": iso(int(at.max())),
             "models": _models(scanned, np.arange(scanned.sketches.num_rows)),
             "rejected": rejects.rejected,
-            "duplicates": 0,
+            "duplicates": len(ids) - len(ids.unique()),
             "columns_missing": sorted(_missing_columns(scanned)),
         },
         "prior": options.bar.prior,

@@ -120,7 +120,9 @@ class Measured:
             )
             if not math.isnan(value)
         ]
-        found.append(Evidence(START, 0.0, 0, self.start, "where every shared text starts, before a signal speaks"))
+        found.append(
+            Evidence(START, 0.0, 0, self.start, "where every shared text starts, before a signal speaks")
+        )
         return sorted(found, key=lambda evidence: (-abs(evidence.bits), evidence.signal))
 
 

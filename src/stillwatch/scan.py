@@ -2,65 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from stillwatch import findings, streams
-from stillwatch.campaigns import Groups, Suspicion, group, peel, split
-from stillwatch.engine.duckdb import DuckDBEngine
-from stillwatch.evidence import Measured, load_weights, measure
-from stillwatch.families.assign import Families, Rule, find_families
+from stillwatch import findings
+from stillwatch.examine import Options, examine
 from stillwatch.families.fragments import Presence
-from stillwatch.fingerprint import SKETCH_SCHEMA
 from stillwatch.outputs import staged
-from stillwatch.principals import Principals, covered, describe_principals
-from stillwatch.registry import Registry
-from stillwatch.rejects import DEFAULT_LIMIT, RejectLog
+from stillwatch.rejects import RejectLog
 from stillwatch.sketching import Source, sketch_log
-from stillwatch.spool import Spool, opens_conversation
-from stillwatch.verdict import Bar, accused
+from stillwatch.spool import Spool
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-    from numpy.typing import NDArray
+    from pathlib import Path
 
     from stillwatch.keys import Keys
     from stillwatch.sources import Progress
 
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What a scan may be told; the defaults are what ``docs/accuracy.md`` measures."""
-
-    rule: Rule = Rule()
-    suspicion: Suspicion = Suspicion()
-    bar: Bar = Bar()
-    registry: Registry = Registry()
-    releases: Mapping[str, datetime] = field(default_factory=dict)
-    unsupported_regions: frozenset[str] = frozenset()
-    reject_share: float = DEFAULT_LIMIT
-    show_text: bool = False
-    memory: str = "2GB"
-
-
-@dataclass(frozen=True, slots=True)
-class Scanned:
-    """Everything that was found in a log, before it is put into words."""
-
-    sketches: pa.Table
-    principals: Principals
-    licensed: NDArray[np.bool_]
-    families: Families
-    members: streams.Members
-    by_family: Measured
-    groups: Groups
-    merged: streams.Members
-    by_group: Measured
+__all__ = ["Options", "scan"]
 
 
 def scan(
@@ -70,7 +28,12 @@ def scan(
 
     Raises ``LogError`` for a log that cannot be read, ``OutputError`` where ``out`` cannot be written.
     """
-    with staged(out) as stage, RejectLog(stage / "rejected.jsonl", limit=options.reject_share) as rejects:
+    out.mkdir(parents=True, exist_ok=True)
+    # The rejected records are kept beside the result even where there are too many of them for one.
+    with (
+        RejectLog(out / "rejected.jsonl", limit=options.reject_share) as rejects,
+        staged(out) as stage,
+    ):
         with Spool(stage) as spool:
             presence = Presence(options.rule.least_principals)
             for batch in sketch_log(source, keys, rejects, progress):
@@ -80,38 +43,3 @@ def scan(
             result = findings.state(scanned, source, keys, rejects, options)
         findings.write(result, stage)
     return result
-
-
-def examine(spool: Spool, presence: Presence, options: Options) -> Scanned:
-    """Families, streams, signals, groups and their evidence, of the sketches in a spool."""
-    sketches = spool.table(field.name for field in SKETCH_SCHEMA if field.name != "parts")
-    principals = describe_principals(sketches)
-    families = find_families(spool, presence, principals.hashes, opens_conversation(sketches), options.rule)
-    licensed = covered(principals, options.registry)
-    members = streams.family_members(families, sketches)
-    judged = streams.keep_rows(members, ~licensed[principals.of_row])
-    narrowed = streams.narrow(sketches)
-    weights = load_weights()
-    engine = DuckDBEngine(options.memory)
-
-    def weigh(stream_members: streams.Members, count: int) -> Measured:
-        streams.build(engine, stream_members, sketches)
-        return measure(engine, count, weights)
-
-    try:
-        traits = streams.register_log(engine, narrowed)["traits"]
-        by_family = weigh(judged, len(families.names))
-        groups = group(
-            judged, by_family, principals, traits, options.suspicion, accused(by_family, options.bar)
-        )
-        merged = streams.merge_streams(judged, groups.judged)
-        by_group = weigh(merged, groups.count)
-        if (apart := split(groups, by_family, by_group, options.suspicion.loss)) is not None:
-            groups, merged = apart, streams.merge_streams(judged, apart.judged)
-            by_group = weigh(merged, groups.count)
-        if (peeled := peel(groups, merged, accused(by_group, options.bar))) is not None:
-            groups, merged = peeled
-            by_group = weigh(merged, groups.count)
-    finally:
-        engine.close()
-    return Scanned(sketches, principals, licensed, families, members, by_family, groups, merged, by_group)

@@ -48,7 +48,7 @@ def _log(overview: Mapping[str, Any]) -> list[str]:
     text = (
         f"{quantity(log['exchanges'], 'exchange')} of {quantity(log['accounts'], 'account')} in "
         f"{quantity(log['files'], 'file')}; {quantity(log['rejected'], 'record')} rejected, "
-        f"{quantity(log['duplicates'], 'duplicate')} left out"
+        f"{quantity(log['duplicates'], 'repeated id')}"
     )
     lines = _labelled("log", text)
     if log["columns_missing"]:

@@ -1,0 +1,115 @@
+"""Why a campaign was missed, and why an innocent was accused: the bar that decided, in one line."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from accuracy_truth import Principal, Truth
+from numpy.typing import NDArray
+
+from stillwatch.examine import Options, Scanned
+from stillwatch.judging import Judged
+from stillwatch.verdict import Verdict
+
+HELD = 0.5
+"""A family that holds less of a campaign's exchanges than this is no template of it."""
+
+
+def needed_bits(options: Options) -> float:
+    """Bits from which the posterior passes the bar."""
+    bar = options.bar
+    return math.log2(bar.probability / (1 - bar.probability) * (1 - bar.prior) / bar.prior)
+
+
+def explain_miss(
+    operator: str, truth: Truth, scanned: Scanned, groups: Sequence[Judged], options: Options
+) -> str:
+    """Which bar the stream that holds most of a campaign's exchanges fell short of."""
+    planted = pa_isin(scanned, truth.planted[operator])
+    families = scanned.families
+    held = np.bincount(families.family[planted[families.row]], minlength=len(families.names))
+    if not held.sum():
+        return "text: no family holds any of its exchanges"
+    largest = int(np.argmax(held))
+    share = held[largest] / max(planted.sum(), 1)
+    group = int(scanned.groups.label[largest])
+    mixed = held[largest] / np.count_nonzero(families.family == largest)
+    text = f"its largest family holds {share:.0%} of its exchanges, and {mixed:.0%} of that family is its own"
+    if group < 0:
+        return f"{text}; no suspect: {_levels(scanned, largest, options)}"
+    judged = groups[group]
+    if judged.ruling.verdict is Verdict.EXTRACTION:
+        return f"{text}; accused, but {_left_out(operator, truth, scanned, groups, group)}"
+    return f"{text}; judged {judged.ruling.verdict}: {_bars(judged, options)}{_why(judged)}"
+
+
+def pa_isin(scanned: Scanned, exchanges: set[str]) -> NDArray[np.bool_]:
+    """Which exchanges of a log are among some: bool[n]."""
+    return np.fromiter((one in exchanges for one in scanned.sketches["exchange_id"].to_pylist()), bool)
+
+
+def _bars(judged: Judged, options: Options) -> str:
+    """Each bar with what the stream shows, those that it misses first."""
+    case, bar = judged.case, options.bar
+    levels = [
+        ("bits", case.bits, needed_bits(options), "+.1f"),
+        ("intent", case.objective, bar.intent, ".2f"),
+        ("conduct", case.conduct, bar.conduct, "+.1f"),
+    ]
+    missed = [f"{name} {value:{how}} of {least:{how}}" for name, value, least, how in levels if value < least]
+    return "missed " + ", ".join(missed) if missed else "no bar of the three is missed"
+
+
+def _why(judged: Judged) -> str:
+    """The first ground of a verdict that no bar explains."""
+    shown = judged.ruling.verdict in (Verdict.UNDETERMINED, Verdict.NONE)
+    return "" if shown or not judged.ruling.reasons else f" ({judged.ruling.reasons[0]})"
+
+
+def _levels(scanned: Scanned, family: int, options: Options) -> str:
+    bits = float(scanned.by_family.total[family])
+    objective = float(np.nan_to_num(scanned.by_family.of("objective")[family]))
+    rule = options.suspicion
+    return f"{bits:+.1f} bits of {rule.weak:+.1f}, objective {objective:.2f} of {rule.objective:.2f}"
+
+
+def _left_out(
+    operator: str, truth: Truth, scanned: Scanned, groups: Sequence[Judged], group: int
+) -> str:
+    """Why principals of an accused campaign are not accused with it."""
+    accused: set[int] = set()
+    for judged in groups:
+        if judged.ruling.verdict is Verdict.EXTRACTION:
+            accused.update(judged.taking_part.tolist())
+    judged = groups[group]
+    inside = dict(zip(judged.principals.tolist(), judged.exchanges.tolist(), strict=True))
+    counts: Counter[str] = Counter()
+    for principal in range(scanned.principals.count):
+        mine = truth.operator.get(scanned.principals.name(principal)) == operator
+        if mine and principal not in accused:
+            sent = inside.get(principal, 0)
+            counts["sent nothing in it" if not sent else "sent it once" if sent == 1 else "sent it too seldom"] += 1
+    return ", ".join(f"{count} principals {what}" for what, count in counts.most_common())
+
+
+def explain_accusation(
+    principals: Sequence[Principal], campaign: dict[str, Any], inside: Counter[str], truth: Truth
+) -> str:
+    """Who was accused in error, in whose campaign, and on what evidence."""
+    kinds = Counter(
+        truth.population.get(principal, "key with innocent end users") for principal in principals
+    )
+    named = ", ".join(f"{count} of {kind}" for kind, count in kinds.most_common())
+    operators = {name: count for name, count in inside.items() if name}
+    if operators:
+        main = max(sorted(operators), key=operators.__getitem__)
+        where = f"in the campaign of {main} ({operators[main]} principals of its own)"
+    else:
+        where = "in a campaign of no operator"
+    strongest = sorted(campaign["evidence"], key=lambda item: -item["bits"])[:3]
+    evidence = ", ".join(f"{item['signal']} {item['bits']:+.1f}" for item in strongest)
+    return f"{named} {where}; {campaign['evidence_bits']:+.1f} bits, most of them from {evidence}"

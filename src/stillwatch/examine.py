@@ -1,0 +1,94 @@
+"""The examination of a sketched log: families, streams, signals, groups and their evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from stillwatch import streams
+from stillwatch.campaigns import Groups, Suspicion, group, peel, split
+from stillwatch.engine.duckdb import DuckDBEngine
+from stillwatch.evidence import Measured, load_weights, measure
+from stillwatch.families.assign import Families, Rule, find_families
+from stillwatch.fingerprint import SKETCH_SCHEMA
+from stillwatch.principals import Principals, covered, describe_principals
+from stillwatch.registry import Registry
+from stillwatch.rejects import DEFAULT_LIMIT
+from stillwatch.spool import opens_conversation
+from stillwatch.verdict import Bar, accused
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from stillwatch.families.fragments import Presence
+    from stillwatch.spool import Spool
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a scan may be told; the defaults are what ``docs/accuracy.md`` measures."""
+
+    rule: Rule = Rule()
+    suspicion: Suspicion = Suspicion()
+    bar: Bar = Bar()
+    registry: Registry = Registry()
+    releases: Mapping[str, datetime] = field(default_factory=dict)
+    unsupported_regions: frozenset[str] = frozenset()
+    reject_share: float = DEFAULT_LIMIT
+    show_text: bool = False
+    memory: str = "2GB"
+
+
+@dataclass(frozen=True, slots=True)
+class Scanned:
+    """Everything that was found in a log, before it is put into words."""
+
+    sketches: pa.Table
+    principals: Principals
+    licensed: NDArray[np.bool_]
+    families: Families
+    members: streams.Members
+    by_family: Measured
+    groups: Groups
+    merged: streams.Members
+    by_group: Measured
+
+
+def examine(spool: Spool, presence: Presence, options: Options) -> Scanned:
+    """Families, streams, signals, groups and their evidence, of the sketches in a spool."""
+    sketches = spool.table(field.name for field in SKETCH_SCHEMA if field.name != "parts")
+    principals = describe_principals(sketches)
+    families = find_families(spool, presence, principals.hashes, opens_conversation(sketches), options.rule)
+    licensed = covered(principals, options.registry)
+    members = streams.family_members(families, sketches)
+    judged = streams.keep_rows(members, ~licensed[principals.of_row])
+    narrowed = streams.narrow(sketches)
+    weights = load_weights()
+    engine = DuckDBEngine(options.memory)
+
+    def weigh(stream_members: streams.Members, count: int) -> Measured:
+        streams.build(engine, stream_members, sketches)
+        return measure(engine, count, weights)
+
+    try:
+        traits = streams.register_log(engine, narrowed)["traits"]
+        by_family = weigh(judged, len(families.names))
+        groups = group(
+            judged, by_family, principals, traits, options.suspicion, accused(by_family, options.bar)
+        )
+        merged = streams.merge_streams(judged, groups.judged)
+        by_group = weigh(merged, groups.count)
+        if (apart := split(groups, by_family, by_group, options.suspicion.loss)) is not None:
+            groups, merged = apart, streams.merge_streams(judged, apart.judged)
+            by_group = weigh(merged, groups.count)
+        if (peeled := peel(groups, merged, accused(by_group, options.bar))) is not None:
+            groups, merged = peeled
+            by_group = weigh(merged, groups.count)
+    finally:
+        engine.close()
+    return Scanned(sketches, principals, licensed, families, members, by_family, groups, merged, by_group)

@@ -1,0 +1,118 @@
+"""Every stream ruled on: the case for a verdict, the verdict, and which principals take part."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+from stillwatch.participants import keeps_own_hours, takes_part
+from stillwatch.verdict import Case, Ruling, Verdict, rule
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from stillwatch.evidence import Measured
+    from stillwatch.examine import Options, Scanned
+    from stillwatch.streams import Members
+
+SHOWN = (Verdict.EXTRACTION, Verdict.UNDETERMINED)
+"""Verdicts that a person should look at: these groups are campaigns of the result."""
+
+LOOKED_ALIKE = (Verdict.EVALUATION, Verdict.INTEGRATOR, Verdict.SHARED_CLIENT, Verdict.POPULAR_PROMPT)
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One stream that was ruled on, with the principals in it."""
+
+    ruling: Ruling
+    case: Case
+    principals: NDArray[np.int32]
+    """Principals with an exchange in the stream, ascending."""
+
+    exchanges: NDArray[np.int64]
+    """Exchanges of each of them in the stream."""
+
+    part: NDArray[np.bool_]
+    """Which of them take part, beyond an exchange or two that anybody might send."""
+
+    @property
+    def taking_part(self) -> NDArray[np.int32]:
+        """Principals who take part."""
+        return self.principals[self.part]
+
+
+def judge(
+    scanned: Scanned, members: Members, label: NDArray[np.int32], measured: Measured, options: Options
+) -> list[Judged]:
+    """Rule on each stream of ``members``; ``label`` maps families to streams, -1 to none."""
+    streams = len(measured.total)
+    principal = scanned.principals.of_row[members.row]
+    pairs, counts = np.unique(members.stream.astype(np.int64) << 32 | principal, return_counts=True)
+    bounds = np.searchsorted(pairs >> 32, np.arange(streams + 1))
+    owners = (pairs & 0xFFFFFFFF).astype(np.int32)
+    of_family = label[scanned.families.family]
+    inside = of_family >= 0
+    sizes = np.bincount(of_family[inside], minlength=streams)
+    under_licence = scanned.licensed[scanned.principals.of_row[scanned.families.row[inside]]]
+    licensed = np.bincount(of_family[inside], weights=under_licence, minlength=streams) / np.maximum(sizes, 1)
+    role = np.zeros(streams, np.uint8)
+    largest = np.argsort(np.bincount(scanned.families.family, minlength=len(label)), kind="stable")
+    role[label[largest[label[largest] >= 0]]] = scanned.families.role[largest[label[largest] >= 0]]
+    users = np.bincount(scanned.principals.account)
+    at = scanned.sketches["at_us"].combine_chunks().to_numpy()
+    found = []
+    for stream in range(streams):
+        own = owners[bounds[stream] : bounds[stream + 1]]
+        exchanges = counts[bounds[stream] : bounds[stream + 1]]
+        case = _case(scanned, measured, stream, own, users, float(licensed[stream]), int(role[stream]))
+        ruling = rule(case, options.bar)
+        part = takes_part(exchanges)
+        if ruling.verdict is Verdict.EXTRACTION:
+            rows = members.row[members.stream == stream]
+            inside = np.searchsorted(own, scanned.principals.of_row[rows])
+            part &= ~keeps_own_hours(inside, at[rows], len(own))
+        ruling = _crowd(ruling, int(part.sum()), options.rule.least_principals)
+        found.append(Judged(ruling, case, own, exchanges, part))
+    return found
+
+
+def _crowd(ruling: Ruling, part: int, least: int) -> Ruling:
+    """A campaign takes several principals who take part; without them there is nobody to look at."""
+    if part >= least or ruling.verdict not in SHOWN:
+        return ruling
+    reason = f"only {part} of its principals send more of it than anybody might"
+    if ruling.verdict is Verdict.EXTRACTION and part > 1:
+        return replace(ruling, verdict=Verdict.UNDETERMINED, reasons=(reason, *ruling.reasons))
+    return replace(ruling, verdict=Verdict.POPULAR_PROMPT, reasons=(reason,))
+
+
+def _case(
+    scanned: Scanned, measured: Measured, stream: int, own: NDArray[np.int32], users: NDArray[np.int64],
+    licensed: float, role: int,
+) -> Case:  # fmt: skip
+    accounts, held = np.unique(scanned.principals.account[own], return_counts=True)
+    most = int(np.argmax(held)) if len(held) else 0
+    one_key = len(held) > 0 and held[most] > 1
+    return Case(
+        bits=float(measured.total[stream]),
+        objective=float(np.nan_to_num(measured.of("objective")[stream])),
+        coordination=float(measured.bits[stream].sum() - measured.bits_of("objective")[stream]),
+        conduct=float(measured.conduct()[stream]),
+        principals=len(own),
+        accounts=len(accounts),
+        key_principals=float(held[most] / len(own)) if one_key else 0.0,
+        key_share=float(held[most] / users[accounts[most]]) if one_key else 0.0,
+        organization=_one_organization(scanned, own) if len(accounts) > 1 else 0.0,
+        licensed=licensed,
+        partition=float(measured.of("partition")[stream]),
+        role=role,
+    )
+
+
+def _one_organization(scanned: Scanned, own: NDArray[np.int32]) -> float:
+    named = scanned.principals.organization_id.take(pa.array(own)).drop_null().value_counts().to_pylist()
+    return max((row["counts"] for row in named), default=0) / len(own)
