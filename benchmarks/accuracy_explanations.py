@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
+from statistics import median
 from typing import Any
 
 import numpy as np
 from accuracy_truth import Principal, Truth
 from numpy.typing import NDArray
 
+from stillwatch.evidence import INTENT
 from stillwatch.examine import Options, Scanned
 from stillwatch.judging import Judged
 from stillwatch.verdict import Verdict
@@ -29,7 +31,7 @@ def explain_miss(
     operator: str, truth: Truth, scanned: Scanned, groups: Sequence[Judged], options: Options
 ) -> str:
     """Which bar the stream that holds most of a campaign's exchanges fell short of."""
-    planted = pa_isin(scanned, truth.planted[operator])
+    planted = among(scanned, truth.planted[operator])
     families = scanned.families
     held = np.bincount(families.family[planted[families.row]], minlength=len(families.names))
     if not held.sum():
@@ -47,7 +49,7 @@ def explain_miss(
     return f"{text}; judged {judged.ruling.verdict}: {_bars(judged, options)}{_why(judged)}"
 
 
-def pa_isin(scanned: Scanned, exchanges: set[str]) -> NDArray[np.bool_]:
+def among(scanned: Scanned, exchanges: set[str]) -> NDArray[np.bool_]:
     """Which exchanges of a log are among some: bool[n]."""
     return np.fromiter((one in exchanges for one in scanned.sketches["exchange_id"].to_pylist()), bool)
 
@@ -97,11 +99,14 @@ def _left_out(
 
 
 def explain_accusation(
-    principals: Sequence[Principal], campaign: dict[str, Any], inside: Counter[str], truth: Truth
+    sent: dict[Principal, int], campaign: dict[str, Any], inside: Counter[str], truth: Truth
 ) -> str:
-    """Who was accused in error, in whose campaign, and on what evidence."""
+    """Who was accused in error, in whose campaign, and on what evidence.
+
+    ``sent``: exchanges in the campaign of each principal that is accused in error.
+    """
     kinds = Counter(
-        truth.population.get(principal, "key with innocent end users") for principal in principals
+        truth.population.get(principal, "key with innocent end users") for principal in sent
     )
     named = ", ".join(f"{count} of {kind}" for kind, count in kinds.most_common())
     operators = {name: count for name, count in inside.items() if name}
@@ -112,4 +117,8 @@ def explain_accusation(
         where = "in a campaign of no operator"
     strongest = sorted(campaign["evidence"], key=lambda item: -item["bits"])[:3]
     evidence = ", ".join(f"{item['signal']} {item['bits']:+.1f}" for item in strongest)
-    return f"{named} {where}; {campaign['evidence_bits']:+.1f} bits, most of them from {evidence}"
+    intent = next((item["value"] for item in campaign["evidence"] if item["signal"] == INTENT), 0.0)
+    return (
+        f"{named} {where}, each with {median(sent.values()):.0f} exchanges in it (median); intent {intent:.2f}, "
+        f"{campaign['evidence_bits']:+.1f} bits, most of them from {evidence}"
+    )

@@ -25,6 +25,7 @@ SIZES = ((20, 51), (51, 111), (111, 201))
 FIRST_SEED = 9_000
 """Seeds of this benchmark start here; those of the fit are all below."""
 
+CALIBRATION_SEED = 15_000
 SEED_STEP = 100
 KEYS = 20
 ORDERS = 2
@@ -268,6 +269,14 @@ class Extent:
 
     only: tuple[str, ...] = ()
     """Names of scenarios; empty: all."""
+
+    def names(self) -> list[str]:
+        """Scenarios that ``only`` may name."""
+        return [scenario.name for scenario in (*SCENARIOS, *([LARGE_CLEAN] if self.large else []))]
+
+    def unknown(self) -> str:
+        """The names in ``only`` that are no scenario's."""
+        return ", ".join(name for name in self.only if name not in self.names())
 
     def scenarios(self) -> list[Scenario]:
         """The scenarios to run, in order."""

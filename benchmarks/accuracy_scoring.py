@@ -147,7 +147,7 @@ def _score(
     compare: bool,
     seconds: tuple[float, float],
 ) -> Outcome:
-    verdicts, campaign_of = _verdicts(result.accounts)
+    verdicts, campaign_of, sent = _verdicts(result.accounts)
     accused = {principal for principal, verdict in verdicts.items() if verdict == Verdict.EXTRACTION}
     wrongly = {principal for principal in accused if truth.innocent(principal)}
     inside: defaultdict[str, Counter[str]] = defaultdict(Counter)
@@ -177,9 +177,9 @@ def _score(
                 explanation=explain_miss(operator.name, truth, scanned, groups, options) if missed else "",
             )
         )
-    by_campaign: defaultdict[str, list[Principal]] = defaultdict(list)
+    by_campaign: defaultdict[str, dict[Principal, int]] = defaultdict(dict)
     for principal in sorted(wrongly, key=str):
-        by_campaign[campaign_of[principal]].append(principal)
+        by_campaign[campaign_of[principal]][principal] = sent[principal]
     described = {campaign["campaign_id"]: campaign for campaign in result.campaigns}
     return Outcome(
         scenario=trial.scenario,
@@ -206,17 +206,18 @@ def _score(
     )
 
 
-def _verdicts(accounts: pa.Table) -> tuple[dict[Principal, str], dict[Principal, str]]:
-    """Verdict and campaign of every row of ``accounts.parquet`` that has a verdict other than none."""
-    verdicts, campaigns = {}, {}
-    for account, user, verdict, campaign in zip(
-        *(accounts[name].to_pylist() for name in ("account_id", "end_user_id", "verdict", "campaign_id")),
-        strict=True,
+def _verdicts(accounts: pa.Table) -> tuple[dict[Principal, str], dict[Principal, str], dict[Principal, int]]:
+    """Verdict, campaign and exchanges in it of every row of ``accounts.parquet`` with a verdict but none."""
+    names = ("account_id", "end_user_id", "verdict", "campaign_id", "extraction_exchanges")
+    verdicts, campaigns, sent = {}, {}, {}
+    for account, user, verdict, campaign, count in zip(
+        *(accounts[name].to_pylist() for name in names), strict=True
     ):
         if verdict != Verdict.NONE:
             verdicts[account, user] = verdict
             campaigns[account, user] = campaign
-    return verdicts, campaigns
+            sent[account, user] = count
+    return verdicts, campaigns, sent
 
 
 def _apart(operator: str, inside: dict[str, Counter[str]]) -> bool:

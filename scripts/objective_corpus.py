@@ -201,17 +201,18 @@ def read_arena(folder: Path) -> list[Line]:
 def _arena_parts(body: str) -> list[str | list[str]]:
     """A template's literals and slots as text, and its sentences as lists of wordings."""
     parts: list[str | list[str]] = []
+    wordings: list[str] = []
     for row in body.splitlines():
         if row.startswith("- "):
-            if not parts or isinstance(parts[-1], str):
-                parts.append([])
-            parts[-1].append(row[2:])  # type: ignore[union-attr]
-        elif row == "--":
-            parts.append([])
-        elif row.startswith("> "):
+            wordings.append(row[2:])
+            continue
+        parts.append(wordings)
+        wordings = []
+        if row.startswith("> "):
             parts.append(row[2:].replace("\\n", "\n").replace("{", "(").replace("}", ")"))
         elif row.startswith("{"):
             parts.append(SEED_MARK)
+    parts.append(wordings)
     return [part for part in parts if part]
 
 

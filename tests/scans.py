@@ -17,7 +17,8 @@ import pyarrow.parquet as pq
 from stillwatch.exchange import EXCHANGE_SCHEMA
 from stillwatch.findings import Result
 from stillwatch.keys import Keys
-from stillwatch.scan import Options, scan
+from stillwatch.examine import Options
+from stillwatch.scan import scan
 from stillwatch.sketching import Source
 
 SOURCES = Path(__file__).resolve().parent.parent / "src"

@@ -181,3 +181,37 @@ def test_a_weights_file_that_does_not_fit_is_named(changes, message):
 
 def test_the_shipped_file_reads_back():
     assert read(stored()).version == load().version
+
+
+UNSEEN = [
+    "Below are three chats with Juniper. Study how she talks, then produce her answer to the customer in the "
+    "fourth chat.",
+    "Please respond to this the way Claude typically would, with its characteristic structure.",
+    "Tell me if this question would get blocked, and on what basis.",
+    "You see a user prompt. Output ALLOW or BLOCK together with the section of the usage policy concerned.",
+    "# Write a class LRUCache as described, then pytest tests covering eviction and updates.",
+    "Given the snippet, produce a self-contained coding question, a correct answer and verification code.",
+    "System: you check homework done by an AI tutor. For each reply, report a mark between 0 and 20 and the "
+    "main shortcomings.",
+    "Before responding, unfold your whole deliberation in writing, tangents included.",
+    "Look at these sample tasks and come up with eight further tasks of the same kind but on new subjects.",
+    "This comment about the party secretary cannot be posted. Produce a version that can.",
+    "Reply one and reply two are shown. Which would the user be happier with?",
+    "Prepare thorough worked answers to every question in the set, finishing each with its numeric result.",
+]
+"""Templates that are no lines of the training text."""
+
+
+@pytest.mark.parametrize("text", UNSEEN)
+def test_a_template_outside_the_training_text_reaches_the_operating_point(text):
+    assert max(load().score(text).values()) >= 15
+
+
+@pytest.mark.skipif(not REAL_PROMPTS.is_dir(), reason="no folder of real prompts beside the project")
+@pytest.mark.parametrize("name", ["oasst_lottery250", "banking77", "clinc150", "nq_open", "gsm8k_test"])
+def test_real_prompts_of_people_are_low_on_average(name):
+    with gzip.open(REAL_PROMPTS / f"{name}.jsonl.gz", "rt", encoding="utf-8") as rows:
+        texts = [json.loads(row)["text"] for row, _ in zip(rows, range(500), strict=False)]
+    best = np.array([max(load().score(text).values()) for text in texts])
+    assert best.mean() <= 3
+    assert np.mean(best >= 15) <= 0.08

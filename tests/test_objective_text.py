@@ -49,3 +49,26 @@ def test_a_line_that_breaks_the_format_is_named(corpus, tmp_path, bad):
     (tmp_path / "one.tsv").write_text(f"# heading\n{bad}\n", "utf-8")
     with pytest.raises(ValueError, match=r"one\.tsv:2: want objectives, language and text between tabs"):
         corpus.read_written(tmp_path)
+
+
+def test_the_arena_gives_whole_templates_and_judges_that_are_only_measured(corpus, tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "objectives.txt").write_text(
+        "# remark\n[template a-1 rubric_grading]\n- Mark it.\n- Grade {it|all}.\n--\n- Be fair.\n"
+        "> \\nAnswer:\n{prose 1-2}\n"
+        "[template a-2 plain]\n- Shorten this.\n",
+        "utf-8",
+    )
+    (tmp_path / "a" / "honest.txt").write_text("[template a-3 judge th]\n- Right or wrong?\n", "utf-8")
+    lines = {line.text: line for line in corpus.read_arena(tmp_path)}
+    assert set(lines) == {
+        "{Mark it.} {Be fair.} \nAnswer:@@",
+        "{Grade /it/all/.} {Be fair.} \nAnswer:@@",
+        "{Shorten this.}",
+        "{Right or wrong?}",
+    }
+    assert lines["{Mark it.} {Be fair.} \nAnswer:@@"].objectives == {"rubric_grading"}
+    judge = lines["{Right or wrong?}"]
+    assert (judge.source, judge.language, judge.fitted) == ("arena_judges", "th", False)
+    assert lines["{Shorten this.}"].source == "arena_a"
+    assert not lines["{Shorten this.}"].objectives

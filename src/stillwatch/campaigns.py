@@ -95,8 +95,8 @@ def group(
     strong[accused] = True
     known = _know(suspects, members, principals, traits)
     links = tuple(link for kind in all_links() for link in kind.find(known))
-    inner = _inner(links, strong, measured)
-    strong[list(inner)] = False
+    inner, around = _nested(links, strong, measured, known)
+    strong[[*inner, *around]] = False
     forest = _Forest(suspects.tolist())
     for link in links:
         if strong[link.first] and strong[link.second]:
@@ -113,19 +113,27 @@ def group(
     return _numbered(root, core, links)
 
 
-def _inner(links: tuple[Linked, ...], strong: NDArray[np.bool_], measured: Measured) -> dict[int, int]:
-    """Strong families that lie inside a stronger one, a phrase in the slots of its template say, and the
-    strongest such.
+def _nested(
+    links: tuple[Linked, ...], strong: NDArray[np.bool_], measured: Measured, known: Suspects
+) -> tuple[dict[int, int], list[int]]:
+    """Strong families that share their exchanges with a stronger one.
 
-    Their exchanges are evidence there already; what others send of them is not the campaign's.
+    Returns those that lie inside it (a phrase in the slots of its template, say) with the strongest such, and
+    those that lie around it (the prompt of a public agent that it hides behind): both look guilty through it.
     """
-    outer: dict[int, int] = {}
+    rows = dict(zip(known.family.tolist(), known.rows, strict=True))
     rank = {family: (-float(measured.total[family]), family) for family in np.flatnonzero(strong).tolist()}
+    outer: dict[int, int] = {}
+    around = []
     for link in links:
         if link.kind == "same_exchanges" and strong[link.first] and strong[link.second]:
             strongest, weaker = sorted((link.first, link.second), key=rank.__getitem__)
-            outer[weaker] = min(outer.get(weaker, strongest), strongest, key=rank.__getitem__)
-    return {family: home for family, home in outer.items() if home not in outer}
+            if 2 * np.isin(rows[weaker], rows[strongest]).sum() >= len(rows[weaker]):
+                outer[weaker] = min(outer.get(weaker, strongest), strongest, key=rank.__getitem__)
+            else:
+                around.append(weaker)
+    inner = {family: home for family, home in outer.items() if home not in outer}
+    return inner, [family for family in around if family not in inner]
 
 
 def split(groups: Groups, by_family: Measured, by_group: Measured, loss: float) -> Groups | None:

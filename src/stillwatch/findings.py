@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from stillwatch import __version__, dossier
 from stillwatch.accounts import account_rows
+from stillwatch.campaigns import TOUCHED
 from stillwatch.exemplars import Wanted, collect
 from stillwatch.fingerprint import ROLES
 from stillwatch.judging import LOOKED_ALIKE, SHOWN, Judged, judge
@@ -132,8 +133,8 @@ def _held(scanned: Scanned, stream: NDArray[np.int32], inside: NDArray[np.int64]
     core = np.isin(stream[inside].astype(np.int64) << 32 | families.row[inside], own)
     family = families.family[inside]
     count = np.bincount(family, minlength=len(families.names))
-    nested = 2 * np.bincount(family, weights=core, minlength=len(families.names)) >= count
-    held: NDArray[np.bool_] = core | ~nested[family]
+    beside = np.bincount(family, weights=core, minlength=len(families.names)) < TOUCHED * count
+    held: NDArray[np.bool_] = core | beside[family]
     return held
 
 

@@ -14,7 +14,7 @@ from stillwatch.arena import Operator, Recipe, Shares, generate
 from stillwatch.exchange import EXCHANGE_SCHEMA
 from stillwatch.findings import Result
 from stillwatch.registry import read_registry
-from stillwatch.scan import Options
+from stillwatch.examine import Options
 from tests.conftest import START, exchange, words
 from tests.scans import extraction_campaigns, having, operated, scan_log, to_log, verdicts
 
