@@ -43,7 +43,7 @@ NEUTRAL: dict[str, int] = {
 """Knot at which each curve is zero, as a silent signal is."""
 
 MOST_STEP: dict[str, float] = {
-    "objective": 1.6,
+    "objective": 0.45,
     "mixing": 3.0,
     "pacing": 2.4,
     "routine": 2.2,

@@ -203,9 +203,9 @@ fitted it (fastest of twenty rounds).
 
 **Fitted on** {sum(not line.real for line in lines)} written lines with alternatives from {len(files)}
 sources (a template of the project's arena counts as six lines), expanded to {int(asked.sum())}
-templates alone and in context (half of them with words exchanged for synonyms; those are not measured on); {real_rows} real prompts from {len(real_files)} files, none of
-these but for the grading templates; and {library_rows} passages of the standard library of Python
-{platform.python_version()}.
+templates alone and in context (half of them with words exchanged for synonyms; those are not
+measured on); {real_rows} real prompts from {len(real_files)} files, none of these but for the grading
+templates; and {library_rows} passages of the standard library of Python {platform.python_version()}.
 
 {table(["objective", "the text asks for", "lines"], meanings)}
 

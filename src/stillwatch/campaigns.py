@@ -107,10 +107,17 @@ def group(
         free = [not strong[family] and family not in home for family in (link.first, link.second)]
         if all(free):
             forest.join(link.first, link.second)
-    root = {family: home.get(family, forest.root(family)) for family in suspects.tolist()}
+    root = {family: forest.root(_settled(family, home)) for family in suspects.tolist()}
     core = asked.copy()
     core[list(home)] = False
     return _numbered(root, core, links)
+
+
+def _settled(family: int, home: dict[int, int]) -> int:
+    """The family at the end of a chain of attachments."""
+    while family in home:
+        family = home[family]
+    return family
 
 
 def _nested(

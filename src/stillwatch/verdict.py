@@ -48,9 +48,9 @@ class Bar:
     intent: float = 0.15
     """Least value of the objective signal: ten times what ordinary requests show on average."""
 
-    conduct: float = 5.0
+    conduct: float = 12.0
     """Least bits of the signals of conduct together: mixing, pacing and routine. They alone cannot be had by
-    sharing a network, a card or a popular text."""
+    sharing a network, a card or a popular text, and no two of them carry a third that speaks against."""
 
     unexplained: float = 16.0
     """Bits of all signals but the objective from which a stream is undetermined though it asks for
