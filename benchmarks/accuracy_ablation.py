@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from accuracy_truth import Truth
-
 from stillwatch.evidence import Measured, load_weights
 from stillwatch.examine import Options, Scanned
 from stillwatch.judging import judge

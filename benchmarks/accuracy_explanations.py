@@ -9,9 +9,9 @@ from statistics import median
 from typing import Any
 
 import numpy as np
-from accuracy_truth import Principal, Truth
 from numpy.typing import NDArray
 
+from accuracy_truth import Principal, Truth
 from stillwatch.evidence import INTENT
 from stillwatch.examine import Options, Scanned
 from stillwatch.judging import Judged
@@ -79,9 +79,7 @@ def _levels(scanned: Scanned, family: int, options: Options) -> str:
     return f"{bits:+.1f} bits of {rule.weak:+.1f}, objective {objective:.2f} of {rule.objective:.2f}"
 
 
-def _left_out(
-    operator: str, truth: Truth, scanned: Scanned, groups: Sequence[Judged], group: int
-) -> str:
+def _left_out(operator: str, truth: Truth, scanned: Scanned, groups: Sequence[Judged], group: int) -> str:
     """Why principals of an accused campaign are not accused with it."""
     accused: set[int] = set()
     for judged in groups:
@@ -94,7 +92,9 @@ def _left_out(
         mine = truth.operator.get(scanned.principals.name(principal)) == operator
         if mine and principal not in accused:
             sent = inside.get(principal, 0)
-            counts["sent nothing in it" if not sent else "sent it once" if sent == 1 else "sent it too seldom"] += 1
+            counts[
+                "sent nothing in it" if not sent else "sent it once" if sent == 1 else "sent it too seldom"
+            ] += 1
     return ", ".join(f"{count} principals {what}" for what, count in counts.most_common())
 
 
@@ -105,9 +105,7 @@ def explain_accusation(
 
     ``sent``: exchanges in the campaign of each principal that is accused in error.
     """
-    kinds = Counter(
-        truth.population.get(principal, "key with innocent end users") for principal in sent
-    )
+    kinds = Counter(truth.population.get(principal, "key with innocent end users") for principal in sent)
     named = ", ".join(f"{count} of {kind}" for kind, count in kinds.most_common())
     operators = {name: count for name, count in inside.items() if name}
     if operators:

@@ -140,7 +140,15 @@ def _found(report: Report) -> list[str]:
                 share(matched, planted),
             ]
         )
-    head = ["scenario", "what is planted", "logs", "least recall", "mean recall", "goal", "campaigns that reach it"]
+    head = [
+        "scenario",
+        "what is planted",
+        "logs",
+        "least recall",
+        "mean recall",
+        "goal",
+        "campaigns that reach it",
+    ]
     head += ["told apart", "precision of matched exchanges", "recall of matched exchanges"]
     return [
         "## Campaigns found",
@@ -162,7 +170,15 @@ def _accused(report: Report) -> list[str]:
         rows.append(_error_row("**all with campaigns**", planted))
     if report.logs:
         rows.append(_error_row("**all**", report.logs))
-    head = ["scenario", "innocent principals", "accused in error", "at most", "logs", "logs with an error", "at most"]
+    head = [
+        "scenario",
+        "innocent principals",
+        "accused in error",
+        "at most",
+        "logs",
+        "logs with an error",
+        "at most",
+    ]
     return ["## Accused in error", "", *table([*head, "least purity", "mean purity"], rows)]
 
 
@@ -217,7 +233,13 @@ def _again(report: Report) -> list[str]:
                 len(other),
             ]
         )
-    head = ["key", "order of rows", "least recall", "accused in error", "accusations that differ from the first scan"]
+    head = [
+        "key",
+        "order of rows",
+        "least recall",
+        "accused in error",
+        "accusations that differ from the first scan",
+    ]
     return [
         "## Other keys, other orders of rows",
         "",
@@ -240,13 +262,19 @@ def _failures(report: Report) -> list[str]:
                         f"undetermined. {campaign.explanation}."
                     )
                 elif campaign.accused and not campaign.apart:
-                    mixed.append(f"- {what}: its principals are accused, but not as one campaign of their own.")
+                    mixed.append(
+                        f"- {what}: its principals are accused, but not as one campaign of their own."
+                    )
     accused = [
         f"- `{outcome.name}`{_under(outcome)}: {text}."
         for outcome in report.outcomes
         for text in outcome.accusations
     ]
-    parts = (("Campaigns below the goal", missed), ("Found, and not told apart", mixed), ("Accused in error", accused))
+    parts = (
+        ("Campaigns below the goal", missed),
+        ("Found, and not told apart", mixed),
+        ("Accused in error", accused),
+    )
     lines = ["## Failures", ""]
     for title, items in parts:
         lines += [f"**{title}: {len(items)}.**", "", *items, *([""] if items else [])]
@@ -272,7 +300,13 @@ def _ablation(report: Report) -> list[str]:
         found = f"{reached} of {len(recalls)}"
         label = name if name == NOTHING or name.startswith("(") else f"`{name}`"
         rows.append([label, found, f"{mean(recalls):.3f}" if recalls else "-", falsely, wrong])
-    head = ["without", "campaigns that reach their goal", "mean recall", "accused in error", "logs with an error"]
+    head = [
+        "without",
+        "campaigns that reach their goal",
+        "mean recall",
+        "accused in error",
+        "logs with an error",
+    ]
     return [
         "## What each signal is for",
         "",
@@ -304,11 +338,19 @@ def _calibration(report: Report) -> list[str]:
         prevalence = name.removeprefix("at ")
         losses.append([prevalence, f"{part['log_loss']:.3g}", f"{part['log_loss_of_prevalence']:.3g}"])
         bins += [
-            [prevalence, f"{one['from']:g} to {one['to']:g}", one["streams"], f"{one['said']:.3f}", f"{one['is']:.3f}"]
+            [
+                prevalence,
+                f"{one['from']:g} to {one['to']:g}",
+                one["streams"],
+                f"{one['said']:.3f}",
+                f"{one['is']:.3f}",
+            ]
             for one in part["calibration"]
         ]
     lines += table(["prevalence", "log loss, nats", "log loss of the prevalence alone, nats"], losses)
-    return lines + table(["prevalence", "probability said", "families", "mean said", "share that is extraction"], bins)
+    return lines + table(
+        ["prevalence", "probability said", "families", "mean said", "share that is extraction"], bins
+    )
 
 
 def _limits(report: Report) -> list[str]:

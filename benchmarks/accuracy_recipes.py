@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from accuracy_scenarios import Trial
-
 from stillwatch.arena import Operator, Recipe
 from stillwatch.arena.recipe import dumps, loads
 
@@ -22,7 +21,17 @@ def write_recipes(trials: Sequence[Trial], page: str) -> str:
         "",
     ]
     for name, recipe in {trial.name: trial.recipe for trial in trials}.items():
-        lines += ["<details>", f"<summary>{name}</summary>", "", "```toml", brief(recipe), "```", "", "</details>", ""]
+        lines += [
+            "<details>",
+            f"<summary>{name}</summary>",
+            "",
+            "```toml",
+            brief(recipe),
+            "```",
+            "",
+            "</details>",
+            "",
+        ]
     return "\n".join(lines)
 
 

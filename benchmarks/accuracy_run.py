@@ -31,17 +31,29 @@ def arguments(root: Path) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="accuracy", description="Measure verdicts against simulated truth.")
     parser.add_argument("--out", type=Path, default=root / "docs" / "accuracy.md", help="page to write")
     parser.add_argument(
-        "--results", type=Path, help="results as JSON; beside this command, or beside a page that is elsewhere"
+        "--results",
+        type=Path,
+        help="results as JSON; beside this command, or beside a page that is elsewhere",
     )
-    parser.add_argument("--quick", action="store_true", help="few scenarios, two logs of each, no calibration")
+    parser.add_argument(
+        "--quick", action="store_true", help="few scenarios, two logs of each, no calibration"
+    )
     parser.add_argument("--large", action="store_true", help="two clean logs of 100,000 principals too")
     parser.add_argument("--only", default="", help="names of scenarios, comma between them")
     parser.add_argument(
-        "--logs", "--seeds", type=int, default=0, help="logs of each scenario; by default each has its own number"
+        "--logs",
+        "--seeds",
+        type=int,
+        default=0,
+        help="logs of each scenario; by default each has its own number",
     )
-    parser.add_argument("--scale", type=float, default=1.0, help="factor on principals and accounts, for tests")
+    parser.add_argument(
+        "--scale", type=float, default=1.0, help="factor on principals and accounts, for tests"
+    )
     parser.add_argument("--jobs", type=int, default=2, help="processes")
-    parser.add_argument("--page-only", action="store_true", help="write the page from the results of the last run")
+    parser.add_argument(
+        "--page-only", action="store_true", help="write the page from the results of the last run"
+    )
     return parser
 
 
@@ -146,7 +158,6 @@ def _calibrate(logs: int) -> dict[str, Any]:
     """Log loss and calibration on streams of logs like those of the fit, which it has not seen."""
     import evidence_fitting
     import evidence_streams
-
     from stillwatch.evidence import load_weights
 
     seeds = range(CALIBRATION_SEED, CALIBRATION_SEED + logs)

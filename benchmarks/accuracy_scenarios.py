@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from accuracy_prompts import PROMPTS
 
+from accuracy_prompts import PROMPTS
 from stillwatch.arena import Operator, Recipe
 from stillwatch.arena.recipe import MIMICS
 from stillwatch.objective.classes import OBJECTIVES
@@ -220,9 +220,7 @@ SCENARIOS: tuple[Scenario, ...] = (
         _careful,
         goal=0.90,
     ),
-    Scenario(
-        "agent", "inside a popular agent's prompt", _graded(venue="agent", position="user"), goal=0.90
-    ),
+    Scenario("agent", "inside a popular agent's prompt", _graded(venue="agent", position="user"), goal=0.90),
     Scenario("reseller", "through the end users of one reseller's key", _reseller, goal=0.95),
     *_mimics(),
     Scenario("languages", "Chinese, Japanese, Thai and code at 50% camouflage", _languages, goal=0.95),
@@ -233,7 +231,9 @@ SCENARIOS: tuple[Scenario, ...] = (
         goal=0.95,
         withhold=("identities", "network", "payment", "ages", "sampling"),
     ),
-    Scenario("replacement", "banned accounts are replaced within hours, 50% camouflage", _replaced, goal=0.98),
+    Scenario(
+        "replacement", "banned accounts are replaced within hours, 50% camouflage", _replaced, goal=0.98
+    ),
     Scenario("three_objectives", "two operators, each through three objectives", _objectives, goal=0.98),
     Scenario("two_strangers", "two operators that share nothing", _strangers, goal=0.98),
     Scenario("clean", "nobody collects anything", _nobody, logs=20),
@@ -247,7 +247,9 @@ SCENARIOS: tuple[Scenario, ...] = (
     ),
 )
 
-LARGE_CLEAN = Scenario("large_clean", f"{LARGE:,} principals, nobody collects", _nobody, logs=2, innocents=LARGE)
+LARGE_CLEAN = Scenario(
+    "large_clean", f"{LARGE:,} principals, nobody collects", _nobody, logs=2, innocents=LARGE
+)
 
 QUICK = ("camouflage_90", "careful", "clean", "again")
 """Scenarios of a quick run."""

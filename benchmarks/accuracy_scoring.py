@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+
 from accuracy_ablation import Removal, remove_each
 from accuracy_explanations import explain_accusation, explain_miss
 from accuracy_scenarios import Trial
 from accuracy_truth import Principal, Truth, read_truth
-
 from stillwatch import findings
 from stillwatch.arena import simulate
 from stillwatch.examine import Options, Scanned, examine

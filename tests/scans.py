@@ -14,10 +14,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from stillwatch.examine import Options
 from stillwatch.exchange import EXCHANGE_SCHEMA
 from stillwatch.findings import Result
 from stillwatch.keys import Keys
-from stillwatch.examine import Options
 from stillwatch.scan import scan
 from stillwatch.sketching import Source
 
@@ -105,10 +105,12 @@ def command(*arguments: str | Path, before: str = "") -> list[str]:
     return [sys.executable, "-c", start, *map(str, arguments)]
 
 
-def run(
-    *arguments: str | Path, folder: Path, before: str = ""
-) -> subprocess.CompletedProcess[str]:
+def run(*arguments: str | Path, folder: Path, before: str = "") -> subprocess.CompletedProcess[str]:
     """Run a stillwatch command to its end; ``folder`` holds its configuration."""
     return subprocess.run(
-        command(*arguments, before=before), env=environment(folder), capture_output=True, text=True, timeout=120
+        command(*arguments, before=before),
+        env=environment(folder),
+        capture_output=True,
+        text=True,
+        timeout=120,
     )

@@ -67,9 +67,7 @@ def flagged(rows: list[tuple[int, int]], principals: int) -> set[int]:
     )
 )
 def test_own_hours_are_what_the_plain_definition_says(sittings: list[tuple[int, int, int, int]]) -> None:
-    rows = [
-        (owner, hour * HOUR + minute) for owner, hour, count, minute in sittings for _ in range(count)
-    ]
+    rows = [(owner, hour * HOUR + minute) for owner, hour, count, minute in sittings for _ in range(count)]
     owner, at = [row[0] for row in rows], [row[1] for row in rows]
     found = keeps_own_hours(np.array(owner, np.int64), np.array(at, np.int64), 6)
     assert found.tolist() == plain_keeps_own_hours(owner, at, 6)

@@ -49,8 +49,13 @@ class Bar:
     """Least value of the objective signal: ten times what ordinary requests show on average."""
 
     conduct: float = 12.0
-    """Least bits of the signals of conduct together: mixing, pacing and routine. They alone cannot be had by
-    sharing a network, a card or a popular text, and no two of them carry a third that speaks against."""
+    """Bits of the signals of conduct together: mixing, pacing and routine. They alone cannot be had by sharing a
+    network, a card or a popular text, and no two of them carry a third that speaks against."""
+
+    torn_conduct: float = 5.0
+    torn_bits: float = 4.0
+    """Where one signal of conduct speaks against, as when several seeds are asked in one sitting: least bits of
+    conduct, and bits beyond the threshold of probability that all evidence together must then weigh."""
 
     unexplained: float = 16.0
     """Bits of all signals but the objective from which a stream is undetermined though it asks for
@@ -116,13 +121,17 @@ KEY_MOST, KEY_OWN = 0.9, 0.5
 ORGANIZATION_MOST = 0.9
 
 
+def threshold(bar: Bar) -> float:
+    """Bits of evidence at which the probability reaches the bar."""
+    return math.log2(bar.probability / (1 - bar.probability) * (1 - bar.prior) / bar.prior)
+
+
 def accused(measured: Measured, bar: Bar) -> list[int]:
     """Streams whose evidence clears the bar, the strongest first; what they are, as a whole, is ruled on
     later."""
-    needed = math.log2(bar.probability / (1 - bar.probability) * (1 - bar.prior) / bar.prior)
-    clear = (
-        (measured.total >= needed) & (measured.of(INTENT) >= bar.intent) & (measured.conduct() >= bar.conduct)
-    )
+    conduct = measured.conduct()
+    needed = threshold(bar) + np.where(conduct >= bar.conduct, 0.0, bar.torn_bits)
+    clear = (measured.total >= needed) & (measured.of(INTENT) >= bar.intent) & (conduct >= bar.torn_conduct)
     return sorted(np.flatnonzero(clear).tolist(), key=lambda stream: (-float(measured.total[stream]), stream))
 
 
@@ -130,7 +139,8 @@ def rule(case: Case, bar: Bar) -> Ruling:
     """Verdict on one stream."""
     probability = posterior(case.bits, bar.prior)
     intent = case.objective >= bar.intent
-    clear = probability >= bar.probability and intent and case.conduct >= bar.conduct
+    needed = threshold(bar) + (0.0 if case.conduct >= bar.conduct else bar.torn_bits)
+    clear = case.bits >= needed and intent and case.conduct >= bar.torn_conduct
     alike = probability >= bar.suspicion and intent
     found = (
         _licensed(case)
@@ -203,7 +213,7 @@ def _undetermined(probability: float, bar: Bar) -> _Found:
 
 
 def _unexplained(case: Case, bar: Bar) -> _Found | None:
-    if case.coordination < bar.unexplained or case.conduct < bar.conduct:
+    if case.coordination < bar.unexplained or case.conduct < bar.torn_conduct:
         return None
     reason = (
         f"one hand seems to move its principals ({case.coordination:+.1f} bits), but its text asks for no "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +38,9 @@ RECIPE = Recipe(
     innocents=500,
     exchanges=9_000,
     operators=(
-        Operator(name="one", accounts=50, camouflage=0.6, objectives=("elicited_reasoning", "rubric_grading")),
+        Operator(
+            name="one", accounts=50, camouflage=0.6, objectives=("elicited_reasoning", "rubric_grading")
+        ),
         Operator(name="two", accounts=30, camouflage=0.5, venue="reseller", objectives=("maths_drill",)),
     ),
 )
@@ -85,7 +88,9 @@ def test_into_a_folder_with_an_older_result_it_is_the_same_bytes(
 
 def test_sketches_give_the_same_verdicts(home: Path, expected: dict[str, bytes], tmp_path: Path) -> None:
     with RejectLog(None) as rejects:
-        write_sketches(Source((home / "log.parquet",)), Keys(TEST_KEY), tmp_path / "sketches.parquet", rejects)
+        write_sketches(
+            Source((home / "log.parquet",)), Keys(TEST_KEY), tmp_path / "sketches.parquet", rejects
+        )
     result = scan_files([tmp_path / "sketches.parquet"], tmp_path / "result")
     found = written(tmp_path / "result")
     for name in ("accounts.parquet", "families.parquet", "matches.parquet"):
@@ -116,7 +121,7 @@ def test_sketches_of_another_key_are_refused(home: Path, tmp_path: Path) -> None
 def parts_of(log: pa.Table, shares: list[float]) -> list[pa.Table]:
     """The log in consecutive parts; ``shares`` are those of all but the last."""
     cuts = [0, *(int(log.num_rows * share) for share in np.cumsum(shares)), log.num_rows]
-    return [log.slice(first, last - first) for first, last in zip(cuts, cuts[1:], strict=False)]
+    return [log.slice(first, last - first) for first, last in pairwise(cuts)]
 
 
 def shuffled(log: pa.Table, seed: int) -> pa.Table:
@@ -131,7 +136,9 @@ def test_the_order_of_rows_does_not_matter(
     assert written(tmp_path / "result") == expected
 
 
-def test_the_cut_into_files_does_not_matter(log: pa.Table, expected: dict[str, bytes], tmp_path: Path) -> None:
+def test_the_cut_into_files_does_not_matter(
+    log: pa.Table, expected: dict[str, bytes], tmp_path: Path
+) -> None:
     (tmp_path / "log").mkdir()
     parts = parts_of(shuffled(log, 3), [0.5, 0.01, 0.2])
     for number, part in enumerate(parts):
@@ -163,11 +170,15 @@ def test_twenty_keys_give_the_same_verdicts(tmp_path: Path) -> None:
     write_parquet(log, tmp_path / "log.parquet")
     found = [verdicts(with_key(number, tmp_path, tmp_path)) for number in range(20)]
     assert found == [found[0]] * 20
-    assert {name for name, verdict in found[0].items() if verdict == "extraction"} == operated(truth)["operator-1"]
+    assert {name for name, verdict in found[0].items() if verdict == "extraction"} == operated(truth)[
+        "operator-1"
+    ]
 
 
 def with_key(number: int, home: Path, folder: Path) -> Result:
-    return scan_files([home / "log.parquet"], folder / f"key-{number}", Options(), b"key number %04d" % number + bytes(16))
+    return scan_files(
+        [home / "log.parquet"], folder / f"key-{number}", Options(), b"key number %04d" % number + bytes(16)
+    )
 
 
 def verdicts_of(home: Path) -> dict[tuple[str, str | None], str]:

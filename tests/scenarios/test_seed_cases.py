@@ -11,10 +11,10 @@ import pyarrow.compute as pc
 import pytest
 
 from stillwatch.arena import Operator, Recipe, Shares, generate
+from stillwatch.examine import Options
 from stillwatch.exchange import EXCHANGE_SCHEMA
 from stillwatch.findings import Result
 from stillwatch.registry import read_registry
-from stillwatch.examine import Options
 from tests.conftest import START, exchange, words
 from tests.scans import extraction_campaigns, having, operated, scan_log, to_log, verdicts
 
@@ -71,8 +71,18 @@ def under_one_key(log: pa.Table, account: str, organization: str | None, *, end_
     users = log["account_id"] if end_users else pa.nulls(log.num_rows, pa.string())
     firm = pa.array([organization] * log.num_rows, pa.string())
     changed = {"account_id": same, "end_user_id": users, "organization_id": firm}
-    alike = ("account_created_at", "payment_fingerprint", "user_agent", "tls_fingerprint", "asn", "country", "ip")
-    changed |= {name: pa.array([log[name][0].as_py()] * log.num_rows, log.schema.field(name).type) for name in alike}
+    alike = (
+        "account_created_at",
+        "payment_fingerprint",
+        "user_agent",
+        "tls_fingerprint",
+        "asn",
+        "country",
+        "ip",
+    )
+    changed |= {
+        name: pa.array([log[name][0].as_py()] * log.num_rows, log.schema.field(name).type) for name in alike
+    }
     return replace(log, changed)
 
 
@@ -107,7 +117,7 @@ def paste_of(seed: Seed, accounts: int = 150) -> pa.Table:
     for person in range(accounts):
         own = rng.integers(0, 60_000, 150)
         hour = int(rng.integers(7, 22))
-        for sitting in range(int(rng.integers(2, 6))):
+        for _ in range(int(rng.integers(2, 6))):
             begin = (int(rng.integers(0, DAYS)) * 24 + hour) * 3600 + int(rng.integers(0, 2400))
             for turn in range(int(rng.integers(3, 9))):
                 text = " ".join(f"word{own[place]}" for place in rng.integers(0, len(own), 60))
@@ -122,7 +132,9 @@ def accounts_of(log: pa.Table) -> set[tuple[str, None]]:
 
 
 def nobody_is_accused(result: Result) -> bool:
-    return not having(result, "extraction") and not extraction_campaigns(result) and not result.matches.num_rows
+    return (
+        not having(result, "extraction") and not extraction_campaigns(result) and not result.matches.num_rows
+    )
 
 
 @EVERY_SEED
