@@ -109,6 +109,7 @@ def run(*arguments: str | Path, folder: Path, before: str = "") -> subprocess.Co
     """Run a stillwatch command to its end; ``folder`` holds its configuration."""
     return subprocess.run(
         command(*arguments, before=before),
+        check=False,
         env=environment(folder),
         capture_output=True,
         text=True,
