@@ -13,6 +13,8 @@ from stillwatch.findings import Result
 from tests.scans import extraction_campaigns, having, operated, scan_log
 
 # 150 thousand, 3.4 million and 13 million exchanges over some 24,000 accounts, all divided by a hundred.
+pytestmark = pytest.mark.slow
+
 REPORTED = (
     Operator(
         name="reasoner", accounts=24, exchanges_per_account=62.5, camouflage=0.3,
