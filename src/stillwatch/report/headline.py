@@ -66,7 +66,7 @@ def strongest_against(campaign: Mapping[str, Any]) -> str:
     """The first thing that speaks against a verdict, or that nothing measured does."""
     if campaign["counter_evidence"]:
         return str(campaign["counter_evidence"][0])
-    contrary = [item for item in campaign["evidence"] if item["bits"] < 0]
+    contrary = [item for item in campaign["evidence"] if item["bits"] < 0 and item["signal"] != "start"]
     if contrary:
         return str(min(contrary, key=lambda item: (item["bits"], item["signal"]))["reason"])
     silent = len(campaign["silent"])
