@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a scan may be told; the defaults are what ``docs/accuracy.md`` measures."""
+    """What a scan may be told; the defaults are those that the README reports on."""
 
     rule: Rule = Rule()
     suspicion: Suspicion = Suspicion()

@@ -137,7 +137,7 @@ def _against(overview: Mapping[str, Any], accused: Sequence[Mapping[str, Any]]) 
     weakest = min(accused, key=lambda campaign: (campaign["probability"], campaign["campaign_id"]))
     prefix = "" if len(accused) == 1 else f"On {weakest['campaign_id']}: "
     text = prefix + strongest_against(weakest)
-    return f"{text} {_closest(overview)}".strip()
+    return f"{text.rstrip('.')}. {_closest(overview)}".strip()
 
 
 def _closest(overview: Mapping[str, Any]) -> str:
