@@ -35,14 +35,14 @@ def explain_miss(
     families = scanned.families
     held = np.bincount(families.family[planted[families.row]], minlength=len(families.names))
     if not held.sum():
-        return "text: no family holds any of its exchanges"
+        return "No family holds any of its exchanges"
     largest = int(np.argmax(held))
     share = held[largest] / max(planted.sum(), 1)
     group = int(scanned.groups.label[largest])
     mixed = held[largest] / np.count_nonzero(families.family == largest)
-    text = f"its largest family holds {share:.0%} of its exchanges, and {mixed:.0%} of that family is its own"
+    text = f"Its largest family holds {share:.0%} of its exchanges, and {mixed:.0%} of that family is its own"
     if group < 0:
-        return f"{text}; no suspect: {_levels(scanned, largest, options)}"
+        return f"{text}; never a suspect: {_levels(scanned, largest, options)}"
     judged = groups[group]
     if judged.ruling.verdict is Verdict.EXTRACTION:
         return f"{text}; accused, but {_left_out(operator, truth, scanned, groups, group)}"
@@ -76,7 +76,9 @@ def _levels(scanned: Scanned, family: int, options: Options) -> str:
     bits = float(scanned.by_family.total[family])
     objective = float(np.nan_to_num(scanned.by_family.of("objective")[family]))
     rule = options.suspicion
-    return f"{bits:+.1f} bits of {rule.weak:+.1f}, objective {objective:.2f} of {rule.objective:.2f}"
+    levels = [("bits", bits, rule.weak, "+.1f"), ("intent", objective, rule.objective, ".2f")]
+    missed = [f"{name} {value:{how}} of {least:{how}}" for name, value, least, how in levels if value < least]
+    return "missed " + ", ".join(missed) if missed else "neither bits nor intent is missed"
 
 
 def _left_out(operator: str, truth: Truth, scanned: Scanned, groups: Sequence[Judged], group: int) -> str:

@@ -8,9 +8,12 @@ from statistics import mean
 from typing import Any
 
 from accuracy_ablation import NOTHING
+from accuracy_prompts import PROMPTS
 from accuracy_scenarios import CALIBRATION_SEED, FIRST_SEED, SCENARIOS, Scenario
 from accuracy_scoring import Campaign, Outcome
 from intervals import LEVEL, upper_limit
+
+UNSEEN = sum(len(texts) for texts in PROMPTS.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,7 @@ def write(report: Report) -> str:
     """The whole page."""
     sections = (
         _opening(report),
+        _pairs(report),
         _found(report),
         _accused(report),
         _languages(report),
@@ -77,7 +81,7 @@ def share(part: float, whole: float) -> str:
 
 def percent(rate: float) -> str:
     """A small rate in percent, two digits that count."""
-    return f"{100 * rate:.2g}%"
+    return f"{100 * rate:.0f}%" if rate >= 0.1 else f"{100 * rate:.2g}%"
 
 
 def _opening(report: Report) -> list[str]:
@@ -91,17 +95,11 @@ def _opening(report: Report) -> list[str]:
         report.made["command"],
         "```",
         "",
-        *table(["", ""], [[name, value] for name, value in report.made.items() if name != "command"]),
-        "**How it was held out.** The curves of the evidence are fitted on logs of text source `a`, with seeds from "
-        "100. Their common factor and start are set on logs of source `b`, seeds from 3100. Every log here is of "
-        f"source `b` with a seed from {FIRST_SEED}, which no fit has seen: other operators, people, seeds and times. "
-        "It is not wholly unseen: source `b` has one or two English templates for each objective, and those were in "
-        "the logs that set the factor, and in logs on which the method was tried while it was made. The templates "
-        "of `fresh_prompts` were written for this page and are in neither source. The objective model is trained on "
-        "text of its own (see [its card](objective-card.md)). All of it is simulation: nothing here was measured on "
-        "the traffic of a real provider.",
+        *table(["", ""], [[name, value] for name, value in report.made.items() if name not in ("command", "overlap")]),
+        *_held_out(report),
+        "## Words",
         "",
-        "**Words.** Recall of a campaign: the share of all principals that its operator ever used, replaced ones and "
+        "Recall of a campaign: the share of all principals that its operator ever used, replaced ones and "
         "those who sent hardly anything included, that have the verdict `extraction`. Accused in error: a principal "
         "with that verdict who is no operator's, or a key of which only some end users are. Purity of an accused "
         "campaign: the share of its principals that belong to one operator. Told apart: nine in ten of an "
@@ -112,6 +110,60 @@ def _opening(report: Report) -> list[str]:
         "The recipe of every log, from which `stillwatch simulate --recipe` makes it again, is in "
         f"[{report.recipes}]({report.recipes}).",
         "",
+    ]
+
+
+def _held_out(report: Report) -> list[str]:
+    copied = report.made["overlap"]
+    return [
+        "## What was held out, and what was not",
+        "",
+        "| part | what it was fitted on | is it held out here? |",
+        "| --- | --- | --- |",
+        "| curves of the evidence | logs of text source `a`, seeds from 100 | yes: other source, other seeds |",
+        "| factor and start of the evidence | logs of source `b`, seeds from 3100 | in part: same source, other seeds |",
+        "| objective model | among others **the operators' and honest templates of both sources, `a` and `b`** | **no**, "
+        "for every scenario but those whose name ends in `_unseen` |",
+        "",
+        f"Every log here is of source `b` with a seed from {FIRST_SEED}: operators, people, seeds and times are new, "
+        "but the words of the templates are not. The objective model was fitted on them (see "
+        "[its card](objective-card.md)), so **recall in the scenarios on templates of source `b`, and the value of the "
+        "signal `objective` there, are too kind**. So are the accusations in error in every scenario, those with unseen "
+        "templates and the clean logs included: most of what the honest people of `b` send was fitted as asking for "
+        "nothing. "
+        "Logs of `b` were also looked at while the method was made.",
+        "",
+        "The scenarios whose name ends in `_unseen` plant templates that were written for this page and that no fit "
+        f"reads. Checked in this run: {copied}. They are few ({UNSEEN} in English, one wording each, by one hand), and "
+        "languages, recombined wordings and operators of several templates are not among them. Where the two disagree, "
+        "believe these. All of it is simulation; nothing here was measured on the traffic of a real provider.",
+        "",
+    ]
+
+
+def _pairs(report: Report) -> list[str]:
+    """The scenarios that were run both ways, side by side."""
+    by_name = {scenario.name: scenario for scenario in report.scenarios}
+    rows = []
+    for unseen in report.scenarios:
+        if unseen.unseen in by_name:
+            row: list[object] = [f"`{unseen.unseen}`"]
+            for scenario in (by_name[unseen.unseen], unseen):
+                campaigns = [campaign for outcome in report.of(scenario) for campaign in outcome.campaigns]
+                recalls = [right(campaign, scenario) for campaign in campaigns]
+                reached = sum(recall >= scenario.goal for recall in recalls)
+                row += [f"{reached} of {len(recalls)}", f"{mean(recalls):.3f}"]
+            rows.append(row)
+    if not rows:
+        return []
+    head = ["scenario", "source `b`: reach the goal", "source `b`: mean recall", "unseen: reach the goal"]
+    return [
+        "## Templates that a fit has read, and unseen ones",
+        "",
+        "The logs of a pair have the same seeds, people and operators, and differ in the templates; in `careful` the "
+        "unseen ones have one wording where the others have six, so that pair says less.",
+        "",
+        *table([*head, "unseen: mean recall"], rows),
     ]
 
 
@@ -326,7 +378,8 @@ def _calibration(report: Report) -> list[str]:
     found = report.calibration
     lines += [
         f"On {found['positive']:,} families of operators and {found['negative']:,} of the innocent, from logs with "
-        f"operators drawn at random (source `b`, seeds from {CALIBRATION_SEED}), reweighted to two prevalences. "
+        f"operators drawn at random (source `b`, seeds from {CALIBRATION_SEED}), reweighted to two prevalences. The "
+        "objective model was fitted on these templates, so both numbers are too kind. "
         "The log loss stands beside that of always saying the prevalence. Calibration is shown where the "
         "probability is between 0.05 and 0.95; a range without a family is left out.",
         "",

@@ -1,8 +1,14 @@
-"""Templates that stand in no text source and no training text: written for the accuracy benchmark alone."""
+"""Templates that no fit reads: written for the accuracy benchmark alone.
+
+They stay held out as long as no training text, text source or rule is written after them. ``overlaps`` finds what was
+copied; it cannot find what was tuned on their results.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from pathlib import Path
 
 PROMPTS: Mapping[str, tuple[str, ...]] = {
     "elicited_reasoning": (
@@ -81,3 +87,23 @@ PROMPTS: Mapping[str, tuple[str, ...]] = {
     ),
 }
 """Two for each objective."""
+
+RUN = 8
+"""Words in a row that two texts by different hands seldom share."""
+
+READ_BY_FITS = ("scripts/objective_text", "src/stillwatch/arena/text/data")
+"""Folders of which the objective model and the evidence are fitted."""
+
+
+def overlaps(root: Path) -> list[str]:
+    """Files that a fit reads and that share a run of words with a template of ``PROMPTS``."""
+    own = {run for texts in PROMPTS.values() for text in texts for run in _runs(text)}
+    files = [file for folder in READ_BY_FITS for file in sorted((root / folder).rglob("*")) if file.is_file()]
+    if not files:
+        raise FileNotFoundError(f"none of {', '.join(READ_BY_FITS)} holds a file; run this in a whole clone")
+    return [file.name for file in files if own & _runs(file.read_text(encoding="utf-8"))]
+
+
+def _runs(text: str) -> set[tuple[str, ...]]:
+    words = re.findall(r"\w+", text.lower())
+    return {tuple(words[place : place + RUN]) for place in range(len(words) - RUN + 1)}

@@ -18,6 +18,7 @@ from typing import Any
 
 from accuracy_ablation import Removal
 from accuracy_page import Report, write
+from accuracy_prompts import RUN, overlaps
 from accuracy_recipes import write_recipes
 from accuracy_scenarios import CALIBRATION_SEED, Extent, Trial
 from accuracy_scoring import Campaign, Outcome, run
@@ -174,8 +175,17 @@ def _made(root: Path, seconds: float, jobs: int) -> dict[str, str]:
         "commit": commit(root),
         **versions(),
         "machine": machine(),
+        "overlap": _overlap(root),
         "time": f"{seconds / 60:.1f} minutes, {jobs} processes",
     }
+
+
+def _overlap(root: Path) -> str:
+    """Whether the unseen templates are still unseen, in words."""
+    copied = overlaps(root)
+    if copied:
+        return f"**no longer true**, {', '.join(copied)} share a run of {RUN} words with them"
+    return f"no file that a fit reads shares a run of {RUN} words with them"
 
 
 def _outcome(entry: dict[str, Any]) -> Outcome:

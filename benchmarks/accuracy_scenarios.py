@@ -23,7 +23,7 @@ SIZES = ((20, 51), (51, 111), (111, 201))
 """Accounts of the campaigns of one log, from and below."""
 
 FIRST_SEED = 9_000
-"""Seeds of this benchmark start here; those of the fit are all below."""
+"""Seeds of this benchmark start here; those of the evidence fit are all below."""
 
 CALIBRATION_SEED = 15_000
 SEED_STEP = 100
@@ -52,6 +52,10 @@ class Scenario:
     innocents: int = INNOCENTS
     again: bool = False
     """Whether its log is scanned under other keys and in other orders of rows, too."""
+
+    unseen: str = ""
+    """Scenario that this one repeats with templates that no fit has read; empty: templates of the text source,
+    on which the objective model is fitted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,11 +151,16 @@ def _careful(random: Random) -> tuple[Operator, ...]:
     return campaigns(random, [careful] * 3)
 
 
-def _fresh(random: Random) -> tuple[Operator, ...]:
-    planted = campaigns(random, [{"camouflage": 0.9}] * 3)
-    return tuple(
-        replace(operator, prompt=str(random.choice(PROMPTS[operator.objectives[0]]))) for operator in planted
-    )
+def _unseen(plant: Callable[[Random], tuple[Operator, ...]]) -> Callable[[Random], tuple[Operator, ...]]:
+    """The same operators with templates of ``PROMPTS``, which have one wording."""
+
+    def planted(random: Random) -> tuple[Operator, ...]:
+        return tuple(
+            replace(operator, prompt=str(random.choice(PROMPTS[operator.objectives[0]])), wordings=1)
+            for operator in plant(random)
+        )
+
+    return planted
 
 
 def _reseller(random: Random) -> tuple[Operator, ...]:
@@ -208,11 +217,10 @@ def _mimics() -> Iterator[Scenario]:
         )
 
 
-SCENARIOS: tuple[Scenario, ...] = (
+_SEEN: tuple[Scenario, ...] = (
     Scenario("camouflage_0", "three campaigns without camouflage", _three(camouflage=0.0), goal=0.98),
     Scenario("camouflage_50", "three campaigns at 50% camouflage", _three(camouflage=0.5), goal=0.98),
     Scenario("camouflage_90", "three campaigns at 90% camouflage", _three(camouflage=0.9), goal=0.98),
-    Scenario("fresh_prompts", "90% camouflage, templates written for this page alone", _fresh, goal=0.98),
     Scenario(
         "careful",
         "human hours, uneven load, nothing shared, accounts opened over a year, six wordings of every sentence "
@@ -247,11 +255,31 @@ SCENARIOS: tuple[Scenario, ...] = (
     ),
 )
 
+REPEATED = ("camouflage_0", "camouflage_50", "camouflage_90", "careful", "agent", "reseller", "bare")
+"""Scenarios that are run with unseen templates too. The others need several wordings, languages or templates of one
+operator, which a template that is given as text does not have."""
+
+SCENARIOS: tuple[Scenario, ...] = (
+    *_SEEN,
+    *(
+        replace(
+            scenario,
+            name=f"{scenario.name}_unseen",
+            about=f"as `{scenario.name}`, with templates that no fit has read"
+            + (" (one wording)" if scenario.name == "careful" else ""),
+            plant=_unseen(scenario.plant),
+            unseen=scenario.name,
+        )
+        for scenario in _SEEN
+        if scenario.name in REPEATED
+    ),
+)
+
 LARGE_CLEAN = Scenario(
     "large_clean", f"{LARGE:,} principals, nobody collects", _nobody, logs=2, innocents=LARGE
 )
 
-QUICK = ("camouflage_90", "careful", "clean", "again")
+QUICK = ("camouflage_90", "camouflage_90_unseen", "clean", "again")
 """Scenarios of a quick run."""
 
 QUICK_LOGS, QUICK_KEYS = 2, 2
@@ -293,7 +321,8 @@ class Extent:
         for scenario in self.scenarios():
             count = self.logs or (min(scenario.logs, QUICK_LOGS) if self.quick else scenario.logs)
             for number in range(count):
-                seed = FIRST_SEED + SEED_STEP * numbers[scenario.name] + number
+                # The two of a pair differ in their templates and in nothing else.
+                seed = FIRST_SEED + SEED_STEP * numbers[scenario.unseen or scenario.name] + number
                 trial = Trial(scenario.name, number, plan(scenario, seed, self.scale), scenario.goal)
                 found.append(trial)
                 if scenario.again:
@@ -307,6 +336,7 @@ def plan(scenario: Scenario, seed: int, scale: float = 1.0) -> Recipe:
     """The recipe of one log of a scenario."""
     random = np.random.default_rng(seed)
     innocents = max(50, round(scenario.innocents * scale))
+    exchanges = round(innocents * float(random.uniform(14, 26)))
     operators = tuple(
         replace(operator, accounts=max(12, round(operator.accounts * scale)))
         for operator in scenario.plant(random)
@@ -315,7 +345,7 @@ def plan(scenario: Scenario, seed: int, scale: float = 1.0) -> Recipe:
         seed=seed,
         text="b",
         innocents=innocents,
-        exchanges=round(innocents * float(random.uniform(14, 26))),
+        exchanges=exchanges,
         operators=operators,
         withhold=scenario.withhold,
     )

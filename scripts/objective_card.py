@@ -39,6 +39,9 @@ LIMITS = """
   that sends bare benchmark items has no objective that this model can see.
 - Tool-use loops in the prompt of an ordinary agent (Thought, Action, Observation) look like requests for
   trajectories, and long prompts score by accident more often: see the false alarms.
+- Some short ordinary requests share their words with templates and score high: to make an email more polite
+  (54, `instruction_generation`), to translate and keep the tone (39, `safe_rewriting`), which of two schools
+  is better (78, `pairwise_preference`). These are scores of version `c4899cd5b8`.
 - It does not know who asks. A teacher who grades, a firm that evaluates its own product and a campaign for a
   reward model use the same words; coverage, load and companions tell them apart, not this. The source
   `arena_judges` shows it: prompts of honest graders, measured and never fitted, score like templates. So do
