@@ -95,7 +95,10 @@ def _opening(report: Report) -> list[str]:
         report.made["command"],
         "```",
         "",
-        *table(["", ""], [[name, value] for name, value in report.made.items() if name not in ("command", "overlap")]),
+        *table(
+            ["", ""],
+            [[name, value] for name, value in report.made.items() if name not in ("command", "overlap")],
+        ),
         *_held_out(report),
         "## Words",
         "",
