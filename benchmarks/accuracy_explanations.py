@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
@@ -17,9 +18,6 @@ from stillwatch.examine import Options, Scanned
 from stillwatch.judging import Judged
 from stillwatch.verdict import Verdict
 
-HELD = 0.5
-"""A family that holds less of a campaign's exchanges than this is no template of it."""
-
 
 def needed_bits(options: Options) -> float:
     """Bits from which the posterior passes the bar."""
@@ -27,25 +25,72 @@ def needed_bits(options: Options) -> float:
     return math.log2(bar.probability / (1 - bar.probability) * (1 - bar.prior) / bar.prior)
 
 
-def explain_miss(
-    operator: str, truth: Truth, scanned: Scanned, groups: Sequence[Judged], options: Options
-) -> str:
-    """Which bar the stream that holds most of a campaign's exchanges fell short of."""
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a campaign's exchanges ended up."""
+
+    family: int
+    """Family that holds most of them; -1 where none holds any."""
+
+    share: float
+    """Share of the campaign's exchanges in that family."""
+
+    own: float
+    """Share of that family's exchanges that are the campaign's."""
+
+    group: int
+    """The accused group that holds most of the campaign's exchanges, else the group of the family; -1: none."""
+
+
+def stand(operator: str, truth: Truth, scanned: Scanned, groups: Sequence[Judged]) -> Standing:
+    """Find the family and the group that speak for a campaign."""
     planted = among(scanned, truth.planted[operator])
     families = scanned.families
     held = np.bincount(families.family[planted[families.row]], minlength=len(families.names))
     if not held.sum():
-        return "No family holds any of its exchanges"
+        return Standing(-1, 0.0, 0.0, -1)
     largest = int(np.argmax(held))
-    share = held[largest] / max(planted.sum(), 1)
-    group = int(scanned.groups.label[largest])
-    mixed = held[largest] / np.count_nonzero(families.family == largest)
-    text = f"Its largest family holds {share:.0%} of its exchanges, and {mixed:.0%} of that family is its own"
-    if group < 0:
-        return f"{text}; never a suspect: {_levels(scanned, largest, options)}"
-    judged = groups[group]
+    accused = np.array([judged.ruling.verdict is Verdict.EXTRACTION for judged in groups], bool)
+    streams = np.bincount(scanned.merged.stream[planted[scanned.merged.row]], minlength=len(groups)) * accused
+    group = int(np.argmax(streams)) if streams.any() else int(scanned.groups.label[largest])
+    return Standing(
+        largest,
+        float(held[largest] / max(planted.sum(), 1)),
+        float(held[largest] / np.count_nonzero(families.family == largest)),
+        group,
+    )
+
+
+def strength(standing: Standing, scanned: Scanned, groups: Sequence[Judged]) -> tuple[float, float]:
+    """Bits and intent of the stream that speaks for a campaign; NaN where none does."""
+    if standing.group >= 0:
+        return groups[standing.group].case.bits, groups[standing.group].case.objective
+    if standing.family >= 0:
+        intent = float(np.nan_to_num(scanned.by_family.of(INTENT)[standing.family]))
+        return float(scanned.by_family.total[standing.family]), intent
+    return math.nan, math.nan
+
+
+def explain_miss(
+    operator: str,
+    truth: Truth,
+    scanned: Scanned,
+    groups: Sequence[Judged],
+    options: Options,
+    standing: Standing,
+) -> str:
+    """Which bar the stream that speaks for a campaign fell short of, or who of it was left out."""
+    if standing.family < 0:
+        return "No family holds any of its exchanges"
+    text = (
+        f"Its largest family holds {standing.share:.0%} of its exchanges, and {standing.own:.0%} of that family is "
+        "its own"
+    )
+    if standing.group < 0:
+        return f"{text}; never a suspect: {_levels(scanned, standing.family, options)}"
+    judged = groups[standing.group]
     if judged.ruling.verdict is Verdict.EXTRACTION:
-        return f"{text}; accused, but {_left_out(operator, truth, scanned, groups, group)}"
+        return f"{text}; accused, but {_left_out(operator, truth, scanned, groups, standing.group)}"
     return f"{text}; judged {judged.ruling.verdict}: {_bars(judged, options)}{_why(judged)}"
 
 
@@ -97,7 +142,7 @@ def _left_out(operator: str, truth: Truth, scanned: Scanned, groups: Sequence[Ju
             counts[
                 "sent nothing in it" if not sent else "sent it once" if sent == 1 else "sent it too seldom"
             ] += 1
-    return ", ".join(f"{count} principals {what}" for what, count in counts.most_common())
+    return "of its principals " + ", ".join(f"{count} {what}" for what, count in counts.most_common())
 
 
 def explain_accusation(

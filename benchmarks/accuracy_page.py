@@ -2,53 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from statistics import mean
-from typing import Any
 
-from accuracy_ablation import NOTHING
+from accuracy_details import ablation, again, calibration, failures, languages, limits
 from accuracy_prompts import PROMPTS
-from accuracy_scenarios import CALIBRATION_SEED, FIRST_SEED, SCENARIOS, Scenario
-from accuracy_scoring import Campaign, Outcome
+from accuracy_report import Report, percent, right, share, table
+from accuracy_scenarios import FIRST_SEED
+from accuracy_scoring import Outcome
 from intervals import LEVEL, upper_limit
 
 UNSEEN = sum(len(texts) for texts in PROMPTS.values())
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """Everything that the page says."""
-
-    made: Mapping[str, str]
-    """How the numbers were made: command, commit, machine, versions."""
-
-    scenarios: Sequence[Scenario]
-    outcomes: Sequence[Outcome]
-    calibration: Mapping[str, Any] | None
-    """What ``evidence_fitting.assess`` says of streams that no fit saw; None where it was not asked."""
-
-    recipes: str
-    """Name of the file of recipes, beside the page."""
-
-    def of(self, scenario: Scenario) -> list[Outcome]:
-        """One outcome for each log of a scenario: repeated scans are left out."""
-        return [
-            outcome
-            for outcome in self.outcomes
-            if outcome.scenario == scenario.name and not outcome.key and not outcome.order
-        ]
-
-    @property
-    def logs(self) -> list[Outcome]:
-        """One outcome for each log."""
-        return [outcome for scenario in self.scenarios for outcome in self.of(scenario)]
-
-
-def right(campaign: Campaign, scenario: Scenario) -> float:
-    """Share of a campaign's principals with the right verdict."""
-    also = campaign.undetermined if scenario.undetermined else 0
-    return (campaign.accused + also) / campaign.principals
 
 
 def write(report: Report) -> str:
@@ -58,30 +22,14 @@ def write(report: Report) -> str:
         _pairs(report),
         _found(report),
         _accused(report),
-        _languages(report),
-        _again(report),
-        _failures(report),
-        _ablation(report),
-        _calibration(report),
-        _limits(report),
+        languages(report),
+        again(report),
+        failures(report),
+        ablation(report),
+        calibration(report),
+        limits(report),
     )
     return "\n".join(line for section in sections for line in section).rstrip() + "\n"
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
-    """A table of Markdown, with the empty line after it."""
-    lines = [head, ["---"] * len(head), *rows]
-    return [*("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines), ""]
-
-
-def share(part: float, whole: float) -> str:
-    """A share with three places, or a dash where there is nothing to share."""
-    return f"{part / whole:.3f}" if whole else "-"
-
-
-def percent(rate: float) -> str:
-    """A small rate in percent, two digits that count."""
-    return f"{100 * rate:.0f}%" if rate >= 0.1 else f"{100 * rate:.2g}%"
 
 
 def _opening(report: Report) -> list[str]:
@@ -130,16 +78,16 @@ def _held_out(report: Report) -> list[str]:
         "",
         f"Every log here is of source `b` with a seed from {FIRST_SEED}: operators, people, seeds and times are new, "
         "but the words of the templates are not. The objective model was fitted on them (see "
-        "[its card](objective-card.md)), so **recall in the scenarios on templates of source `b`, and the value of the "
-        "signal `objective` there, are too kind**. So are the accusations in error in every scenario, those with unseen "
-        "templates and the clean logs included: most of what the honest people of `b` send was fitted as asking for "
-        "nothing. "
-        "Logs of `b` were also looked at while the method was made.",
+        "[its card](objective-card.md)), so **recall on templates of source `b`, and the signal `objective` there, are "
+        "not held out and may be too kind**. The same goes for accusations in error in every scenario, those with "
+        "unseen templates and the clean logs included: most of what the honest people of `b` send was fitted as asking "
+        "for nothing. Logs of `b` were also looked at while the method was made.",
         "",
         "The scenarios whose name ends in `_unseen` plant templates that were written for this page and that no fit "
-        f"reads. Checked in this run: {copied}. They are few ({UNSEEN} in English, one wording each, by one hand), and "
-        "languages, recombined wordings and operators of several templates are not among them. Where the two disagree, "
-        "believe these. All of it is simulation; nothing here was measured on the traffic of a real provider.",
+        f"reads. Checked in this run: {copied}. They are few ({UNSEEN} in English, one wording each, by one hand that "
+        "knew the list of objectives), and languages, recombined wordings and operators of several templates are not "
+        "among them. Where the two disagree, believe these. All of it is simulation; nothing here was measured on the "
+        "traffic of a real provider.",
         "",
     ]
 
@@ -156,17 +104,28 @@ def _pairs(report: Report) -> list[str]:
                 recalls = [right(campaign, scenario) for campaign in campaigns]
                 reached = sum(recall >= scenario.goal for recall in recalls)
                 row += [f"{reached} of {len(recalls)}", f"{mean(recalls):.3f}"]
+                row += [
+                    f"{mean(one.intent for one in campaigns):.2f}",
+                    f"{min(one.bits for one in campaigns):+.1f}",
+                ]
             rows.append(row)
     if not rows:
         return []
-    head = ["scenario", "source `b`: reach the goal", "source `b`: mean recall", "unseen: reach the goal"]
+    ways = ("`b`", "unseen")
+    head = [
+        f"{way}: {what}"
+        for way in ways
+        for what in ("reach the goal", "mean recall", "mean intent", "least bits")
+    ]
     return [
         "## Templates that a fit has read, and unseen ones",
         "",
-        "The logs of a pair have the same seeds, people and operators, and differ in the templates; in `careful` the "
-        "unseen ones have one wording where the others have six, so that pair says less.",
+        "The logs of a pair have the same seeds, people, operators and times, and differ in the templates; in `careful` "
+        "the unseen ones have one wording where the others have six. Once a template is caught whole, the times alone "
+        "decide who is accused with it, so equal recall says that both passed the bars and no more: what a fit has read "
+        "shows in the intent (value of the signal `objective`) and in the bits of the stream that speaks for a campaign.",
         "",
-        *table([*head, "unseen: mean recall"], rows),
+        *table(["scenario", *head], rows),
     ]
 
 
@@ -219,12 +178,15 @@ def _found(report: Report) -> list[str]:
 
 def _accused(report: Report) -> list[str]:
     rows = [_error_row(f"`{s.name}`", report.of(s)) for s in report.scenarios if report.of(s)]
-    clean = [outcome for outcome in report.logs if not outcome.campaigns]
-    planted = [outcome for outcome in report.logs if outcome.campaigns]
+    # The two logs of a pair have the same innocent people: they count once.
+    repeated = {scenario.name for scenario in report.scenarios if report.has(scenario.unseen)}
+    different = [outcome for outcome in report.logs if outcome.scenario not in repeated]
+    clean = [outcome for outcome in different if not outcome.campaigns]
+    planted = [outcome for outcome in different if outcome.campaigns]
     if clean and planted:
         rows.append(_error_row("**all with campaigns**", planted))
-    if report.logs:
-        rows.append(_error_row("**all**", report.logs))
+    if different:
+        rows.append(_error_row("**all**", different))
     head = [
         "scenario",
         "innocent principals",
@@ -234,7 +196,13 @@ def _accused(report: Report) -> list[str]:
         "logs with an error",
         "at most",
     ]
-    return ["## Accused in error", "", *table([*head, "least purity", "mean purity"], rows)]
+    return [
+        "## Accused in error",
+        "",
+        *table([*head, "least purity", "mean purity"], rows),
+        "The last rows leave out the scenarios with unseen templates, whose innocent people are those of their pair.",
+        "",
+    ]
 
 
 def _error_row(name: str, outcomes: Sequence[Outcome]) -> list[object]:
@@ -251,175 +219,4 @@ def _error_row(name: str, outcomes: Sequence[Outcome]) -> list[object]:
         percent(upper_limit(wrong, len(outcomes))),
         f"{min(purities):.3f}" if purities else "-",
         f"{mean(purities):.3f}" if purities else "-",
-    ]
-
-
-def _languages(report: Report) -> list[str]:
-    scenario = next((s for s in report.scenarios if s.name == "languages"), None)
-    if scenario is None:
-        return []
-    campaigns = [campaign for outcome in report.of(scenario) for campaign in outcome.campaigns]
-    rows = []
-    for language in dict.fromkeys(campaign.language for campaign in campaigns):
-        recalls = [right(one, scenario) for one in campaigns if one.language == language]
-        rows.append([f"`{language}`", len(recalls), f"{min(recalls):.3f}", f"{mean(recalls):.3f}"])
-    return ["## Languages", "", *table(["language", "campaigns", "least recall", "mean recall"], rows)]
-
-
-def _again(report: Report) -> list[str]:
-    scenario = next((s for s in report.scenarios if s.again), None)
-    if scenario is None or not report.of(scenario):
-        return []
-    first = report.of(scenario)[0]
-    rows, differing = [], 0
-    scans = [o for o in report.outcomes if o.scenario == scenario.name and o.name == first.name]
-    for outcome in scans:
-        names = first.verdicts.keys() | outcome.verdicts.keys()
-        other = [n for n in names if first.verdicts.get(n) != outcome.verdicts.get(n)]
-        accused = [n for n in other if "extraction" in (first.verdicts.get(n), outcome.verdicts.get(n))]
-        differing += bool(accused)
-        rows.append(
-            [
-                outcome.key + 1,
-                "time" if not outcome.order else f"shuffled, {outcome.order}",
-                f"{min((right(campaign, scenario) for campaign in outcome.campaigns), default=0):.3f}",
-                outcome.falsely,
-                len(accused),
-                len(other),
-            ]
-        )
-    head = [
-        "key",
-        "order of rows",
-        "least recall",
-        "accused in error",
-        "accusations that differ from the first scan",
-    ]
-    return [
-        "## Other keys, other orders of rows",
-        "",
-        f"One log was scanned {len(scans)} times. {len(scans) - 1 - differing} of the {len(scans) - 1} other scans "
-        "accuse exactly the principals that the first one accuses.",
-        "",
-        *table([*head, "verdicts that differ, of any kind"], rows),
-    ]
-
-
-def _failures(report: Report) -> list[str]:
-    missed, mixed, accused = [], [], []
-    for scenario in report.scenarios:
-        for outcome in report.of(scenario):
-            for campaign in outcome.campaigns:
-                what = f"`{outcome.name}` {campaign.operator} ({campaign.about})"
-                if right(campaign, scenario) < scenario.goal:
-                    missed.append(
-                        f"- {what}: {campaign.accused} of {campaign.principals} accused, {campaign.undetermined} "
-                        f"undetermined. {campaign.explanation}."
-                    )
-                elif campaign.accused and not campaign.apart:
-                    mixed.append(
-                        f"- {what}: its principals are accused, but not as one campaign of their own."
-                    )
-    accused = [
-        f"- `{outcome.name}`{_under(outcome)}: {text}."
-        for outcome in report.outcomes
-        for text in outcome.accusations
-    ]
-    parts = (
-        ("Campaigns below the goal", missed),
-        ("Found, and not told apart", mixed),
-        ("Accused in error", accused),
-    )
-    lines = ["## Failures", ""]
-    for title, items in parts:
-        lines += [f"**{title}: {len(items)}.**", "", *items, *([""] if items else [])]
-    return lines
-
-
-def _under(outcome: Outcome) -> str:
-    return f", key {outcome.key + 1}, order {outcome.order}" if outcome.key or outcome.order else ""
-
-
-def _ablation(report: Report) -> list[str]:
-    goals = {scenario.name: scenario for scenario in report.scenarios if not scenario.undetermined}
-    logs = [outcome for outcome in report.logs if outcome.scenario in goals]
-    rows = []
-    for name in dict.fromkeys(removal.removed for outcome in logs for removal in outcome.removals):
-        recalls, reached, falsely, wrong = [], 0, 0, 0
-        for outcome in logs:
-            removal = next(removal for removal in outcome.removals if removal.removed == name)
-            falsely, wrong = falsely + removal.falsely, wrong + (removal.falsely > 0)
-            for campaign in outcome.campaigns:
-                recalls.append(removal.accused.get(campaign.operator, 0) / campaign.principals)
-                reached += recalls[-1] >= goals[outcome.scenario].goal
-        found = f"{reached} of {len(recalls)}"
-        label = name if name == NOTHING or name.startswith("(") else f"`{name}`"
-        rows.append([label, found, f"{mean(recalls):.3f}" if recalls else "-", falsely, wrong])
-    head = [
-        "without",
-        "campaigns that reach their goal",
-        "mean recall",
-        "accused in error",
-        "logs with an error",
-    ]
-    return [
-        "## What each signal is for",
-        "",
-        "The curve of one signal is set to zero bits, or one bar is taken away, and every group is ruled on again. "
-        "Families, groups and measured values stay as they were, so this shows what a signal does to the ruling "
-        "and not what it does to the grouping. A signal that can be left out without loss here may still carry an "
-        "operator who imitates the others. Logs in which `undetermined` is right are left out.",
-        "",
-        *table(head, rows),
-    ]
-
-
-def _calibration(report: Report) -> list[str]:
-    lines = ["## Log loss and calibration", ""]
-    if report.calibration is None:
-        return [*lines, "Not measured in this run.", ""]
-    found = report.calibration
-    lines += [
-        f"On {found['positive']:,} families of operators and {found['negative']:,} of the innocent, from logs with "
-        f"operators drawn at random (source `b`, seeds from {CALIBRATION_SEED}), reweighted to two prevalences. The "
-        "objective model was fitted on these templates, so both numbers are too kind. "
-        "The log loss stands beside that of always saying the prevalence. Calibration is shown where the "
-        "probability is between 0.05 and 0.95; a range without a family is left out.",
-        "",
-    ]
-    losses, bins = [], []
-    for name, part in found.items():
-        if not name.startswith("at "):
-            continue
-        prevalence = name.removeprefix("at ")
-        losses.append([prevalence, f"{part['log_loss']:.3g}", f"{part['log_loss_of_prevalence']:.3g}"])
-        bins += [
-            [
-                prevalence,
-                f"{one['from']:g} to {one['to']:g}",
-                one["streams"],
-                f"{one['said']:.3f}",
-                f"{one['is']:.3f}",
-            ]
-            for one in part["calibration"]
-        ]
-    lines += table(["prevalence", "log loss, nats", "log loss of the prevalence alone, nats"], losses)
-    return lines + table(
-        ["prevalence", "probability said", "families", "mean said", "share that is extraction"], bins
-    )
-
-
-def _limits(report: Report) -> list[str]:
-    run = {scenario.name for scenario in report.scenarios}
-    left = [f"`{scenario.name}`" for scenario in SCENARIOS if scenario.name not in run]
-    return [
-        "## What this does not show",
-        "",
-        "- Real traffic. The innocent here are as varied as the [arena](arena.md) makes them.",
-        "- An operator who imitates how unrelated people differ (the signals `mixing`, `pacing` and `routine`) and "
-        "nothing else: the arena has none. Operators with human hours and uneven load do so in part.",
-        "- The chance that a scan of clean traffic accuses anybody, beyond what the limit on clean logs says: the "
-        "threshold is not calibrated on logs.",
-        *([f"- Scenarios that this run left out: {', '.join(left)}."] if left else []),
-        "",
     ]

@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from accuracy_ablation import Removal
-from accuracy_page import Report, write
+from accuracy_page import write
 from accuracy_prompts import RUN, overlaps
 from accuracy_recipes import write_recipes
+from accuracy_report import Report
 from accuracy_scenarios import CALIBRATION_SEED, Extent, Trial
 from accuracy_scoring import Campaign, Outcome, run
 from provenance import commit, machine, versions

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from accuracy_ablation import Removal, remove_each
-from accuracy_explanations import explain_accusation, explain_miss
+from accuracy_explanations import explain_accusation, explain_miss, stand, strength
 from accuracy_scenarios import Trial
 from accuracy_truth import Principal, Truth, read_truth
 from stillwatch import findings
@@ -54,6 +54,12 @@ class Campaign:
 
     apart: bool
     """Whether its accused principals are one campaign of their own."""
+
+    bits: float
+    """Evidence of the stream that speaks for it."""
+
+    intent: float
+    """Value of the objective signal there."""
 
     explanation: str
     """Why principals were missed; empty where the goal was reached."""
@@ -159,6 +165,8 @@ def _score(
         members = truth.principals_of(operator.name)
         found = members & accused
         planted = truth.planted[operator.name]
+        standing = stand(operator.name, truth, scanned, groups)
+        bits, intent = strength(standing, scanned, groups)
         missed = len(found) < trial.goal * len(members)
         campaigns.append(
             Campaign(
@@ -174,7 +182,11 @@ def _score(
                 planted=len(planted),
                 matched=len(planted & matched),
                 apart=_apart(operator.name, inside),
-                explanation=explain_miss(operator.name, truth, scanned, groups, options) if missed else "",
+                bits=bits,
+                intent=intent,
+                explanation=explain_miss(operator.name, truth, scanned, groups, options, standing)
+                if missed
+                else "",
             )
         )
     by_campaign: defaultdict[str, dict[Principal, int]] = defaultdict(dict)

@@ -115,3 +115,23 @@ def run(*arguments: str | Path, folder: Path, before: str = "") -> subprocess.Co
         text=True,
         timeout=120,
     )
+
+
+OLD = {"accounts.parquet": b"the old accounts", "report.html": b"the old page"}
+"""An older result, which a failed run must leave alone."""
+
+
+def is_as_it_was(out: Path) -> bool:
+    """Whether the older result is whole; what the failed run rejected may lie beside it."""
+    found = {name: data for name, data in written(out).items() if not name.startswith("rejected.jsonl")}
+    return found == OLD
+
+
+def fails(*arguments: str | Path, folder: Path, before: str = "") -> str:
+    """What a command that must fail with exit code 2 says: one line, no traceback."""
+    found = run(*arguments, folder=folder, before=before)
+    assert found.returncode == 2, found.stderr
+    assert "Traceback" not in found.stderr
+    said = [line for line in found.stderr.splitlines() if line.startswith("stillwatch: ")]
+    assert len(said) == 1, found.stderr
+    return said[0]

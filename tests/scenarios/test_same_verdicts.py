@@ -159,9 +159,14 @@ def test_json_lines_give_the_same_accounts(log: pa.Table, expected: dict[str, by
 
 
 @pytest.mark.parametrize("number", range(5))
-def test_another_key_gives_the_same_verdicts(number: int, home: Path, tmp_path: Path) -> None:
+def test_another_key_accuses_the_same(number: int, home: Path, tmp_path: Path) -> None:
     result = with_key(number, home, tmp_path)
     assert _accusations(verdicts(result)) == _accusations(verdicts_of(home))
+
+
+@pytest.mark.xfail(strict=True, reason="the innocent cause of an everyday phrase differs with the key")
+def test_another_key_gives_the_same_verdicts_on_everybody(home: Path, tmp_path: Path) -> None:
+    assert all(verdicts(with_key(number, home, tmp_path)) == verdicts_of(home) for number in range(5))
 
 
 def _accusations(found: Any) -> set[Any]:
@@ -170,7 +175,7 @@ def _accusations(found: Any) -> set[Any]:
 
 
 @pytest.mark.slow
-def test_twenty_keys_give_the_same_verdicts(tmp_path: Path) -> None:
+def test_twenty_keys_accuse_the_same(tmp_path: Path) -> None:
     operator = Operator(accounts=40, camouflage=0.5)
     log, truth = generate(Recipe(seed=9603, text="b", innocents=300, exchanges=5_000, operators=(operator,)))
     write_parquet(log, tmp_path / "log.parquet")

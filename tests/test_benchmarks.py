@@ -1,0 +1,78 @@
+"""The benchmarks run, their limits are exact, and the templates that are said to be held out are."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+import subprocess
+import sys
+from fractions import Fraction
+from math import comb
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from stillwatch.arena.recipe import loads
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def benchmark(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, ROOT / "benchmarks" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize(("events", "trials"), [(0, 1), (0, 20), (1, 20), (3, 200), (19, 20), (152, 3500)])
+def test_at_the_upper_limit_so_few_events_have_a_chance_of_one_in_twenty(events: int, trials: int) -> None:
+    limit = Fraction(benchmark("intervals").upper_limit(events, trials))
+    chance = sum(comb(trials, k) * limit**k * (1 - limit) ** (trials - k) for k in range(events + 1))
+    assert float(chance) == pytest.approx(0.05, rel=1e-6)
+
+
+def test_the_upper_limit_of_what_always_happens_is_one_and_nonsense_is_refused() -> None:
+    intervals = benchmark("intervals")
+    assert intervals.upper_limit(7, 7) == 1.0
+    with pytest.raises(ValueError, match="8 events in 7 trials"):
+        intervals.upper_limit(8, 7)
+
+
+def test_no_text_that_a_fit_reads_holds_a_template_that_is_held_out() -> None:
+    assert benchmark("accuracy_prompts").overlaps(ROOT) == []
+
+
+def test_a_held_out_template_that_was_copied_into_training_text_is_found(tmp_path: Path) -> None:
+    prompts = benchmark("accuracy_prompts")
+    folder = tmp_path / "scripts" / "objective_text"
+    folder.mkdir(parents=True)
+    (folder / "other.tsv").write_text("Write a sonnet on the sea, in the manner of nobody at all.")
+    (folder / "copied.tsv").write_text(f"x\t{prompts.PROMPTS['maths_drill'][1].upper()}")
+    assert prompts.overlaps(tmp_path) == ["copied.tsv"]
+
+
+def test_the_accuracy_benchmark_writes_a_page_its_recipes_and_its_results(tmp_path: Path) -> None:
+    page, recipes = tmp_path / "page.md", tmp_path / "page-recipes.md"
+    names = ("camouflage_90", "camouflage_90_unseen", "clean")
+    command = [sys.executable, str(ROOT / "benchmarks" / "accuracy"), "--quick", "--seeds", "1"]
+    command += ["--scale", "0.06", "--only", ",".join(names), "--out", str(page)]
+    subprocess.run(command, check=True, capture_output=True, timeout=120)
+    text = page.read_text(encoding="utf-8")
+    assert all(f"| `{name}` |" in text for name in names)
+    stored = json.loads((tmp_path / "page.json").read_text(encoding="utf-8"))
+    assert [outcome["name"] for outcome in stored["outcomes"]] == [
+        "camouflage_90-1",
+        "clean-1",
+        "camouflage_90_unseen-1",
+    ]
+    planted, clean, unseen = stored["outcomes"]
+    assert not clean["campaigns"]
+    assert all(campaign["planted"] for outcome in (planted, unseen) for campaign in outcome["campaigns"])
+    blocks = re.findall(r"```toml\n(.*?)\n```", recipes.read_text(encoding="utf-8"), re.DOTALL)
+    assert [len(loads(block).operators) for block in blocks] == [3, 0, 3]
+    subprocess.run([*command, "--page-only"], check=True, capture_output=True, timeout=60)
+    assert page.read_text(encoding="utf-8") == text
