@@ -3,7 +3,7 @@ whole."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from stillwatch.principals import Principals
     from stillwatch.streams import Members
 
+
+AROUND = 0.8
+"""Share of a stronger family's exchanges that a family must hold to lie around it."""
 
 TOUCHED, LEFT = 0.05, 0.3
 """Share of a group's exchanges that a stronger campaign may hold before they are taken out, and that must be
@@ -94,23 +97,38 @@ def group(
     strong = np.zeros(len(asked), bool)
     strong[accused] = True
     known = _know(suspects, members, principals, traits)
-    links = tuple(link for kind in all_links() for link in kind.find(known))
-    inner, around = _nested(links, strong, measured, known)
+    inner, around = _nested(known, strong, measured)
     strong[[*inner, *around]] = False
     forest = _Forest(suspects.tolist())
+    links = _find(_only(known, strong))
     for link in links:
-        if strong[link.first] and strong[link.second]:
-            forest.join(link.first, link.second)
+        forest.join(link.first, link.second)
     home = _attach(known, strong, forest, principals, rule, measured.of("objective"))
     home |= {family: forest.root(outer) for family, outer in inner.items()}
-    for link in links:
-        free = [not strong[family] and family not in home for family in (link.first, link.second)]
-        if all(free):
-            forest.join(link.first, link.second)
+    free = asked & ~strong
+    free[list(home)] = False
+    for link in (weak := _find(_only(known, free))):
+        forest.join(link.first, link.second)
     root = {family: forest.root(_settled(family, home)) for family in suspects.tolist()}
     core = asked.copy()
     core[list(home)] = False
-    return _numbered(root, core, links)
+    return _numbered(root, core, (*links, *weak))
+
+
+def _find(known: Suspects) -> tuple[Linked, ...]:
+    return tuple(link for kind in all_links() for link in kind.find(known))
+
+
+def _only(known: Suspects, chosen: NDArray[np.bool_]) -> Suspects:
+    """The suspects that are chosen (bool[families]): links are looked for among few, since they go by pairs."""
+    kept = np.flatnonzero(chosen[known.family])
+    return replace(
+        known,
+        family=known.family[kept],
+        rows=[known.rows[place] for place in kept],
+        principals=[known.principals[place] for place in kept],
+        payments=[known.payments[place] for place in kept],
+    )
 
 
 def _settled(family: int, home: dict[int, int]) -> int:
@@ -121,26 +139,32 @@ def _settled(family: int, home: dict[int, int]) -> int:
 
 
 def _nested(
-    links: tuple[Linked, ...], strong: NDArray[np.bool_], measured: Measured, known: Suspects
+    known: Suspects, strong: NDArray[np.bool_], measured: Measured
 ) -> tuple[dict[int, int], list[int]]:
     """Strong families that share their exchanges with a stronger one.
 
-    Returns those that lie inside it (a phrase in the slots of its template, say) with the strongest such, and
-    those that lie around it (the prompt of a public agent that it hides behind): both look guilty through it.
+    Returns those that lie inside it (a phrase in the slots of its template, say) with that one, and those that lie
+    around it (the prompt of a public agent that it hides behind): both look guilty through it. Each exchange is held by
+    the strongest family that is neither, so one pass over the exchanges is enough.
     """
-    rows = dict(zip(known.family.tolist(), known.rows, strict=True))
-    rank = {family: (-float(measured.total[family]), family) for family in np.flatnonzero(strong).tolist()}
-    outer: dict[int, int] = {}
+    rows = {
+        family: own for family, own in zip(known.family.tolist(), known.rows, strict=True) if strong[family]
+    }
+    held = np.full(1 + max((int(own[-1]) for own in rows.values() if len(own)), default=0), -1, np.int64)
+    inner: dict[int, int] = {}
     around = []
-    for link in links:
-        if link.kind == "same_exchanges" and strong[link.first] and strong[link.second]:
-            strongest, weaker = sorted((link.first, link.second), key=rank.__getitem__)
-            if 2 * np.isin(rows[weaker], rows[strongest]).sum() >= len(rows[weaker]):
-                outer[weaker] = min(outer.get(weaker, strongest), strongest, key=rank.__getitem__)
-            else:
-                around.append(weaker)
-    inner = {family: home for family, home in outer.items() if home not in outer}
-    return inner, [family for family in around if family not in inner]
+    for family in sorted(rows, key=lambda family: (-float(measured.total[family]), family)):
+        own = rows[family]
+        holders, counts = np.unique(held[own], return_counts=True)
+        counts, holders = counts[holders >= 0], holders[holders >= 0]
+        most = int(np.argmax(counts)) if len(counts) else -1
+        if most >= 0 and 2 * counts.sum() >= len(own):
+            inner[family] = int(holders[most])
+        elif most >= 0 and counts[most] >= AROUND * len(rows[int(holders[most])]):
+            around.append(family)
+        else:
+            held[own[held[own] < 0]] = family
+    return inner, around
 
 
 def split(groups: Groups, by_family: Measured, by_group: Measured, loss: float) -> Groups | None:
@@ -212,8 +236,10 @@ def _attach(
     for family, own in zip(known.family.tolist(), known.principals, strict=True):
         if strong[family]:
             cores.setdefault(forest.root(family), []).append(own)
-    held = [rows for family, rows in zip(known.family.tolist(), known.rows, strict=True) if strong[family]]
-    core_rows = np.unique(np.concatenate(held)) if held else np.empty(0, np.int32)
+    inside_core = np.zeros(len(principals.of_row), bool)
+    for family, rows in zip(known.family.tolist(), known.rows, strict=True):
+        if strong[family]:
+            inside_core[rows] = True
     inside = {root: np.zeros(principals.count, bool) for root in cores}
     for root, sets in cores.items():
         inside[root][np.concatenate(sets)] = True
@@ -223,7 +249,7 @@ def _attach(
             continue
         owners = principals.of_row[rows]
         best = max(sorted(cores), key=lambda root: float(inside[root][owners].mean()))
-        overlap = float(np.isin(rows, core_rows).mean())
+        overlap = float(inside_core[rows].mean())
         shared = inside[best][own].sum() >= rule.spread * inside[best].sum()
         # Neither inside the core nor beside it: a prompt that the campaign, its camouflage and others use.
         beside = overlap < TOUCHED and shared and objective[family] >= rule.plain
@@ -272,7 +298,7 @@ def _payments(
 ) -> tuple[list[NDArray[np.int64]], dict[int, int]]:
     paid = traits.filter(pa.compute.equal(traits["kind"], "payment"))
     if not paid.num_rows or not sets:
-        return [np.empty(0, np.int64) for _ in sets], {}
+        return [np.empty((2, 0), np.int64) for _ in sets], {}
     owner = np.searchsorted(principals.hashes, paid["principal"].to_numpy())
     value = paid["value"].to_numpy()
     pairs = np.unique(np.stack([principals.account[owner], value]), axis=1)
@@ -281,12 +307,7 @@ def _payments(
     owner, value = owner[order], value[order]
     found = []
     for own in sets:
-        starts, stops = np.searchsorted(owner, own), np.searchsorted(owner, own + 1)
-        found.append(
-            np.unique(
-                np.concatenate(
-                    [value[start:stop] for start, stop in zip(starts, stops, strict=True)] or [value[:0]]
-                )
-            )
-        )
+        inside = np.flatnonzero(np.isin(owner, own))
+        account = principals.account[owner[inside]].astype(np.int64)
+        found.append(np.unique(np.stack([account, value[inside]]), axis=1))
     return found, dict(zip(held.tolist(), counts.tolist(), strict=True))

@@ -91,11 +91,11 @@ class Measured:
     bits: NDArray[np.float64]
     start: float
 
-    @property
-    def total(self) -> NDArray[np.float64]:
-        """Bits of all signals together, and the start: float64[s]."""
-        total: NDArray[np.float64] = self.bits.sum(axis=1) + self.start
-        return total
+    total: NDArray[np.float64]
+    """float64[s]: bits of all signals together, and the start."""
+
+    conduct: NDArray[np.float64]
+    """float64[s]: bits of the signals of conduct together."""
 
     def of(self, signal: str) -> NDArray[np.float64]:
         """Values of one signal: float64[s]."""
@@ -104,11 +104,6 @@ class Measured:
     def bits_of(self, signal: str) -> NDArray[np.float64]:
         """Bits of one signal: float64[s]."""
         return self.bits[:, self.signals.index(signal)]
-
-    def conduct(self) -> NDArray[np.float64]:
-        """Bits of the signals of conduct together: float64[s]."""
-        conduct: NDArray[np.float64] = np.sum([self.bits_of(signal) for signal in CONDUCT], axis=0)
-        return conduct
 
     def explain(self, stream: int) -> list[Evidence]:
         """Every signal that speaks of one stream, the weightiest first, and the start."""
@@ -153,7 +148,9 @@ def measure(engine: Engine, streams: int, weights: Weights) -> Measured:
     for index, signal in enumerate(signals):
         if signal.name in weights.curves:
             bits[:, index] = weights.curves[signal.name].weigh(value[:, index])
-    return Measured(tuple(signal.name for signal in signals), value, n, bits, weights.start)
+    names = tuple(signal.name for signal in signals)
+    conduct: NDArray[np.float64] = bits[:, [names.index(name) for name in CONDUCT]].sum(axis=1)
+    return Measured(names, value, n, bits, weights.start, bits.sum(axis=1) + weights.start, conduct)
 
 
 def _floats(table: pa.Table) -> NDArray[np.float64]:

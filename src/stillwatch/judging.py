@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
 
 from stillwatch.participants import keeps_own_hours, takes_part
 from stillwatch.verdict import Case, Ruling, Verdict, rule
@@ -64,11 +63,13 @@ def judge(
     role[label[largest[label[largest] >= 0]]] = scanned.families.role[largest[label[largest] >= 0]]
     users = np.bincount(scanned.principals.account)
     at = scanned.sketches["at_us"].combine_chunks().to_numpy()
+    organization = _organization_shares(scanned, pairs)
     found = []
     for stream in range(streams):
         own = owners[bounds[stream] : bounds[stream + 1]]
         exchanges = counts[bounds[stream] : bounds[stream + 1]]
-        case = _case(scanned, measured, stream, own, users, float(licensed[stream]), int(role[stream]))
+        house = float(organization.get(stream, 0) / len(own)) if len(own) else 0.0
+        case = _case(scanned, measured, stream, own, users, float(licensed[stream]), int(role[stream]), house)
         ruling = rule(case, options.bar)
         part = takes_part(exchanges)
         if ruling.verdict is Verdict.EXTRACTION:
@@ -92,7 +93,7 @@ def _crowd(ruling: Ruling, part: int, least: int) -> Ruling:
 
 def _case(
     scanned: Scanned, measured: Measured, stream: int, own: NDArray[np.int32], users: NDArray[np.int64],
-    licensed: float, role: int,
+    licensed: float, role: int, organization: float,
 ) -> Case:  # fmt: skip
     accounts, held = np.unique(scanned.principals.account[own], return_counts=True)
     most = int(np.argmax(held)) if len(held) else 0
@@ -101,18 +102,30 @@ def _case(
         bits=float(measured.total[stream]),
         objective=float(np.nan_to_num(measured.of("objective")[stream])),
         coordination=float(measured.bits[stream].sum() - measured.bits_of("objective")[stream]),
-        conduct=float(measured.conduct()[stream]),
+        conduct=float(measured.conduct[stream]),
         principals=len(own),
         accounts=len(accounts),
         key_principals=float(held[most] / len(own)) if one_key else 0.0,
         key_share=float(held[most] / users[accounts[most]]) if one_key else 0.0,
-        organization=_one_organization(scanned, own) if len(accounts) > 1 else 0.0,
+        organization=organization if len(accounts) > 1 else 0.0,
         licensed=licensed,
         partition=float(measured.of("partition")[stream]),
         role=role,
     )
 
 
-def _one_organization(scanned: Scanned, own: NDArray[np.int32]) -> float:
-    named = scanned.principals.organization_id.take(pa.array(own)).drop_null().value_counts().to_pylist()
-    return max((row["counts"] for row in named), default=0) / len(own)
+def _organization_shares(scanned: Scanned, pairs: NDArray[np.int64]) -> dict[int, int]:
+    """Principals of each stream in the organization that most of its named ones belong to.
+
+    ``pairs``: distinct pairs of stream and principal, ``stream << 32 | principal``.
+    """
+    column = scanned.principals.organization_id
+    if column.null_count == len(column):
+        return {}
+    organization = column.dictionary_encode().indices.fill_null(-1).to_numpy()[pairs & 0xFFFFFFFF]
+    named = organization >= 0
+    keys, counts = np.unique((pairs >> 32)[named] << 32 | organization[named], return_counts=True)
+    most: dict[int, int] = {}
+    for stream, count in zip((keys >> 32).tolist(), counts.tolist(), strict=True):
+        most[stream] = max(most.get(stream, 0), count)
+    return most

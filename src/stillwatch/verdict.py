@@ -129,7 +129,7 @@ def threshold(bar: Bar) -> float:
 def accused(measured: Measured, bar: Bar) -> list[int]:
     """Streams whose evidence clears the bar, the strongest first; what they are, as a whole, is ruled on
     later."""
-    conduct = measured.conduct()
+    conduct = measured.conduct
     needed = threshold(bar) + np.where(conduct >= bar.conduct, 0.0, bar.torn_bits)
     clear = (measured.total >= needed) & (measured.of(INTENT) >= bar.intent) & (conduct >= bar.torn_conduct)
     return sorted(np.flatnonzero(clear).tolist(), key=lambda stream: (-float(measured.total[stream]), stream))

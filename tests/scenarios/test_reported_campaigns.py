@@ -42,14 +42,9 @@ def under(prefix: str, table: pa.Table) -> pa.Table:
 Reported = tuple[float, pa.Table, Result]
 
 
-NOT_YET = pytest.mark.xfail(
-    run=False, reason="links grow with the square of the suspects: it takes over 13 minutes and 12 GB"
-)
-
-
 @pytest.fixture(
     scope="module",
-    params=[0.125, pytest.param(1.0, marks=[pytest.mark.slow, NOT_YET])],
+    params=[0.125, pytest.param(1.0, marks=pytest.mark.slow)],
     ids=["eighth", "whole"],
 )
 def reported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Reported:
@@ -94,7 +89,6 @@ def test_what_they_took_is_listed(reported: Reported) -> None:
     assert right >= 0.95 * len(taken)
 
 
-@pytest.mark.xfail(strict=True, reason="every pair of a campaign's thousand families is listed with its link")
 @pytest.mark.parametrize("reported", [0.125], ids=["eighth"], indirect=True)
 def test_a_campaign_can_be_read(reported: Reported) -> None:
     _, _, result = reported
@@ -117,12 +111,7 @@ def test_two_hundred_accounts_at_nine_tenths_camouflage_are_found_and_nobody_els
     assert len(extraction_campaigns(result)) == 1
 
 
-SAME_CARD = pytest.mark.xfail(
-    strict=True, reason="an account that serves both counts as two accounts that pay by the same means"
-)
-
-
-@pytest.mark.parametrize("text", ["b", pytest.param("a", marks=SAME_CARD)])
+@pytest.mark.parametrize("text", ["a", "b"])
 def test_two_operators_who_have_three_accounts_in_common_are_two_campaigns(text: str, tmp_path: Path) -> None:
     """Accounts are sold on: a few that serve both do not make two operators one."""
     one = Operator(accounts=50, camouflage=0.5, objectives=("rubric_grading",), share_payment="none")

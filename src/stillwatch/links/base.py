@@ -40,7 +40,7 @@ class Suspects:
     """Principals of each, ascending."""
 
     payments: list[NDArray[np.int64]]
-    """Means of payment of each one's accounts, ascending; empty where the log names none."""
+    """int64[2, k] each: account and means of payment of each pair of them; empty where the log names none."""
 
     all_principals: int
     """Principals of the whole log."""

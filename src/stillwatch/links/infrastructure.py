@@ -4,8 +4,14 @@ are."""
 from __future__ import annotations
 
 from math import log2
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from stillwatch.links.base import Linked, Suspects, overlaps
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 class Infrastructure:
@@ -21,22 +27,30 @@ class Infrastructure:
     def find(self, suspects: Suspects) -> list[Linked]:
         """Pairs whose accounts pay by the same rare means."""
         found = []
-        for (first, second), common in overlaps(suspects.payments).items():
+        values = [np.unique(pairs[1]) for pairs in suspects.payments]
+        for (first, second), common in overlaps(values).items():
             if common < self.least_values:
                 continue
-            shared = set(suspects.payments[first].tolist()) & set(suspects.payments[second].tolist())
+            shared = _between(suspects.payments[first], suspects.payments[second])
+            if len(shared) < self.least_values:
+                continue
             bits = sum(
                 max(log2(suspects.all_principals / (4 * suspects.payment_holders[value])), 0.0)
                 for value in shared
             )
             if bits >= self.least_bits:
-                reason = (
-                    f"their accounts share {common:,} means of payment, weighing {bits:.0f} bits by rarity"
-                )
+                reason = f"their accounts share {len(shared):,} means of payment, weighing {bits:.0f} bits by rarity"
                 found.append(
                     Linked(self.name, int(suspects.family[first]), int(suspects.family[second]), bits, reason)
                 )
         return found
+
+
+def _between(first: NDArray[np.int64], second: NDArray[np.int64]) -> list[int]:
+    """Means by which an account of one family alone and an account of the other alone pay."""
+    apart = [mine[1][~np.isin(mine[0], theirs[0])] for mine, theirs in ((first, second), (second, first))]
+    shared: list[int] = np.intersect1d(*apart).tolist()
+    return shared
 
 
 LINK = Infrastructure()
