@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from stillwatch.judging import SHOWN, Judged
+from stillwatch.judging import LOOKED_ALIKE, SHOWN, Judged
 from stillwatch.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -16,10 +16,16 @@ if TYPE_CHECKING:
     from stillwatch.examine import Scanned
 
 
-def account_rows(scanned: Scanned, groups: list[Judged], campaign_ids: list[str]) -> list[Mapping[str, Any]]:
+def account_rows(
+    scanned: Scanned, groups: list[Judged], campaign_ids: list[str], suspicion: float
+) -> list[Mapping[str, Any]]:
     """One row an account, and one for each end user with a verdict of its own, in order of account and end
-    user."""
-    best = _best_rulings(groups)
+    user.
+
+    An innocent cause is named only for streams whose probability reaches ``suspicion``: those without it would
+    have been shown. Of an everyday phrase nothing is said.
+    """
+    best = _best_rulings(groups, suspicion)
     principals = scanned.principals
     order = np.argsort(principals.account, kind="stable")
     bounds = np.searchsorted(
@@ -45,12 +51,16 @@ _RANK = {
 }
 
 
-def _best_rulings(groups: list[Judged]) -> dict[int, tuple[int, int]]:
+def _best_rulings(groups: list[Judged], suspicion: float) -> dict[int, tuple[int, int]]:
     """For each principal who takes part in a group: that group and the exchanges in it; the gravest verdict
     counts."""
     best: dict[int, tuple[int, int]] = {}
     ranked = sorted(
-        range(len(groups)),
+        (
+            number
+            for number, judged in enumerate(groups)
+            if judged.ruling.verdict not in LOOKED_ALIKE or judged.ruling.probability >= suspicion
+        ),
         key=lambda number: (_RANK[groups[number].ruling.verdict], -groups[number].ruling.probability, number),
     )
     for number in ranked:

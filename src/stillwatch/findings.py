@@ -61,7 +61,7 @@ def state(scanned: Scanned, source: Source, keys: Keys, rejects: RejectLog, opti
     innocent = _closest_innocent(family_rows)
     context = dossier.Context(scanned, options, groups, campaign_ids, family_rows, innocent, exemplars)
     campaigns = [dossier.describe(context, number) for number in shown]
-    rows = account_rows(scanned, groups, campaign_ids)
+    rows = account_rows(scanned, groups, campaign_ids, options.bar.suspicion)
     return Result(
         to_table(rows, ACCOUNTS), to_table(family_rows, FAMILIES), matches, campaigns,
         dossier.overview(context, rejects, family_rows, rows, __version__, len(source.paths)),

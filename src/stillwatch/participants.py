@@ -11,14 +11,19 @@ from stillwatch.streams import HOUR_US
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-LEAST_EXCHANGES, LEAST_SHARE = 2, 0.2
+LEAST_EXCHANGES, LEAST_SHARE = 2, 0.1
 CROWDED = 2.5
 """Times as many of a principal's requests of one day in one hour as the stream's schedule explains."""
 
-DEVIATIONS = 4.0
-DISPATCHED = 2.0
-"""A stream whose own principals exceed its schedule by more than this factor has none to compare a principal
-with."""
+MOST_CROWDED = 0.5
+"""Share of different principals' pairs of one day in one hour, above which there is no schedule at all."""
+
+DEVIATIONS = 6.0
+"""Standard deviations beyond the schedule: an account that is fed passes them less than once in ten thousand."""
+
+MADE_OF_SITTINGS = 0.5
+"""Share of the principals with two requests of one day that are so crowded: above it, the stream is made of
+sittings and has no schedule to compare a principal with."""
 
 
 def takes_part(exchanges: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -43,21 +48,23 @@ def keeps_own_hours(
     bool[principals].
 
     ``principal`` (0 to ``principals`` - 1) and ``at_us`` describe the stream's n exchanges. A pair of a
-    principal's requests of one day should share its hour as often as the stream's pairs do; a user of a
-    client that has the campaign's prompt, say, works in sittings, with several times as many. All false where
-    the stream itself is made of sittings, since then there is no schedule to compare with.
+    principal's requests of one day should share its hour as often as pairs of two different principals do; a
+    user of a client that has the campaign's prompt, say, works in sittings, with several times as many. All
+    false where the stream itself is made of sittings, since then there is no schedule to compare with.
     """
     hour = at_us // HOUR_US
-    in_hour, in_day = _pairs(principal, hour), _pairs(principal, hour // 24)
     everybody = np.zeros_like(principal)
-    rate = _pairs(everybody, hour)[0] / max(_pairs(everybody, hour // 24)[0], 1)
     own = np.zeros((2, principals))
-    own[0, : len(in_hour)], own[1, : len(in_day)] = in_hour, in_day
+    for row, slot in enumerate((hour, hour // 24)):
+        pairs = _pairs(principal, slot)
+        own[row, : len(pairs)] = pairs
+    among = [float(_pairs(everybody, slot)[0]) for slot in (hour, hour // 24)] - own.sum(axis=1)
+    rate = among[0] / max(among[1], 1.0)
     expected = own[1] * rate
-    if own[0].sum() > DISPATCHED * expected.sum() or rate > 0.5:
+    crowded = own[0] > CROWDED * expected
+    if rate > MOST_CROWDED or crowded.sum() > MADE_OF_SITTINGS * (own[1] > 0).sum():
         return np.zeros(principals, bool)
-    beyond = (own[0] - expected) / np.sqrt(2 * expected + 1)
-    sits: NDArray[np.bool_] = (own[0] > CROWDED * expected) & (beyond > DEVIATIONS)
+    sits: NDArray[np.bool_] = crowded & (own[0] - expected > DEVIATIONS * np.sqrt(2 * expected + 1))
     return sits
 
 

@@ -82,13 +82,15 @@ def _organizations(sketches: pa.Table, of_row: NDArray[np.int32], count: int) ->
 
 
 def covered(principals: Principals, registry: Registry) -> NDArray[np.bool_]:
-    """Principals whose account holds a licence on the day of its last exchange: bool[p]."""
+    """Principals whose account holds a licence on the day of the account's last exchange: bool[p]."""
     result = np.zeros(principals.count, bool)
     if not registry.licences:
         return result
+    last_us = np.zeros(int(principals.account.max(initial=-1)) + 1, np.int64)
+    np.maximum.at(last_us, principals.account, principals.last_us)
     for index, (account, organization) in enumerate(
         zip(principals.account_id.to_pylist(), principals.organization_id.to_pylist(), strict=True)
     ):
-        day = dt.datetime.fromtimestamp(principals.last_us[index] / 1e6, dt.UTC).date()
+        day = dt.datetime.fromtimestamp(last_us[principals.account[index]] / 1e6, dt.UTC).date()
         result[index] = registry.licence(account, organization, day) is not None
     return result

@@ -68,7 +68,7 @@ def of_accounts(folder: Path) -> list[dict[str, object]]:
 
 def test_the_log_has_what_these_tests_are_about(home: Path, log: pa.Table) -> None:
     table = pq.read_table(home / "result" / "accounts.parquet")
-    assert {"extraction", "none"} < set(table["verdict"].to_pylist())
+    assert {"extraction", "none"} <= set(table["verdict"].to_pylist())
     assert table["end_user_id"].null_count < table.num_rows
     assert pq.read_table(home / "result" / "matches.parquet").num_rows > 500
 
@@ -164,7 +164,6 @@ def test_another_key_accuses_the_same(number: int, home: Path, tmp_path: Path) -
     assert _accusations(verdicts(result)) == _accusations(verdicts_of(home))
 
 
-@pytest.mark.xfail(strict=True, reason="the innocent cause of an everyday phrase differs with the key")
 def test_another_key_gives_the_same_verdicts_on_everybody(home: Path, tmp_path: Path) -> None:
     assert all(verdicts(with_key(number, home, tmp_path)) == verdicts_of(home) for number in range(5))
 

@@ -142,12 +142,6 @@ def most_shared(result: Result) -> int:
     return int(pc.max(result.families["principals"]).as_py())
 
 
-RAN_OUT_BETWEEN = pytest.mark.xfail(
-    strict=True,
-    reason="one end user whose last exchange lies before the end of the licence makes the account licensed",
-)
-
-
 def test_of_ordinary_traffic_alone_nobody_is_accused(ordinary: pa.Table, tmp_path: Path) -> None:
     assert nobody_is_accused(scan_log(ordinary, tmp_path))
 
@@ -217,7 +211,7 @@ def test_a_licence_covers_its_own_and_not_who_sends_the_same(ordinary: pa.Table,
     assert extraction_campaigns(result) == [accounts_of(campaign)]
 
 
-@pytest.mark.parametrize("until", ["2026-03-01", pytest.param("2026-03-14", marks=RAN_OUT_BETWEEN)])
+@pytest.mark.parametrize("until", ["2026-03-01", "2026-03-14"])
 def test_a_licence_that_ran_out_covers_nothing(until: str, ordinary: pa.Table, tmp_path: Path) -> None:
     # The log begins on the second of March and ends on the fifteenth.
     log = under_one_key(asked_for(SEEDS["reasoning"], 300, 15), "acct-key", "org-insight", end_users=True)
