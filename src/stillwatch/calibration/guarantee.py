@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from stillwatch.judging import Judged
     from stillwatch.keys import Keys
 
-UNSAFE = 0.5
+UNSAFE = 1.0
 """Innocent streams that the null expects at an accusation's bits, from which it is not made."""
 
 OF_CAMPAIGN = 0.5

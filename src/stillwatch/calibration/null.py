@@ -1,8 +1,9 @@
 """The empirical null: how the innocent streams of this very log are spread, most of them being innocent.
 
-A normal curve is matched to the middle of n streams (central matching, Efron 2004): its mean is their median, its
-deviation the wider of the two halves of the middle. We match quartiles where Efron matches the slope of the
-log density, since a log has some hundred streams and not thousands. The share of streams that the curve does not
+A normal curve is matched to the middle of n streams (central matching, Efron 2004): its mean is their median, and
+its deviation that of the quarter above it. We match quartiles where Efron matches the log density, since a log has
+some hundred streams and not thousands, and only above, since public clients, against which much speaks, stretch
+the half below. The share of streams that the curve does not
 explain is the contamination (Storey 2002, under that curve). What the curve leaves beyond the bar estimates how
 many innocent streams reach it: an extrapolation far into a tail that need not be normal, and no guarantee.
 """
@@ -24,7 +25,7 @@ LEAST_STREAMS = 50
 QUARTILE = 0.6745
 """Upper quartile of the standard normal curve."""
 
-BEYOND = 1.0
+BEYOND = 2.0
 """Deviations above the mean from which streams that the curve does not explain are counted."""
 
 
@@ -69,8 +70,8 @@ def fit_null(bits: NDArray[np.float64], asks: NDArray[np.bool_]) -> Null | None:
     """
     if len(bits) < LEAST_STREAMS:
         return None
-    low, middle, high = np.quantile(bits, (0.25, 0.5, 0.75)).tolist()
-    deviation = max(high - middle, middle - low) / QUARTILE
+    middle, high = np.quantile(bits, (0.5, 0.75)).tolist()
+    deviation = (high - middle) / QUARTILE
     if deviation == 0:
         return None
     within = float(np.mean(bits <= middle + BEYOND * deviation))
