@@ -213,7 +213,8 @@ def test_the_null_is_that_of_the_innocent_and_counts_the_others() -> None:
         assert null.mean == pytest.approx(-8, abs=1.5)
         assert null.deviation == pytest.approx(6, rel=0.25)
         assert null.contamination == pytest.approx(campaigns / len(bits), abs=0.05)
-        assert null.expected(0.0) == pytest.approx(400 * 0.0912, rel=0.5)
+        # Campaigns move the middle a little, and to the side of caution.
+        assert 0.6 < null.expected(0.0) / (400 * 0.0912) < (2.0 if campaigns else 1.4)
     assert fit_null(bits[:49], np.ones(49, bool)) is None
     assert fit_null(np.zeros(100), np.ones(100, bool)) is None
 

@@ -21,6 +21,19 @@ EDGES = (-15.0, -10.0, -5.0, 0.0, 5.0, 10.0)
 CLOSED = ("extraction", "licensed")
 """Verdicts of families that need no look: they are accused already, or may do what they do."""
 
+MEANINGS = {
+    "family_id": "the family, as in `families.parquet`",
+    "role": "part of the request in which its template stands",
+    "evidence_bits": "evidence of the family by itself",
+    "exchanges": "exchanges that belong to it",
+    "principals": "principals who sent them",
+    "stratum": "bits between which the families lie that it was drawn from",
+    "stratum_families": "how many they are",
+    "inclusion_probability": "chance with which each of them was drawn",
+    "seed": "seed of the sample, from the log's families",
+}
+"""What the columns of the sample say."""
+
 SHADOW = pa.schema(
     [
         ("family_id", pa.string()),
