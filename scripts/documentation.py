@@ -20,6 +20,7 @@ from stillwatch import arena, campaigns, fingerprint, identities, verdict
 from stillwatch.arena import recipe
 from stillwatch.arena.log import TRUTH_SCHEMA
 from stillwatch.arena.simulation import POPULATIONS
+from stillwatch.calibration import labels, shadow
 from stillwatch.cli import app
 from stillwatch.evidence import load_weights
 from stillwatch.exchange import COLUMNS
@@ -125,6 +126,24 @@ def _columns() -> str:
 
 def _schema(schema: pa.Schema) -> str:
     return table(("column", "type"), [(code(field.name), code(type_name(field.type))) for field in schema])
+
+
+def _label_columns() -> str:
+    rows = [
+        (
+            code(column.name),
+            code(column.type),
+            "yes" if column.required else "",
+            f"{column.meaning}{': ' if column.allowed else ''}{', '.join(map(code, column.allowed))}",
+        )
+        for column in labels.COLUMNS
+    ]
+    return table(("column", "type", "required", "meaning"), rows)
+
+
+def _shadow_columns() -> str:
+    rows = [(code(field.name), code(field.type), shadow.MEANINGS[field.name]) for field in shadow.SHADOW]
+    return table(("column", "type", "meaning"), rows)
 
 
 def _signals() -> str:
@@ -251,6 +270,8 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "exchange columns": _columns,
     "sketch columns": lambda: _schema(fingerprint.SKETCH_SCHEMA),
     "truth columns": lambda: _schema(TRUTH_SCHEMA),
+    "label columns": _label_columns,
+    "shadow columns": _shadow_columns,
     "objectives": _objectives,
     "family rule": lambda: _fields(assign.Rule),
     "joining rule": lambda: _fields(components.Joining),

@@ -45,7 +45,7 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("docs")
     simulate(PRESETS["tiny"], folder / "log")
     keys = Keys(local=b"a key for the tests of the documents")
-    scan(Source((folder / "log" / "exchanges.parquet",)), folder / "result", keys, Options())
+    scan(Source((folder / "log" / "exchanges.parquet",)), folder / "result", keys, Options(shadow=5))
     return folder / "result"
 
 

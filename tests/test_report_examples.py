@@ -328,6 +328,12 @@ def overview() -> dict[str, Any]:
         "accounts_by_verdict": {"extraction": 480, "undetermined": 9, "shared_client": 611, "none": 2500},
         "caps": [{"what": "principals listed per campaign", "limit": 200, "cut": 212}],
         "innocent": INNOCENT,
+        "guarantee": {
+            "alpha": None,
+            "method": "none",
+            "statement": "No error rate is guaranteed: the bar was not calibrated on clean traffic.",
+        },
+        "labels": None,
     }
 
 

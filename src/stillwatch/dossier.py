@@ -16,7 +16,7 @@ from stillwatch.evidence import INTENT, PRIORS, START, load_weights, posterior
 from stillwatch.exchange import COLUMNS
 from stillwatch.objective.classes import OBJECTIVES
 from stillwatch.signals import all_signals
-from stillwatch.verdict import Verdict
+from stillwatch.verdict import Verdict, needed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from stillwatch.examine import Options, Scanned
     from stillwatch.judging import Judged
     from stillwatch.rejects import RejectLog
+    from stillwatch.verdict import Bar
 
 CLOSEST = 3
 HOUR_S, DAY_S = 3600, 86_400
@@ -116,10 +117,10 @@ def overview(
             "models": _models(scanned, np.arange(scanned.sketches.num_rows)),
             "rejected": rejects.rejected,
             "duplicates": len(ids) - len(ids.unique()),
-            "columns_missing": sorted(_missing_columns(scanned)),
+            "columns_missing": sorted(missing_columns(scanned)),
         },
         "prior": options.bar.prior,
-        "threshold_probability": options.bar.probability,
+        "threshold_probability": _asked(options.bar),
         "evidence_version": load_weights().version,
         "releases": _releases(context),
         "families": {"total": len(family_rows), "by_verdict": _count(row["verdict"] for row in family_rows)},
@@ -127,6 +128,11 @@ def overview(
         "caps": _caps(scanned),
         "innocent": [_innocent(context, family) for family in context.innocent[: 2 * CLOSEST]],
     }
+
+
+def _asked(bar: Bar) -> float:
+    """Posterior that an accusation takes, at the prior of the bar."""
+    return bar.probability if bar.excess <= 0 else posterior(needed(bar), bar.prior)
 
 
 def iso(microseconds: int) -> str:
@@ -144,7 +150,8 @@ def _models(scanned: Scanned, rows: NDArray[np.integer[Any]]) -> list[dict[str, 
     return [{"model": row["values"], "exchanges": row["counts"]} for row in ordered]
 
 
-def _missing_columns(scanned: Scanned) -> set[str]:
+def missing_columns(scanned: Scanned) -> set[str]:
+    """Columns of the exchange table that are null throughout."""
     sketches = scanned.sketches
     return {
         column.name
@@ -260,7 +267,7 @@ def _innocent_range(signal: str) -> str:
 
 
 def _silent(context: Context, group: int) -> list[dict[str, str]]:
-    missing = _missing_columns(context.scanned)
+    missing = missing_columns(context.scanned)
     result = []
     for signal in all_signals():
         if np.isnan(context.scanned.by_group.of(signal.name)[group]):
@@ -359,8 +366,7 @@ def _would_change(context: Context, judged: Judged, evidence: list[Any]) -> list
             f"probability would be {without:.3f}"
         )
     if judged.ruling.verdict is Verdict.UNDETERMINED and judged.case.objective >= context.options.bar.intent:
-        needed = context.options.bar.probability / (1 - context.options.bar.probability)
-        missing = float(np.log2(needed * (1 - prior) / prior)) - bits
+        missing = needed(context.options.bar) - bits
         if missing > 0:
             result.append(f"{missing:.1f} more bits of evidence would make it extraction")
     if any(item.signal == INTENT for item in evidence):

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
+    from stillwatch.calibration.labels import Labels
+    from stillwatch.calibration.record import Calibration
     from stillwatch.families.fragments import Presence
     from stillwatch.spool import Spool
 
@@ -42,6 +44,10 @@ class Options:
     reject_share: float = DEFAULT_LIMIT
     show_text: bool = False
     memory: str = "2GB"
+    calibration: Calibration | None = None
+    labels: Labels | None = None
+    shadow: int = 0
+    """Families below the threshold that are drawn for review."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,8 @@ import pyarrow as pa
 
 from stillwatch import __version__, dossier
 from stillwatch.accounts import account_rows
+from stillwatch.calibration import assessment, decisions, guarantee, shadow
+from stillwatch.calibration.labels import Labels
 from stillwatch.campaigns import TOUCHED
 from stillwatch.exemplars import Wanted, collect
 from stillwatch.fingerprint import ROLES
@@ -40,11 +42,15 @@ class Result:
     matches: pa.Table
     campaigns: list[dict[str, Any]]
     overview: dict[str, Any]
+    shadow: pa.Table | None = None
+    """Families that were drawn for review, where that was asked for."""
 
 
 def state(scanned: Scanned, source: Source, keys: Keys, rejects: RejectLog, options: Options) -> Result:
     """Rule on every group and family and say what was found."""
-    groups = judge(scanned, scanned.merged, scanned.groups.judged, scanned.by_group, options)
+    judged = judge(scanned, scanned.merged, scanned.groups.judged, scanned.by_group, options)
+    assured = guarantee.assess(scanned, judged, keys, options)
+    judged = guarantee.restrain(judged, assured)
     families = judge(
         scanned,
         scanned.members,
@@ -54,6 +60,9 @@ def state(scanned: Scanned, source: Source, keys: Keys, rejects: RejectLog, opti
     )
     names = scanned.families.identify()
     campaign_ids = _campaign_ids(scanned.groups.label, names, scanned.groups.count)
+    matched = decisions.match(scanned, judged, names, campaign_ids, options.labels or Labels(()))
+    held = decisions.hold_back(scanned, judged, campaign_ids, matched, options.rule.least_principals)
+    groups = held.accusing
     matches = _matches(scanned, groups, names, campaign_ids)
     shown = [number for number, judged in enumerate(groups) if judged.ruling.verdict in SHOWN]
     exemplars = _exemplars(scanned, shown, source, keys, options)
@@ -61,11 +70,19 @@ def state(scanned: Scanned, source: Source, keys: Keys, rejects: RejectLog, opti
     innocent = _closest_innocent(family_rows)
     context = dossier.Context(scanned, options, groups, campaign_ids, family_rows, innocent, exemplars)
     campaigns = [dossier.describe(context, number) for number in shown]
-    rows = account_rows(scanned, groups, campaign_ids, options.bar.suspicion)
+    rows = decisions.spare(
+        account_rows(scanned, held.groups, campaign_ids, options.bar.suspicion), held.cleared
+    )
+    overview = dossier.overview(context, rejects, family_rows, rows, __version__, len(source.paths))
+    overview["guarantee"] = guarantee.state(assured, options)
+    overview["labels"] = None
+    if options.labels is not None:
+        before = _verdicts(scanned, judged, families)
+        overview["labels"] = assessment.assess_labels(scanned, judged, matched, before, options)
+    drawn = to_table(shadow.draw(family_rows, options.shadow), shadow.SHADOW) if options.shadow else None
     return Result(
-        to_table(rows, ACCOUNTS), to_table(family_rows, FAMILIES), matches, campaigns,
-        dossier.overview(context, rejects, family_rows, rows, __version__, len(source.paths)),
-    )  # fmt: skip
+        to_table(rows, ACCOUNTS), to_table(family_rows, FAMILIES), matches, campaigns, overview, drawn
+    )
 
 
 def write(result: Result, folder: Path) -> None:
@@ -75,6 +92,8 @@ def write(result: Result, folder: Path) -> None:
     write_table(result.accounts, folder / "accounts.parquet")
     write_table(result.families, folder / "families.parquet")
     write_table(result.matches, folder / "matches.parquet")
+    if result.shadow is not None:
+        write_table(result.shadow, folder / "shadow.parquet")
     write_json(result.campaigns, folder / "campaigns.json")
     write_json(result.overview, folder / "overview.json")
     (folder / "report.html").write_text(render(result.overview, result.campaigns), encoding="utf-8")
@@ -172,6 +191,14 @@ def _family_rows(
             }
         )
     return rows
+
+
+def _verdicts(scanned: Scanned, groups: list[Judged], families: list[Judged]) -> list[str]:
+    """Verdict of each family: that of its group, or its own where it is in none."""
+    return [
+        str((groups[group] if group >= 0 else own).ruling.verdict)
+        for group, own in zip(scanned.groups.label.tolist(), families, strict=True)
+    ]
 
 
 def best_objective(members: Members, streams: int) -> list[str]:

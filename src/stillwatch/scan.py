@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from stillwatch import findings
+from stillwatch.calibration.guarantee import calibrated
 from stillwatch.examine import Options, examine
 from stillwatch.families.fragments import Presence
 from stillwatch.outputs import staged
@@ -26,8 +27,10 @@ def scan(
 ) -> findings.Result:
     """Scan a log and write the files of the contract into ``out``; returns what they say.
 
-    Raises ``LogError`` for a log that cannot be read, ``OutputError`` where ``out`` cannot be written.
+    Raises ``LogError`` for a log that cannot be read, ``OutputError`` where ``out`` cannot be written,
+    ``CalibrationError`` where the options hold a calibration of another version or other settings.
     """
+    options = calibrated(options)
     out.mkdir(parents=True, exist_ok=True)
     # The rejected records are kept beside the result even where there are too many of them for one.
     with (

@@ -64,6 +64,10 @@ class Bar:
     suspicion: float = 0.10
     """Posterior from which a stream is shown to a person as undetermined."""
 
+    excess: float = -math.inf
+    """Bits beyond the threshold of probability that an accusation must exceed, as a calibration on clean traffic
+    found; it can only raise the bar. Families are grouped without it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Case:
@@ -126,12 +130,25 @@ def threshold(bar: Bar) -> float:
     return math.log2(bar.probability / (1 - bar.probability) * (1 - bar.prior) / bar.prior)
 
 
+def needed(bar: Bar) -> float:
+    """Bits of evidence that an accusation takes, the calibrated margin included."""
+    return threshold(bar) + max(bar.excess, 0.0)
+
+
+def margin(bits: float, conduct: float, bar: Bar) -> float:
+    """Bits by which evidence lies beyond the threshold of probability, which torn conduct raises."""
+    return bits - (threshold(bar) + (0.0 if conduct >= bar.conduct else bar.torn_bits))
+
+
 def accused(measured: Measured, bar: Bar) -> list[int]:
     """Streams whose evidence clears the bar, the strongest first; what they are, as a whole, is ruled on
-    later."""
+    later.
+
+    The calibrated margin is not asked for here: a calibration holds for scores that do not depend on it.
+    """
     conduct = measured.conduct
-    needed = threshold(bar) + np.where(conduct >= bar.conduct, 0.0, bar.torn_bits)
-    clear = (measured.total >= needed) & (measured.of(INTENT) >= bar.intent) & (conduct >= bar.torn_conduct)
+    asked = threshold(bar) + np.where(conduct >= bar.conduct, 0.0, bar.torn_bits)
+    clear = (measured.total >= asked) & (measured.of(INTENT) >= bar.intent) & (conduct >= bar.torn_conduct)
     return sorted(np.flatnonzero(clear).tolist(), key=lambda stream: (-float(measured.total[stream]), stream))
 
 
@@ -139,15 +156,15 @@ def rule(case: Case, bar: Bar) -> Ruling:
     """Verdict on one stream."""
     probability = posterior(case.bits, bar.prior)
     intent = case.objective >= bar.intent
-    needed = threshold(bar) + (0.0 if case.conduct >= bar.conduct else bar.torn_bits)
-    clear = case.bits >= needed and intent and case.conduct >= bar.torn_conduct
+    beyond = margin(case.bits, case.conduct, bar)
+    clear = beyond >= 0 and beyond > bar.excess and intent and case.conduct >= bar.torn_conduct
     alike = probability >= bar.suspicion and intent
     found = (
         _licensed(case)
         or _one_house(case, alike)
         or _evaluation(case, CERTAIN_EVALUATION if clear else EVALUATION_PARTITION)
         or (_extraction(case, probability, bar) if clear else None)
-        or (_undetermined(probability, bar) if alike else None)
+        or (_undetermined(probability, beyond, bar) if alike else None)
         or _unexplained(case, bar)
         or _innocent(case)
     )
@@ -204,11 +221,16 @@ def _extraction(case: Case, probability: float, bar: Bar) -> _Found:
     )
 
 
-def _undetermined(probability: float, bar: Bar) -> _Found:
+def _undetermined(probability: float, beyond: float, bar: Bar) -> _Found:
     reason = (
         f"the probability is {probability:.3f} at a prior of {bar.prior:g}: too much to pass over, too "
         "little to accuse"
     )
+    if 0 <= beyond <= bar.excess:
+        reason = (
+            f"its evidence lies {beyond:.1f} bits beyond the threshold, and innocent streams of the clean traffic "
+            f"that the bar was calibrated on lie up to {bar.excess:.1f} bits beyond"
+        )
     return Verdict.UNDETERMINED, (reason,)
 
 

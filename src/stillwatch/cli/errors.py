@@ -6,10 +6,14 @@ from __future__ import annotations
 def known_errors() -> tuple[type[Exception], ...]:
     """Every such error; imported late, since an error is rare."""
     from stillwatch.arena.recipe import RecipeError
+    from stillwatch.calibration.conformal import CalibrationError
+    from stillwatch.calibration.labels import LabelsError
     from stillwatch.keys import KeyFileError
     from stillwatch.outputs import OutputError
     from stillwatch.registry import RegistryError
     from stillwatch.rejects import LogError
     from stillwatch.report.explain import ExplainError
 
-    return LogError, OutputError, KeyFileError, RegistryError, ExplainError, RecipeError
+    return (
+        LogError, OutputError, KeyFileError, RegistryError, ExplainError, RecipeError, CalibrationError, LabelsError
+    )  # fmt: skip

@@ -32,6 +32,13 @@ REJECT_SHARE = typer.Option(
 )
 SHOW_TEXT = typer.Option(False, "--show-text", help="Print what fills the templates in the report, unmasked.")
 MEMORY = typer.Option("2GB", "--memory", help="Memory for the statistics engine.")
+CALIBRATION = typer.Option(
+    None, "--calibration", metavar="FILE", help="Bar that `stillwatch calibrate` made on clean traffic."
+)
+LABELS = typer.Option(None, "--labels", metavar="FILE", help="Parquet: what people decided before.")
+SHADOW = typer.Option(
+    0, "--shadow", metavar="N", min=0, help="Families below the threshold that are drawn for review."
+)
 ENGINE = typer.Option("duckdb", "--engine", help="Statistics engine; duckdb is the only one so far.")
 
 
@@ -49,12 +56,17 @@ def scan(
     reject_share: float = REJECT_SHARE,
     show_text: bool = SHOW_TEXT,
     memory: str = MEMORY,
+    calibration: Path | None = CALIBRATION,
+    labels: Path | None = LABELS,
+    shadow: int = SHADOW,
     engine: str = ENGINE,
 ) -> None:
     """Find extraction campaigns in a log and write the result into a folder."""
     if engine != "duckdb":
         raise typer.BadParameter(f"{engine!r} is not here; the engines are: duckdb", param_hint="--engine")
     from stillwatch import keys
+    from stillwatch.calibration.labels import read_labels
+    from stillwatch.calibration.record import read as read_calibration
     from stillwatch.cli.progress import reading
     from stillwatch.families.assign import Rule
     from stillwatch.registry import Registry, read_registry
@@ -68,19 +80,25 @@ def scan(
         rule=Rule(least_principals=min_principals),
         bar=Bar(prior=prior),
         registry=read_registry(registry) if registry else Registry(),
-        releases=dict(_release(text) for text in release),
+        releases=dict(release_of(text) for text in release),
         unsupported_regions=frozenset(code.upper() for code in unsupported_region),
         reject_share=reject_share,
         show_text=show_text,
         memory=memory,
+        calibration=read_calibration(calibration) if calibration else None,
+        labels=read_labels(labels) if labels else None,
+        shadow=shadow,
     )
     with reading("Reading the log") as progress:
         result = run(Source(paths_of(logs), format, identities), out, keys.load(key), options, progress)
     typer.echo(summary(result.overview, result.campaigns))
     typer.echo(f"\n{out / 'report.html'}")
+    if (unlike := result.overview["guarantee"]["calibration"]) and unlike["differences"]:
+        typer.echo(f"stillwatch: warning: {result.overview['guarantee']['statement']}", err=True)
 
 
-def _release(text: str) -> tuple[str, datetime]:
+def release_of(text: str) -> tuple[str, datetime]:
+    """Model and time of a release, as the command line gives them."""
     model, separator, time = text.partition("=")
     try:
         at = datetime.fromisoformat(time)

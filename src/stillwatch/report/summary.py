@@ -51,6 +51,7 @@ def _log(overview: Mapping[str, Any]) -> list[str]:
         f"{quantity(log['duplicates'], 'repeated id')}"
     )
     lines = _labelled("log", text)
+    lines.extend(_labelled("guarantee", overview["guarantee"]["statement"]))
     if log["columns_missing"]:
         lines.extend(_labelled("missing", ", ".join(log["columns_missing"])))
     for cap in overview["caps"]:

@@ -1,0 +1,260 @@
+"""The calibration file: what was calibrated on what, and whether it speaks of a log that is to be scanned."""
+
+from __future__ import annotations
+
+import os
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from stillwatch import __version__
+from stillwatch.calibration.conformal import NOTHING, CalibrationError, quantile, rank
+from stillwatch.evidence import load_weights
+from stillwatch.fingerprint import SKETCH_VERSION
+from stillwatch.objective.model import load as load_objective
+from stillwatch.outputs import OutputError, write_json
+from stillwatch.verdict import threshold
+
+if TYPE_CHECKING:
+    from stillwatch.examine import Options
+
+FILE_VERSION = 1
+TOLERANCE = 1.5
+"""Factor by which a log may differ from the median block in length, exchanges and principals, either way."""
+
+Setting = float | str
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """A log as far as the match of a calibration goes by it."""
+
+    name: str
+    """File or folder, and the days where it was cut; not its path."""
+
+    days: float
+    """From the first exchange to the last."""
+
+    exchanges: int
+    principals: int
+    columns_missing: tuple[str, ...]
+    """Columns that are null throughout, in which signals are silent."""
+
+    digest: str
+    """Hash of the names of its exchanges: the same traffic is known again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One log of clean traffic and its score."""
+
+    traffic: Traffic
+    score: float | None
+    """Largest margin of a stream that passes all other gates of an accusation, bits; None where none does."""
+
+    left_out: str | None = None
+    """Why it does not count, where it does not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """A bar that was calibrated on clean traffic, as its file holds it."""
+
+    alpha: float
+    """P(any innocent campaign is accused in a scan), over blocks and the scanned log together."""
+
+    blocks: tuple[Block, ...]
+    n: int
+    """Blocks that count."""
+
+    rank: int
+    """Which of their scores, from the smallest, is the calibrated margin."""
+
+    margin_bits: float | None
+    """Bits beyond the threshold of probability that an accusation must exceed; None where the score of that
+    rank is that of a block in which nothing passes the gates."""
+
+    threshold_bits: float
+    """Bits of evidence that an accusation takes: never less than the threshold of probability asks."""
+
+    tolerance: float
+    key: str
+    """Name of the key, not the key."""
+
+    versions: Mapping[str, str]
+    """Of the package, the sketch, the objective model and the evidence."""
+
+    settings: Mapping[str, Setting]
+    """Every number that a verdict depends on, the prior among them."""
+
+    file_version: int = FILE_VERSION
+
+    @property
+    def counted(self) -> tuple[Block, ...]:
+        """The blocks that count."""
+        return tuple(block for block in self.blocks if block.left_out is None)
+
+    @property
+    def excess(self) -> float:
+        """``margin_bits``, minus infinity where there is none."""
+        return NOTHING if self.margin_bits is None else self.margin_bits
+
+
+def calibrate(blocks: Sequence[Block], alpha: float, key: str, options: Options) -> Calibration:
+    """The bar that bounds the chance of a false accusation by ``alpha``.
+
+    Raises :class:`CalibrationError` where the blocks that are alike do not support it.
+    """
+    _refuse_repeats(blocks)
+    kept = _alike(blocks)
+    counted = [block for block in kept if block.left_out is None]
+    scores = [NOTHING if block.score is None else block.score for block in counted]
+    try:
+        margin = quantile(scores, alpha)
+    except CalibrationError as error:
+        left = [f"{block.traffic.name} ({block.left_out})" for block in kept if block.left_out]
+        raise CalibrationError("; left out: ".join([str(error), *left])) from None
+    return Calibration(
+        alpha=alpha,
+        blocks=tuple(kept),
+        n=len(counted),
+        rank=rank(len(counted), alpha),
+        margin_bits=None if margin == NOTHING else margin,
+        threshold_bits=threshold(options.bar) + max(margin, 0.0),
+        tolerance=TOLERANCE,
+        key=key,
+        versions=versions(),
+        settings=settings(options),
+    )
+
+
+def versions() -> dict[str, str]:
+    """Versions of all that a score depends on."""
+    return {
+        "stillwatch": __version__,
+        "sketch": str(SKETCH_VERSION),
+        "objective": load_objective().version,
+        "evidence": load_weights().version,
+    }
+
+
+def settings(options: Options) -> dict[str, Setting]:
+    """Every number of a scan that a score depends on."""
+    parts = {"rule": asdict(options.rule), "suspicion": asdict(options.suspicion), "bar": asdict(options.bar)}
+    return {
+        f"{part}.{name}": value if isinstance(value, int | float) else str(value)
+        for part, record in parts.items()
+        for name, value in record.items()
+        if name != "excess"
+    }
+
+
+def differences(calibration: Calibration, log: Traffic, key: str) -> list[str]:
+    """In what a log is not like the blocks, so that the calibration says nothing of it; empty where it is."""
+    blocks = [block.traffic for block in calibration.counted]
+    found = [
+        f"it has {_amount(own)} {what}, the blocks {_amount(usual)} at the median (a factor of "
+        f"{calibration.tolerance:g} is allowed)"
+        for what, own, usual in _compared(log, blocks)
+        if not usual / calibration.tolerance <= own <= usual * calibration.tolerance
+    ]
+    known = {name for block in blocks for name in block.columns_missing}
+    if lacking := sorted(set(log.columns_missing) - known):
+        found.append(f"it lacks {', '.join(lacking)}, which every block has")
+    if more := sorted(
+        set.intersection(*(set(block.columns_missing) for block in blocks)) - {*log.columns_missing}
+    ):
+        found.append(f"it has {', '.join(more)}, which every block lacks")
+    if log.digest in {block.traffic.digest for block in calibration.blocks}:
+        found.append("it is one of the blocks itself")
+    if key != calibration.key:
+        found.append("it was sketched with another key than the blocks")
+    return found
+
+
+def check(calibration: Calibration, options: Options) -> None:
+    """Raise :class:`CalibrationError` where the calibration was made for another program or other settings."""
+    for what, own, other in (
+        ("version of", versions(), calibration.versions),
+        ("setting", settings(options), calibration.settings),
+    ):
+        for name in sorted({*own, *other}):
+            if own.get(name) != other.get(name):
+                raise CalibrationError(
+                    f"the calibration was made with another {what} {name}: {other.get(name, 'none')}, and this scan "
+                    f"has {own.get(name, 'none')}; give the scan the same, or calibrate again"
+                )
+
+
+def write(calibration: Calibration, path: Path) -> None:
+    """Write the file aside and rename it."""
+    aside = path.with_name(path.name + ".partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(msgspec.to_builtins(calibration), aside)
+        os.replace(aside, path)
+    except OSError as error:
+        raise OutputError(
+            f"cannot write the calibration {path}: {error.strerror}; choose another file with --out"
+        ) from error
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def read(path: Path) -> Calibration:
+    """A calibration file; raises :class:`CalibrationError` where it is none or does not agree with itself."""
+    remedy = "give a file that `stillwatch calibrate` wrote, or calibrate again"
+    try:
+        found = msgspec.json.decode(path.read_bytes(), type=Calibration)
+    except OSError as error:
+        raise CalibrationError(f"cannot read the calibration {path}: {error.strerror}; {remedy}") from error
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise CalibrationError(f"{path} is no calibration: {error}; {remedy}") from error
+    if found.file_version != FILE_VERSION:
+        raise CalibrationError(
+            f"{path} is a calibration of version {found.file_version}, and {FILE_VERSION} is read here; {remedy}"
+        )
+    scores = [NOTHING if block.score is None else block.score for block in found.counted]
+    if found.n != len(scores) or found.excess != quantile(scores, found.alpha):
+        raise CalibrationError(f"{path}: the margin is not what the scores of its blocks give; {remedy}")
+    return found
+
+
+def _compared(log: Traffic, blocks: Sequence[Traffic]) -> list[tuple[str, float, float]]:
+    """Length and volume of a log beside the median of the blocks."""
+    return [
+        ("days", log.days, statistics.median(block.days for block in blocks)),
+        ("exchanges", log.exchanges, statistics.median(block.exchanges for block in blocks)),
+        ("principals", log.principals, statistics.median(block.principals for block in blocks)),
+    ]
+
+
+def _alike(blocks: Sequence[Block]) -> list[Block]:
+    """The blocks, those that are unlike the median block marked as left out."""
+    kept = []
+    for block in blocks:
+        unlike = [
+            f"{_amount(own)} {what}, where the median block has {_amount(usual)}"
+            for what, own, usual in _compared(block.traffic, [other.traffic for other in blocks])
+            if not usual / TOLERANCE <= own <= usual * TOLERANCE
+        ]
+        kept.append(Block(block.traffic, block.score, "; ".join(unlike) or None))
+    return kept
+
+
+def _refuse_repeats(blocks: Sequence[Block]) -> None:
+    seen: dict[str, str] = {}
+    for traffic in (block.traffic for block in blocks):
+        if traffic.digest in seen:
+            raise CalibrationError(
+                f"{traffic.name} is the same traffic as {seen[traffic.digest]}; give every block once"
+            )
+        seen[traffic.digest] = traffic.name
+
+
+def _amount(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.1f}".removesuffix(".0")

@@ -1,0 +1,96 @@
+"""``stillwatch calibrate``: clean traffic in, a bar with a bounded error rate out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from stillwatch.cli.scan import (
+    FORMAT,
+    IDENTITIES,
+    KEY,
+    MEMORY,
+    MIN_PRINCIPALS,
+    PRIOR,
+    REGISTRY,
+    REJECT_SHARE,
+    RELEASE,
+    release_of,
+)
+
+if TYPE_CHECKING:
+    from stillwatch.calibration.record import Calibration
+
+CLEAN = typer.Argument(
+    ..., metavar="LOG...", help="Clean traffic: each file, folder, quoted pattern or sketch is a block."
+)
+BAR = typer.Option(..., "--out", metavar="FILE", help="JSON file for the calibration.")
+ALPHA = typer.Option(
+    0.05, "--alpha", help="Bound on the chance that any innocent campaign is accused in a scan."
+)
+DAYS = typer.Option(
+    None, "--days", metavar="D", min=1 / 24, help="Cut every log into consecutive blocks of D days."
+)
+
+
+def calibrate(
+    logs: list[str] = CLEAN,
+    out: Path = BAR,
+    alpha: float = ALPHA,
+    days: float | None = DAYS,
+    format: str = FORMAT,
+    key: Path | None = KEY,
+    identities: Path | None = IDENTITIES,
+    registry: Path | None = REGISTRY,
+    release: list[str] = RELEASE,
+    prior: float = PRIOR,
+    min_principals: int = MIN_PRINCIPALS,
+    reject_share: float = REJECT_SHARE,
+    memory: str = MEMORY,
+) -> None:
+    """Calibrate the bar on blocks of clean traffic that are like the logs that will be scanned."""
+    from stillwatch import keys
+    from stillwatch.calibration import record
+    from stillwatch.calibration.blocks import score_blocks
+    from stillwatch.calibration.conformal import rank
+    from stillwatch.cli.progress import reading
+    from stillwatch.examine import Options
+    from stillwatch.families.assign import Rule
+    from stillwatch.registry import Registry, read_registry
+    from stillwatch.rejects import RejectLog
+    from stillwatch.sketching import Source, paths_of
+    from stillwatch.verdict import Bar
+
+    paths = paths_of(logs)
+    if days is None:
+        rank(len(paths), alpha)  # refused before anything is read
+    options = Options(
+        rule=Rule(least_principals=min_principals),
+        bar=Bar(prior=prior),
+        registry=read_registry(registry) if registry else Registry(),
+        releases=dict(release_of(text) for text in release),
+        reject_share=reject_share,
+        memory=memory,
+    )
+    secret = keys.load(key)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    rejected = out.with_name(out.name + ".rejected.jsonl")
+    source = Source(paths, format, identities)
+    with reading("Reading the log") as progress, RejectLog(rejected, limit=reject_share) as rejects:
+        blocks = score_blocks(paths, days, source, secret, options, rejects, progress)
+    if not rejects.rejected:
+        rejected.unlink(missing_ok=True)
+    made = record.calibrate(blocks, alpha, secret.name, options)
+    record.write(made, out)
+    typer.echo(_summary(made, out))
+
+
+def _summary(made: Calibration, out: Path) -> str:
+    lines = [
+        f"{made.n} blocks of clean traffic, alpha {made.alpha:g}: an accusation takes {made.threshold_bits:+.1f} bits",
+        *(f"left out: {block.traffic.name}: {block.left_out}" for block in made.blocks if block.left_out),
+        str(out),
+    ]
+    return "\n".join(lines)
