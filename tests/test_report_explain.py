@@ -75,6 +75,7 @@ FAMILIES = [
 @pytest.fixture
 def out_dir(tmp_path: Path) -> Path:
     (tmp_path / "campaigns.json").write_text(json.dumps(campaigns()), encoding="utf-8")
+    (tmp_path / "overview.json").write_text("{}", encoding="utf-8")
     table = pa.Table.from_pylist(ACCOUNTS)
     for place, name in enumerate(table.column_names):
         if name in TIMES:
@@ -156,7 +157,7 @@ def test_a_terminal_is_never_steered_by_an_id(out_dir):
     assert "\x1b" not in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["campaigns.json", "families.parquet", "accounts.parquet"])
+@pytest.mark.parametrize("name", ["overview.json", "campaigns.json", "families.parquet", "accounts.parquet"])
 def test_a_folder_without_a_result_says_what_to_give(out_dir, name):
     (out_dir / name).unlink()
     with pytest.raises(

@@ -69,6 +69,8 @@ def read_registry(path: Path) -> Registry:
     entries = raw.get("organization", [])
     if not isinstance(entries, list) or set(raw) - {"organization"}:
         raise RegistryError(f"{path}: expected [[organization]] tables only, found {', '.join(sorted(raw))}")
+    if not all(isinstance(entry, dict) for entry in entries):
+        raise RegistryError(f"{path}: expected [[organization]] tables, found a list of other values")
     return Registry(tuple(_licence(path, number, entry) for number, entry in enumerate(entries, 1)))
 
 

@@ -31,11 +31,9 @@ def scan(
     ``CalibrationError`` where the options hold a calibration of another version or other settings.
     """
     options = calibrated(options)
-    out.mkdir(parents=True, exist_ok=True)
-    # The rejected records are kept beside the result even where there are too many of them for one.
     with (
-        RejectLog(out / "rejected.jsonl", limit=options.reject_share) as rejects,
         staged(out) as stage,
+        RejectLog(out / "rejected.jsonl", limit=options.reject_share, stage=stage) as rejects,
     ):
         with Spool(stage) as spool:
             presence = Presence(options.rule.least_principals)

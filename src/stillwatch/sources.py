@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -23,7 +24,17 @@ from stillwatch.rejects import (
     UnknownFormatError,
 )
 
-__all__ = ["SKETCH", "Progress", "kind_of", "list_files", "open_log", "read_body"]
+__all__ = [
+    "SKETCH",
+    "Progress",
+    "is_blank",
+    "is_parquet",
+    "kind_of",
+    "list_files",
+    "open_log",
+    "read_body",
+    "size_of",
+]
 
 SKETCH = "sketch"
 SKETCH_METADATA = b"stillwatch.sketch"
@@ -62,9 +73,13 @@ def list_files(paths: Sequence[str | Path]) -> list[Path]:
 
 def _files_of(path: Path) -> list[Path]:
     if path.is_dir():
-        inside = sorted(path.rglob("*"), key=lambda file: file.relative_to(path).parts)
-        files = [file for file in inside if file.is_file() and not _is_hidden(file.relative_to(path))]
+        files = sorted(_inside(path), key=lambda file: file.relative_to(path).parts)
         for file in files:
+            if not file.is_file():
+                raise MissingLogError(
+                    f"{file} is no file, or a link to one that is gone. Mend the link, or move it away.",
+                    file=file,
+                )
             if not _is_allowed(file):
                 raise UnknownFormatError(
                     f"{file} is no log; a folder may hold {ALLOWED}. Move it away, or begin its name with _.",
@@ -76,15 +91,32 @@ def _files_of(path: Path) -> list[Path]:
     if path.exists():
         return [path]
     matches = sorted(glob.glob(str(path), recursive=True))
-    if not matches:
+    if not matches or path.is_symlink():  # a link that leads nowhere matches itself
         raise MissingLogError(
             f"{path} does not exist. Give a file, a folder or a pattern that matches.", file=path
         )
     return [file for match in matches for file in _files_of(Path(match))]
 
 
-def _is_hidden(path: Path) -> bool:
-    return any(part.startswith((".", "_")) for part in path.parts)
+def _inside(folder: Path) -> Iterator[Path]:
+    """Yield what lies in a folder, in linked folders too; one that may not be read is an error."""
+
+    def refuse(error: OSError) -> None:
+        raise MissingLogError(
+            f"{error.filename} cannot be opened. Check that it may be read.", file=error.filename
+        ) from error
+
+    seen = {folder.resolve()}
+    for place, folders, files in os.walk(folder, onerror=refuse, followlinks=True):
+        here = Path(place)
+        found = {name: (here / name).resolve() for name in folders if not _is_hidden(name)}
+        folders[:] = sorted(name for name, real in found.items() if real not in seen)
+        seen.update(found.values())
+        yield from (here / name for name in files if not _is_hidden(name))
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith((".", "_"))
 
 
 def _is_allowed(file: Path) -> bool:
@@ -94,12 +126,27 @@ def _is_allowed(file: Path) -> bool:
     return suffix == PARQUET_SUFFIX or suffix in LINE_SUFFIXES
 
 
-def kind_of(path: str | Path) -> str:
-    """Return what a log is: ``"sketch"`` or the name of its format; a folder is what its first file is."""
-    file = list_files([path])[0]
-    if _is_parquet(file):
-        return SKETCH if SKETCH_METADATA in (read_schema(file).metadata or {}) else NATIVE_TABLE.name
-    return _Lines(file).format_named("auto").name
+def kind_of(*paths: str | Path, format: str = "auto") -> str:
+    """Return what a log is: ``"sketch"`` or the name of its format, as its first file that holds anything is.
+
+    Raises:
+        LogError: that file cannot be read or told, or none holds anything.
+    """
+    files = list_files(paths)
+    for file in files:
+        if is_parquet(file):
+            return SKETCH if SKETCH_METADATA in (read_schema(file).metadata or {}) else NATIVE_TABLE.name
+        if not is_blank(file):
+            return _Lines(file).format_named(format).name
+    raise _empty(files[0])
+
+
+def size_of(file: Path) -> int:
+    """Bytes of a file as it lies on disk."""
+    try:
+        return file.stat().st_size
+    except OSError as error:
+        raise _unreadable(file) from error
 
 
 def open_log(
@@ -126,10 +173,10 @@ def open_log(
     """
     files = list_files(paths)
     mapping = None if identities is None else read_identities(identities)
-    sizes = [file.stat().st_size for file in files]
+    sizes = [size_of(file) for file in files]
     before = 0
     for file, size in zip(files, sizes, strict=True):
-        for share, piece in _pieces(file, format, mapping, batch_rows):
+        for share, piece in _read(file, format, mapping, batch_rows):
             _account(piece, file, rejects)
             if progress is not None:
                 progress(before + round(share * size), sum(sizes))
@@ -140,7 +187,12 @@ def open_log(
         rejects.unmapped += mapping.unmapped
     rejects.check(final=True)
     if not rejects.seen:
-        raise EmptyLogError(f"{files[0]} holds no exchange. Give a log that is not empty.", file=files[0])
+        raise _empty(files[0], sum(rejects.skipped.values()))
+
+
+def _empty(file: Path, skipped: int = 0) -> EmptyLogError:
+    what = f" but {skipped:,} records of other kinds" if skipped else ""
+    return EmptyLogError(f"{file} holds no exchange{what}. Give a log that is not empty.", file=file)
 
 
 def _account(piece: Piece, file: Path, rejects: RejectLog) -> None:
@@ -151,14 +203,22 @@ def _account(piece: Piece, file: Path, rejects: RejectLog) -> None:
     rejects.check(final=False)
 
 
+def _read(
+    file: Path, format_name: str, mapping: Identities | None, batch_rows: int
+) -> Iterator[tuple[float, Piece]]:
+    """Yield one file in pieces; a file that goes away meanwhile is an error of the log, not of the result."""
+    try:
+        yield from _pieces(file, format_name, mapping, batch_rows)
+    except OSError as error:
+        raise _unreadable(file) from error
+
+
 def _pieces(
     file: Path, format_name: str, mapping: Identities | None, batch_rows: int
 ) -> Iterator[tuple[float, Piece]]:
     """Yield one file in pieces, each with the share of its bytes that was read by then."""
     complete: Complete | None = None if mapping is None else mapping.complete
-    if file.stat().st_size == 0:
-        return
-    if not _is_parquet(file):
+    if not is_parquet(file):
         lines = _Lines(file)
         if lines.blank:
             return
@@ -177,11 +237,15 @@ def _pieces(
     yield from NATIVE_TABLE.read_file(file, batch_rows, complete)
 
 
-def _is_parquet(file: Path) -> bool:
-    if file.suffix.lower() == PARQUET_SUFFIX:
-        return True
+def is_parquet(file: Path) -> bool:
+    """Whether a file is Parquet, by its name or its first bytes."""
     with _readable(file).open("rb") as opened:
-        return opened.read(len(PARQUET_MAGIC)) == PARQUET_MAGIC
+        return file.suffix.lower() == PARQUET_SUFFIX or opened.read(len(PARQUET_MAGIC)) == PARQUET_MAGIC
+
+
+def is_blank(file: Path) -> bool:
+    """Whether a file of lines holds nothing, as the log of a quiet hour does."""
+    return _Lines(file).blank
 
 
 def _readable(file: Path) -> Path:
@@ -189,7 +253,11 @@ def _readable(file: Path) -> Path:
         with file.open("rb"):
             return file
     except OSError as error:
-        raise MissingLogError(f"{file} cannot be opened. Check that it may be read.", file=file) from error
+        raise _unreadable(file) from error
+
+
+def _unreadable(file: Path) -> MissingLogError:
+    return MissingLogError(f"{file} cannot be opened. Check that it may be read.", file=file)
 
 
 class _Lines:
@@ -295,6 +363,8 @@ class _Lines:
         try:
             with pa.OSFile(str(self._file)) as raw:
                 codec = MAGIC.get(raw.read(2)) or MAGIC.get(self._head(raw))
+                if codec is None and self._file.suffix.lower() in COMPRESSED_SUFFIXES and not raw.size():
+                    raise OSError("even an empty log has a header once it is compressed")
                 raw.seek(0)
                 stream = raw if codec is None else pa.CompressedInputStream(raw, codec)
                 while data := stream.read(CHUNK_BYTES):

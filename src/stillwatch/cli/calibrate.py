@@ -58,6 +58,7 @@ def calibrate(
     from stillwatch.cli.progress import reading
     from stillwatch.examine import Options
     from stillwatch.families.assign import Rule
+    from stillwatch.outputs import OutputError, staged
     from stillwatch.registry import Registry, read_registry
     from stillwatch.rejects import RejectLog
     from stillwatch.sketching import Source, paths_of
@@ -75,15 +76,20 @@ def calibrate(
         memory=memory,
     )
     secret = keys.load(key)
-    out.parent.mkdir(parents=True, exist_ok=True)
+    if out.is_dir():
+        raise OutputError(f"cannot write the calibration {out}: it is a folder; name a file in it with --out")
     rejected = out.with_name(out.name + ".rejected.jsonl")
     source = Source(paths, format, identities)
-    with reading("Reading the log") as progress, RejectLog(rejected, limit=reject_share) as rejects:
+    with (
+        reading("Reading the log") as progress,
+        staged(out.parent, what=f"the calibration {out}", seals=()) as stage,
+        RejectLog(rejected, limit=reject_share, stage=stage) as rejects,
+    ):
         blocks = score_blocks(paths, days, source, secret, options, rejects, progress)
+        made = record.calibrate(blocks, alpha, secret.name, options)
+        record.write(made, stage / out.name)
     if not rejects.rejected:
         rejected.unlink(missing_ok=True)
-    made = record.calibrate(blocks, alpha, secret.name, options)
-    record.write(made, out)
     typer.echo(_summary(made, out))
 
 

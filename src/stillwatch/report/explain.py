@@ -47,6 +47,7 @@ class MissingResultError(ExplainError):
 
 def explain(out_dir: Path, id: str) -> str:
     """Explain a campaign, a family, an account or ``account/end_user`` of the result in a folder."""
+    _require(out_dir / "overview.json")  # comes last: without it the files may be of two scans
     campaigns = _campaigns(out_dir / "campaigns.json")
     for campaign in campaigns:
         if campaign["campaign_id"] == id:
