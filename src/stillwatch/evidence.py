@@ -97,6 +97,9 @@ class Measured:
     conduct: NDArray[np.float64]
     """float64[s]: bits of the signals of conduct together."""
 
+    against: NDArray[np.float64]
+    """float64[s]: bits of the one of them that speaks most against."""
+
     def of(self, signal: str) -> NDArray[np.float64]:
         """Values of one signal: float64[s]."""
         return self.value[:, self.signals.index(signal)]
@@ -149,8 +152,11 @@ def measure(engine: Engine, streams: int, weights: Weights) -> Measured:
         if signal.name in weights.curves:
             bits[:, index] = weights.curves[signal.name].weigh(value[:, index])
     names = tuple(signal.name for signal in signals)
-    conduct: NDArray[np.float64] = bits[:, [names.index(name) for name in CONDUCT]].sum(axis=1)
-    return Measured(names, value, n, bits, weights.start, bits.sum(axis=1) + weights.start, conduct)
+    of_conduct = bits[:, [names.index(name) for name in CONDUCT]]
+    total = bits.sum(axis=1) + weights.start
+    return Measured(
+        names, value, n, bits, weights.start, total, of_conduct.sum(axis=1), of_conduct.min(axis=1)
+    )
 
 
 def _floats(table: pa.Table) -> NDArray[np.float64]:

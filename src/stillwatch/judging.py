@@ -103,6 +103,7 @@ def _case(
         objective=float(np.nan_to_num(measured.of("objective")[stream])),
         coordination=float(measured.bits[stream].sum() - measured.bits_of("objective")[stream]),
         conduct=float(measured.conduct[stream]),
+        against=float(measured.against[stream]),
         principals=len(own),
         accounts=len(accounts),
         key_principals=float(held[most] / len(own)) if one_key else 0.0,

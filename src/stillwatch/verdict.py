@@ -64,6 +64,10 @@ class Bar:
     suspicion: float = 0.10
     """Posterior from which a stream is shown to a person as undetermined."""
 
+    against: float = -3.0
+    """Bits of one signal of conduct from which it speaks clearly against: the stream is then shown only if its
+    probability reaches the bar all the same, since most of what people send by the same client looks like it."""
+
     excess: float = -math.inf
     """Bits beyond the threshold of probability that an accusation must exceed, as a calibration on clean traffic
     found; it can only raise the bar. Families are grouped without it."""
@@ -82,6 +86,9 @@ class Case:
 
     conduct: float
     """Bits of the signals of conduct."""
+
+    against: float
+    """Bits of the signal of conduct that speaks most against."""
 
     principals: int
     accounts: int
@@ -158,7 +165,7 @@ def rule(case: Case, bar: Bar) -> Ruling:
     intent = case.objective >= bar.intent
     beyond = margin(case.bits, case.conduct, bar)
     clear = beyond >= 0 and beyond > bar.excess and intent and case.conduct >= bar.torn_conduct
-    alike = probability >= bar.suspicion and intent
+    alike = intent and probability >= (bar.suspicion if case.against > bar.against else bar.probability)
     found = (
         _licensed(case)
         or _one_house(case, alike)
