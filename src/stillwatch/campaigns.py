@@ -45,8 +45,8 @@ class Suspicion:
     plain: float = 0.4
     spread: float = 0.25
     """Least value of the objective signal, and least share of the core's principals, of a family that
-    attaches itself with exchanges of its own: what campaign accounts send besides, as camouflage, asks for
-    nothing and is not shared."""
+    attaches itself with exchanges of its own, unless one hand seems to move it: what campaign accounts send
+    besides, as camouflage, asks for nothing, is not shared and comes when people come."""
 
     loss: float = 6.0
     """Bits that joining may cost against the strongest family alone; beyond, the families are kept apart."""
@@ -83,6 +83,7 @@ def group(
     traits: pa.Table,
     rule: Suspicion,
     accused: list[int],
+    unexplained: NDArray[np.bool_],
 ) -> Groups:
     """Join suspect families. Groups are numbered in order of their first family, whose numbers follow their
     names.
@@ -90,9 +91,12 @@ def group(
     ``accused``: families whose evidence clears the bar by itself; they form cores, joined by every link. A
     weak suspect attaches itself to the core whose principals send nearly all of it, and is no evidence: a
     chain of everyday phrases can neither swallow a campaign nor dilute it. The other weak suspects are joined
-    with each other and judged together.
+    with each other and judged together, and so are those that ask for nothing while one hand seems to move them
+    (``unexplained``: bool[families]).
     """
     asked = (measured.of("objective") >= rule.objective) & (measured.total >= rule.weak)
+    moved = unexplained & ~asked
+    asked = asked | moved
     suspects = np.flatnonzero(asked).astype(np.int32)
     strong = np.zeros(len(asked), bool)
     strong[accused] = True
@@ -103,11 +107,12 @@ def group(
     links = _find(_only(known, strong))
     for link in links:
         forest.join(link.first, link.second)
-    home = _attach(known, strong, forest, principals, rule, measured.of("objective"))
+    plain = (measured.of("objective") >= rule.plain) | unexplained
+    home = _attach(known, strong, forest, principals, rule, plain)
     home |= {family: forest.root(outer) for family, outer in inner.items()}
     free = asked & ~strong
     free[list(home)] = False
-    for link in (weak := _find(_only(known, free))):
+    for link in (weak := (*_find(_only(known, free & ~moved)), *_find(_only(known, free & moved)))):
         forest.join(link.first, link.second)
     root = {family: forest.root(_settled(family, home)) for family in suspects.tolist()}
     core = asked.copy()
@@ -229,9 +234,12 @@ def _owner_of(rows: NDArray[np.int32], merged: Members, accused: list[int]) -> i
 
 def _attach(
     known: Suspects, strong: NDArray[np.bool_], forest: _Forest, principals: Principals, rule: Suspicion,
-    objective: NDArray[np.float64],
+    plain: NDArray[np.bool_],
 ) -> dict[int, int]:  # fmt: skip
-    """For each weak suspect that the principals of one core send nearly all of: the root of that core."""
+    """For each weak suspect that the principals of one core send nearly all of: the root of that core.
+
+    ``plain``: bool[families], those that may lie beside it with exchanges of their own.
+    """
     cores: dict[int, list[NDArray[np.int32]]] = {}
     for family, own in zip(known.family.tolist(), known.principals, strict=True):
         if strong[family]:
@@ -252,7 +260,7 @@ def _attach(
         overlap = float(inside_core[rows].mean())
         shared = inside[best][own].sum() >= rule.spread * inside[best].sum()
         # Neither inside the core nor beside it: a prompt that the campaign, its camouflage and others use.
-        beside = overlap < TOUCHED and shared and objective[family] >= rule.plain
+        beside = overlap < TOUCHED and shared and plain[family]
         if (overlap >= 0.5 or beside) and inside[best][owners].mean() >= rule.attached:
             home[family] = best
     return home

@@ -19,7 +19,7 @@ from stillwatch.principals import Principals, covered, describe_principals
 from stillwatch.registry import Registry
 from stillwatch.rejects import DEFAULT_LIMIT
 from stillwatch.spool import opens_conversation
-from stillwatch.verdict import Bar, accused
+from stillwatch.verdict import Bar, accused, unexplained
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -85,8 +85,9 @@ def examine(spool: Spool, presence: Presence, options: Options) -> Scanned:
         traits = streams.register_log(engine, narrowed)["traits"]
         by_family = weigh(judged, len(families.names))
         groups = group(
-            judged, by_family, principals, traits, options.suspicion, accused(by_family, options.bar)
-        )
+            judged, by_family, principals, traits, options.suspicion, accused(by_family, options.bar),
+            unexplained(by_family, options.bar),
+        )  # fmt: skip
         merged = streams.merge_streams(judged, groups.judged)
         by_group = weigh(merged, groups.count)
         if (apart := split(groups, by_family, by_group, options.suspicion.loss)) is not None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,7 +19,11 @@ from stillwatch.evidence import INTENT, posterior
 from stillwatch.fingerprint import NEW
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from stillwatch.evidence import Measured
+
+    _Bits = NDArray[np.float64] | float
 
 
 class Verdict(StrEnum):
@@ -58,8 +62,8 @@ class Bar:
     conduct, and bits beyond the threshold of probability that all evidence together must then weigh."""
 
     unexplained: float = 16.0
-    """Bits of all signals but the objective from which a stream is undetermined though it asks for
-    nothing."""
+    """Bits of all signals but the objective from which a stream is undetermined though it asks for nothing, where
+    conduct clears its bar and no signal of it speaks against."""
 
     suspicion: float = 0.10
     """Posterior from which a stream is shown to a person as undetermined."""
@@ -159,6 +163,17 @@ def accused(measured: Measured, bar: Bar) -> list[int]:
     return sorted(np.flatnonzero(clear).tolist(), key=lambda stream: (-float(measured.total[stream]), stream))
 
 
+def unexplained(measured: Measured, bar: Bar) -> NDArray[np.bool_]:
+    """Streams that one hand seems to move whatever they ask for: bool[s]."""
+    coordination = measured.total - measured.start - measured.bits_of(INTENT)
+    moved: NDArray[np.bool_] = _one_hand(coordination, measured.conduct, measured.against, bar)
+    return moved
+
+
+def _one_hand(coordination: _Bits, conduct: _Bits, against: _Bits, bar: Bar) -> Any:
+    return (coordination >= bar.unexplained) & (conduct >= bar.conduct) & (against > bar.against)
+
+
 def rule(case: Case, bar: Bar) -> Ruling:
     """Verdict on one stream."""
     probability = posterior(case.bits, bar.prior)
@@ -242,7 +257,7 @@ def _undetermined(probability: float, beyond: float, bar: Bar) -> _Found:
 
 
 def _unexplained(case: Case, bar: Bar) -> _Found | None:
-    if case.coordination < bar.unexplained or case.conduct < bar.torn_conduct:
+    if not _one_hand(case.coordination, case.conduct, case.against, bar):
         return None
     reason = (
         f"one hand seems to move its principals ({case.coordination:+.1f} bits), but its text asks for no "

@@ -255,3 +255,14 @@ def test_from_one_unregistered_key_without_end_users_it_is_at_most_undetermined(
     result = scan_log(together(ordinary, log), tmp_path)
     assert nobody_is_accused(result)
     assert verdicts(result)["acct-key", None] in ("none", "undetermined", "integrator")
+
+
+def test_one_hand_that_asks_for_nothing_is_undetermined(tmp_path: Path) -> None:
+    prompt = "List three places nearby that are open in the evening and easy to reach by tram"
+    operator = Operator(prompt=prompt, accounts=80, exchanges_per_account=25, camouflage=0.5)
+    log, truth = generate(Recipe(seed=9407, innocents=800, exchanges=12_000, operators=(operator,)))
+    result = scan_log(log, tmp_path)
+    assert nobody_is_accused(result)
+    (own,) = operated(truth).values()
+    assert len(own & having(result, "undetermined")) >= 0.95 * len(own)
+    assert "asks for no training data" in str(result.campaigns)
