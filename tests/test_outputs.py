@@ -292,10 +292,6 @@ def test_a_failure_leaves_the_folder_as_it_was(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="files are moved one by one: a move that fails leaves those before it moved, and says otherwise",
-)
 def test_a_file_that_cannot_be_moved_leaves_the_folder_as_it_was(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("old")
     (tmp_path / "b.txt").mkdir()

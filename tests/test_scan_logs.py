@@ -15,7 +15,6 @@ import pytest
 
 from stillwatch.arena import PRESETS, generate
 from stillwatch.exchange import COLUMNS, EXCHANGE_SCHEMA, REQUIRED
-from stillwatch.rejects import UnknownFormatError
 from tests.conftest import exchange, words
 from tests.scans import (
     OLD,
@@ -141,9 +140,6 @@ def test_a_broken_log_is_named_with_the_remedy(
     assert not list(out.glob(".stillwatch-*"))
 
 
-@pytest.mark.xfail(
-    strict=True, reason="what the first file is made of is asked before whether it holds anything"
-)
 @pytest.mark.parametrize("make", [empty_file, blank_file, empty_gzip])
 def test_an_empty_log_is_called_empty(
     make: Callable[[Path, Path], Path], log: Path, key: Path, tmp_path: Path
@@ -176,12 +172,7 @@ def torn_sketches(data: bytes) -> bytes:
     return data[: len(data) // 3] + bytes(4_000) + data[len(data) // 3 + 4_000 :]
 
 
-NO_CHECKSUM = pytest.mark.xfail(
-    strict=True, reason="sketches have no checksum, and hashes are stored as they are"
-)
-
-
-@pytest.mark.parametrize("damage", [cut_sketches, pytest.param(torn_sketches, marks=NO_CHECKSUM)])
+@pytest.mark.parametrize("damage", [cut_sketches, torn_sketches])
 def test_broken_sketches_are_named(
     damage: Callable[[bytes], bytes], log: Path, key: Path, out: Path, tmp_path: Path
 ) -> None:
@@ -254,7 +245,6 @@ def test_a_larger_share_may_be_allowed(malformed: Path, key: Path, tmp_path: Pat
     assert (overview["log"]["exchanges"], overview["log"]["rejected"]) == (400, 20)
 
 
-@pytest.mark.xfail(strict=True, reason="a log of which nothing is left is examined all the same")
 def test_nothing_but_rejects_is_a_clear_error_even_where_all_are_allowed(key: Path, tmp_path: Path) -> None:
     (tmp_path / "log.jsonl").write_text('{"account_id": "a", "messages": 5}\n' * 30)
     fails(
@@ -389,9 +379,6 @@ def test_a_log_of_a_quiet_hour_among_others(log: Path, fresh: dict[str, bytes], 
     assert written(tmp_path / "out")["accounts.parquet"] == fresh["accounts.parquet"]
 
 
-@pytest.mark.xfail(
-    strict=True, raises=UnknownFormatError, reason="the first file alone says what kind of log it is"
-)
 def test_a_log_of_a_quiet_hour_before_others(log: Path, fresh: dict[str, bytes], tmp_path: Path) -> None:
     (tmp_path / "logs").mkdir()
     (tmp_path / "logs" / "a.jsonl").write_bytes(b"")

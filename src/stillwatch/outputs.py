@@ -1,59 +1,190 @@
-"""Files of a result: each is written under a temporary name and renamed, the whole folder or nothing new."""
+"""Files of a result: each is written under a temporary name, and all are moved once all are whole."""
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+STAGE_PREFIX = ".stillwatch-result-"
+LOCK = ".lock"
+SEALS = ("overview.json", "report.html")
+"""Files that say that a result is whole: the first to go when a new result comes, the last to come."""
+NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL, errno.EBADF})
+"""What a file system answers that knows no locks."""
+
 
 class OutputError(Exception):
-    """A result that could not be written; the text says where, why and that the old result is untouched."""
+    """A result that could not be written; the text says where, why, and what became of the old result."""
 
 
 @contextmanager
-def staged(out: Path) -> Iterator[Path]:
-    """A temporary folder beside ``out``; on success its files are moved into ``out``, on failure it is
+def staged(out: Path, *, what: str = "", seals: Sequence[str] = SEALS) -> Iterator[Path]:
+    """A temporary folder inside ``out``; on success its files are moved into ``out``, on failure it is
     removed.
 
-    Files of ``out`` that the result does not contain are left alone. A killed run leaves the old result,
-    since nothing is moved before everything is written.
+    Nothing is moved before everything is written. The files among ``seals`` leave first and come last, so
+    that a run killed between two moves leaves a result without them, and never parts of two results that
+    look whole. Files of ``out`` that the new result does not contain are left alone.
+
+    Args:
+        out: folder of the result; made if need be.
+        what: the result as errors name it, by default "the result into ``out``".
+        seals: files that say that a result is whole.
+
+    Raises:
+        OutputError: ``out`` cannot be written.
     """
+    what = what or f"the result into {out}"
     try:
         out.mkdir(parents=True, exist_ok=True)
-        stage = Path(tempfile.mkdtemp(prefix=".stillwatch-result-", dir=out))
+        _remove_stale(out)
+        stage, lock = _locked_stage(out)
     except OSError as error:
         raise OutputError(
-            f"cannot write to {out}: {error.strerror}; choose another folder with --out"
+            f"cannot write to {out}: {_cause(error)}; choose another folder with --out"
         ) from error
     try:
-        yield stage
-        for path in sorted(stage.iterdir()):
-            os.replace(path, out / path.name)
-    except OSError as error:
-        raise OutputError(
-            f"cannot write the result into {out}: {error.strerror}; an earlier result there is as it was"
-        ) from error
+        try:
+            yield stage
+            names = _order(stage, seals)
+            _check_places(names, out)
+            for name in names:
+                _sync(stage / name)
+        except OSError as error:
+            raise OutputError(
+                f"cannot write {what}: {_cause(error)}; an earlier result there is as it was"
+            ) from error
+        _move(names, stage, out, what, seals)
     finally:
         shutil.rmtree(stage, ignore_errors=True)
+        os.close(lock)
+
+
+def _cause(error: OSError) -> str:
+    return error.strerror or str(error) or type(error).__name__
+
+
+def _order(stage: Path, seals: Sequence[str]) -> list[str]:
+    """Files of a stage in the order in which they are moved."""
+    names = {path.name for path in stage.iterdir() if path.name != LOCK}
+    return [*sorted(names - set(seals)), *(name for name in seals if name in names)]
+
+
+def _check_places(names: Sequence[str], out: Path) -> None:
+    for name in names:
+        if (out / name).is_dir() and not (out / name).is_symlink():
+            raise OSError(errno.EISDIR, f"a folder stands where {name} must go, move it away")
+
+
+def _move(names: Sequence[str], stage: Path, out: Path, what: str, seals: Sequence[str]) -> None:
+    state = "an earlier result there is as it was"
+    folder = os.open(out, os.O_RDONLY)
+    try:
+        # Two runs into one folder must not mix their files.
+        with suppress(OSError):
+            fcntl.flock(folder, fcntl.LOCK_EX)
+        kept = [name for name in names if name not in seals]
+        for name in names[len(kept) :]:
+            (out / name).unlink(missing_ok=True)
+            state = "the result there is incomplete, run it again"
+        _sync(out)
+        for place, name in enumerate(names):
+            if place == len(kept):
+                _sync(out)
+            os.replace(stage / name, out / name)
+            state = "the result there is incomplete, run it again"
+        _sync(out)
+    except OSError as error:
+        raise OutputError(f"cannot write {what}: {_cause(error)}; {state}") from error
+    finally:
+        os.close(folder)
+
+
+def _sync(path: Path) -> None:
+    """Have the disk hold a file, or the names in a folder, before what comes next."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError:
+        # Some file systems cannot do it for a folder; a file that cannot reach the disk is an error.
+        if not path.is_dir():
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def _locked_stage(out: Path) -> tuple[Path, int]:
+    """A new temporary folder, and the open lock that tells others that its run lives."""
+    while True:
+        stage = Path(tempfile.mkdtemp(prefix=STAGE_PREFIX, dir=out))
+        try:
+            lock = os.open(stage / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+        except FileNotFoundError:
+            continue  # another run took the new folder for a stale one, before it had a lock
+        if _lock(lock) is not False and _holds(lock, stage / LOCK):
+            return stage, lock
+        os.close(lock)
+
+
+def _lock(descriptor: int) -> bool | None:
+    """Whether the lock is ours now; None where the file system has no locks."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        if error.errno in NO_LOCKS:
+            return None
+        raise
+    return True
+
+
+def _holds(descriptor: int, path: Path) -> bool:
+    """Whether an open file is still the one of that name."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _remove_stale(out: Path) -> None:
+    """Remove the temporary folders of runs that were killed; a living run holds the lock of its own."""
+    for stage in out.glob(STAGE_PREFIX + "*"):
+        if not stage.is_dir() or stage.is_symlink():
+            continue
+        try:
+            lock = os.open(stage / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError:
+            continue  # gone meanwhile, or another user's
+        try:
+            if _lock(lock):
+                shutil.rmtree(stage, ignore_errors=True)
+        except OSError:
+            continue
+        finally:
+            os.close(lock)
 
 
 def write_table(table: pa.Table, path: Path) -> None:
-    """Parquet, zstd, the same bytes for the same rows."""
-    pq.write_table(table, path, compression="zstd", store_schema=False)
+    """Parquet, zstd, with a checksum a page, the same bytes for the same rows."""
+    pq.write_table(table, path, compression="zstd", store_schema=False, write_page_checksum=True)
 
 
 def write_json(value: Any, path: Path) -> None:
     """JSON with sorted keys and a newline at the end."""
-    path.write_text(json.dumps(value, ensure_ascii=False, indent=1, sort_keys=True, allow_nan=False) + "\n")
+    text = json.dumps(value, ensure_ascii=False, indent=1, sort_keys=True, allow_nan=False)
+    path.write_text(text + "\n", encoding="utf-8")
 
 
 ACCOUNTS = pa.schema(

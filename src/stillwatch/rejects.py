@@ -62,6 +62,13 @@ class TooManyRejectsError(LogError):
 class RejectLog:
     """Counts what was read and what was not; writes ``rejected.jsonl`` aside and renames it at the end.
 
+    A run that fails leaves an earlier list alone, unless it fails because of the records on the new one.
+
+    Args:
+        path: where the list goes, or None for none.
+        limit: share of malformed records that ends the run, in [0, 1].
+        stage: folder of a result that is being made; the list is written there and moved with the rest.
+
     Attributes:
         accepted: exchanges that were read.
         rejected: records that were malformed; each is one line of the file.
@@ -76,7 +83,9 @@ class RejectLog:
     (1, 4, 0.25)
     """
 
-    def __init__(self, path: Path | str | None, *, limit: float = DEFAULT_LIMIT) -> None:
+    def __init__(
+        self, path: Path | str | None, *, limit: float = DEFAULT_LIMIT, stage: Path | None = None
+    ) -> None:
         if not 0.0 <= limit <= 1.0:
             raise ValueError(f"the limit on rejected records is {limit}; give a share between 0 and 1")
         self.path = None if path is None else Path(path)
@@ -89,8 +98,11 @@ class RejectLog:
         self._first: tuple[str, int, str] | None = None
         self._aside: Path | None = None
         self._file: IO[bytes] | None = None
+        self._staged = stage is not None
         if self.path is not None:
-            self._aside = self.path.with_name(self.path.name + ".partial")
+            self._aside = (
+                self.path.with_name(self.path.name + ".partial") if stage is None else stage / self.path.name
+            )
             self._file = self._aside.open("wb")
 
     @property
@@ -124,25 +136,21 @@ class RejectLog:
     def check(self, *, final: bool) -> None:
         """Raise :class:`TooManyRejectsError` past the limit; before the end, only if it is far past."""
         allowed = self.limit if final else self.limit + WAY_PAST
-        if (not final and self.seen < EARLY_RECORDS) or self.share <= allowed:
+        nothing_left = final and self.rejected > 0 and not self.accepted
+        if not nothing_left and ((not final and self.seen < EARLY_RECORDS) or self.share <= allowed):
             return
         file, row, reason = self._first or ("", 0, "")
         written = f"see {self.path}" if self.path is not None else "give a file for the rejected records"
+        found, remedy = f"{self.limit:.1%} are allowed", ", or allow a larger share"
+        if self.share <= allowed:
+            found, remedy = "no exchange is left", ""
         raise TooManyRejectsError(
             f"{self.rejected:,} of {self.seen:,} records could not be read ({self.share:.1%}); "
-            f"{self.limit:.1%} are allowed. The first is {file}, row {row}: {reason}. "
-            f"Repair the log or name its format ({written}), or allow a larger share.",
+            f"{found}. The first is {file}, row {row}: {reason}. "
+            f"Repair the log or name its format ({written}){remedy}.",
             file=file,
             row=row,
         )
-
-    def close(self) -> None:
-        """Finish the file and give it its name; safe to call twice."""
-        if self._file is None or self._aside is None or self.path is None:
-            return
-        self._file.close()
-        self._file = None
-        self._aside.replace(self.path)
 
     def __enter__(self) -> Self:
         """Return the log itself."""
@@ -151,5 +159,16 @@ class RejectLog:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Finish the file, also after an error: it is then what shows the cause."""
-        self.close()
+        """Finish the file; after an error it is kept only where it shows the cause."""
+        if self._file is None or self._aside is None or self.path is None:
+            return
+        try:
+            self._file.close()
+        finally:
+            self._file = None
+            if isinstance(error, TooManyRejectsError):
+                self._aside.replace(self.path)
+            elif error is not None:
+                self._aside.unlink(missing_ok=True)
+        if error is None and not self._staged:
+            self._aside.replace(self.path)

@@ -28,11 +28,9 @@ def scan(
 
     Raises ``LogError`` for a log that cannot be read, ``OutputError`` where ``out`` cannot be written.
     """
-    out.mkdir(parents=True, exist_ok=True)
-    # The rejected records are kept beside the result even where there are too many of them for one.
     with (
-        RejectLog(out / "rejected.jsonl", limit=options.reject_share) as rejects,
         staged(out) as stage,
+        RejectLog(out / "rejected.jsonl", limit=options.reject_share, stage=stage) as rejects,
     ):
         with Spool(stage) as spool:
             presence = Presence(options.rule.least_principals)

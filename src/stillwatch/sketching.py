@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,9 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stillwatch.fingerprint import DEFAULT_LIMITS, SKETCH_SCHEMA, SKETCH_VERSION, Limits, sketch
+from stillwatch.listing import list_files, size_of
 from stillwatch.objective.model import load as load_objective
-from stillwatch.rejects import LogError, RejectLog
-from stillwatch.sources import SKETCH, Progress, kind_of, list_files, open_log
+from stillwatch.rejects import DamagedLogError, EmptyLogError, LogError, RejectLog
+from stillwatch.sources import SKETCH, Progress, is_blank, is_parquet, kind_of, open_log
 from stillwatch.spool import in_parallel
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class Source:
     @property
     def sketched(self) -> bool:
         """Whether the paths hold sketches and no text."""
-        return kind_of(self.paths[0]) == SKETCH
+        return kind_of(*self.paths, format=self.format) == SKETCH
 
     def exchanges(self, rejects: RejectLog, progress: Progress | None = None) -> Iterator[pa.RecordBatch]:
         """The exchanges of the log, with their text."""
@@ -76,48 +77,76 @@ def _stored(
     source: Source, keys: Keys, rejects: RejectLog, progress: Progress | None
 ) -> Iterator[pa.RecordBatch]:
     files = list_files(source.paths)
-    sizes = [file.stat().st_size for file in files]
+    sizes = [size_of(file) for file in files]
     expected = sketch_metadata(keys)
     for number, file in enumerate(files):
-        opened = pq.ParquetFile(file)
-        found = opened.schema_arrow.metadata or {}
-        for name, what in (
-            (b"stillwatch.sketch", "version"),
-            (KEY_NAME, "key"),
-            (MODEL_NAME, "objective model"),
-        ):
-            if found.get(name) != expected[name]:
-                raise SketchError(
-                    f"{file} was sketched with another {what} ({found.get(name, b'none').decode()}, this "
-                    "run has "
-                    f"{expected[name].decode()}): give the key with --key, or sketch the log again",
-                    file=file,
-                )
-        for batch in opened.iter_batches(BATCH_ROWS):
+        for batch in _stored_in(file, expected):
             rejects.accept(batch.num_rows)
-            yield pa.RecordBatch.from_arrays(
-                [batch[field.name].cast(field.type) for field in SKETCH_SCHEMA], schema=SKETCH_SCHEMA
-            )
+            yield batch
         if progress is not None:
             progress(sum(sizes[: number + 1]), sum(sizes))
+    if not rejects.accepted:
+        raise EmptyLogError(f"{files[0]} holds no exchange. Give a log that is not empty.", file=files[0])
+
+
+def _stored_in(file: Path, expected: Mapping[bytes, bytes]) -> Iterator[pa.RecordBatch]:
+    """The batches of one file of sketches, each page held against its checksum."""
+    if not is_parquet(file):
+        if is_blank(file):
+            return
+        raise SketchError(
+            f"{file} is no sketch, and sketches are not read together with a log. Scan them apart, or "
+            "sketch it first with `stillwatch fingerprint`.",
+            file=file,
+        )
+    try:
+        with pq.ParquetFile(file, page_checksum_verification=True) as opened:
+            _check_sketch(file, opened.schema_arrow, expected)
+            for batch in opened.iter_batches(BATCH_ROWS):
+                batch.validate(full=True)
+                yield batch.replace_schema_metadata(None)
+    except (pa.ArrowException, OSError) as error:
+        raise DamagedLogError(
+            f"{file} is cut off or broken inside, and its sketches cannot be trusted. Sketch the log again, or "
+            "leave it out.",
+            file=file,
+        ) from error
+
+
+def _check_sketch(file: Path, schema: pa.Schema, expected: Mapping[bytes, bytes]) -> None:
+    found = schema.metadata or {}
+    for name, what in (
+        (b"stillwatch.sketch", "version"),
+        (KEY_NAME, "key"),
+        (MODEL_NAME, "objective model"),
+    ):
+        if found.get(name) != expected[name]:
+            raise SketchError(
+                f"{file} was sketched with another {what} ({found.get(name, b'none').decode()}, this "
+                "run has "
+                f"{expected[name].decode()}): give the key with --key, or sketch the log again",
+                file=file,
+            )
+    if not schema.equals(SKETCH_SCHEMA):
+        raise pa.ArrowInvalid("the columns are not those of a sketch")
 
 
 def write_sketches(
     source: Source, keys: Keys, path: Path, rejects: RejectLog, progress: Progress | None = None
 ) -> int:
-    """Write the sketches of a log as one Parquet file (a temporary name first); returns how many exchanges it
-    holds."""
-    aside = path.with_name(path.name + ".partial")
+    """Write the sketches of a log as one Parquet file, each page with a checksum; returns how many exchanges
+    it holds. The caller gives a temporary name."""
     rows = 0
     schema = SKETCH_SCHEMA.with_metadata(sketch_metadata(keys))
     try:
-        with pq.ParquetWriter(aside, schema, compression="zstd") as writer:
+        with pq.ParquetWriter(path, schema, compression="zstd", write_page_checksum=True) as writer:
             for batch in sketch_log(source, keys, rejects, progress):
                 writer.write_batch(batch.replace_schema_metadata(schema.metadata))
                 rows += batch.num_rows
-        os.replace(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)
+    except BaseException:
+        # The writer closes what it has as if it were all.
+        path.unlink(missing_ok=True)
+        raise
     return rows
 
 

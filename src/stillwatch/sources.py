@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -15,24 +14,27 @@ from stillwatch.formats._reading import Pending, read_body, records_of
 from stillwatch.formats.native_parquet import FORMAT as NATIVE_TABLE
 from stillwatch.formats.native_parquet import read_schema
 from stillwatch.identities import Identities, read_identities
+from stillwatch.listing import COMPRESSED_SUFFIXES, PARQUET_SUFFIX, list_files, readable, size_of, unreadable
 from stillwatch.rejects import (
     DamagedLogError,
     EmptyLogError,
-    MissingLogError,
     RejectLog,
     UnknownFormatError,
 )
 
-__all__ = ["SKETCH", "Progress", "kind_of", "list_files", "open_log", "read_body"]
+__all__ = [
+    "SKETCH",
+    "Progress",
+    "is_blank",
+    "is_parquet",
+    "kind_of",
+    "list_files",
+    "open_log",
+    "read_body",
+]
 
 SKETCH = "sketch"
 SKETCH_METADATA = b"stillwatch.sketch"
-LINE_SUFFIXES = (".jsonl", ".ndjson", ".json")
-COMPRESSED_SUFFIXES = (".gz", ".zst", ".zstd")
-PARQUET_SUFFIX = ".parquet"
-ALLOWED = (
-    f"{PARQUET_SUFFIX} and {', '.join(LINE_SUFFIXES)}, the latter also with {', '.join(COMPRESSED_SUFFIXES)}"
-)
 MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 PARQUET_MAGIC = b"PAR1"
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -47,59 +49,19 @@ Progress = Callable[[int, int], None]
 """Called with the bytes of the log that were read and the bytes that there are, both as they lie on disk."""
 
 
-def list_files(paths: Sequence[str | Path]) -> list[Path]:
-    """Return the files that paths, folders and globs name: in the order given, sorted within, none twice.
+def kind_of(*paths: str | Path, format: str = "auto") -> str:
+    """Return what a log is: ``"sketch"`` or the name of its format, as its first file that holds anything is.
 
-    In folders, names that begin with a dot or an underscore are left out, and any other file must be of a
-    known suffix.
+    Raises:
+        LogError: that file cannot be read or told, or none holds anything.
     """
-    found: dict[Path, Path] = {}
-    for path in paths:
-        for file in _files_of(Path(path)):
-            found.setdefault(file.resolve(), file)
-    return list(found.values())
-
-
-def _files_of(path: Path) -> list[Path]:
-    if path.is_dir():
-        inside = sorted(path.rglob("*"), key=lambda file: file.relative_to(path).parts)
-        files = [file for file in inside if file.is_file() and not _is_hidden(file.relative_to(path))]
-        for file in files:
-            if not _is_allowed(file):
-                raise UnknownFormatError(
-                    f"{file} is no log; a folder may hold {ALLOWED}. Move it away, or begin its name with _.",
-                    file=file,
-                )
-        if not files:
-            raise EmptyLogError(f"{path} holds no log; give a folder that holds {ALLOWED}.", file=path)
-        return files
-    if path.exists():
-        return [path]
-    matches = sorted(glob.glob(str(path), recursive=True))
-    if not matches:
-        raise MissingLogError(
-            f"{path} does not exist. Give a file, a folder or a pattern that matches.", file=path
-        )
-    return [file for match in matches for file in _files_of(Path(match))]
-
-
-def _is_hidden(path: Path) -> bool:
-    return any(part.startswith((".", "_")) for part in path.parts)
-
-
-def _is_allowed(file: Path) -> bool:
-    suffix = file.suffix.lower()
-    if suffix in COMPRESSED_SUFFIXES:
-        return Path(file.stem).suffix.lower() in LINE_SUFFIXES
-    return suffix == PARQUET_SUFFIX or suffix in LINE_SUFFIXES
-
-
-def kind_of(path: str | Path) -> str:
-    """Return what a log is: ``"sketch"`` or the name of its format; a folder is what its first file is."""
-    file = list_files([path])[0]
-    if _is_parquet(file):
-        return SKETCH if SKETCH_METADATA in (read_schema(file).metadata or {}) else NATIVE_TABLE.name
-    return _Lines(file).format_named("auto").name
+    files = list_files(paths)
+    for file in files:
+        if is_parquet(file):
+            return SKETCH if SKETCH_METADATA in (read_schema(file).metadata or {}) else NATIVE_TABLE.name
+        if not is_blank(file):
+            return _Lines(file).format_named(format).name
+    raise _empty(files[0])
 
 
 def open_log(
@@ -126,10 +88,10 @@ def open_log(
     """
     files = list_files(paths)
     mapping = None if identities is None else read_identities(identities)
-    sizes = [file.stat().st_size for file in files]
+    sizes = [size_of(file) for file in files]
     before = 0
     for file, size in zip(files, sizes, strict=True):
-        for share, piece in _pieces(file, format, mapping, batch_rows):
+        for share, piece in _read(file, format, mapping, batch_rows):
             _account(piece, file, rejects)
             if progress is not None:
                 progress(before + round(share * size), sum(sizes))
@@ -140,7 +102,12 @@ def open_log(
         rejects.unmapped += mapping.unmapped
     rejects.check(final=True)
     if not rejects.seen:
-        raise EmptyLogError(f"{files[0]} holds no exchange. Give a log that is not empty.", file=files[0])
+        raise _empty(files[0], sum(rejects.skipped.values()))
+
+
+def _empty(file: Path, skipped: int = 0) -> EmptyLogError:
+    what = f" but {skipped:,} records of other kinds" if skipped else ""
+    return EmptyLogError(f"{file} holds no exchange{what}. Give a log that is not empty.", file=file)
 
 
 def _account(piece: Piece, file: Path, rejects: RejectLog) -> None:
@@ -151,14 +118,22 @@ def _account(piece: Piece, file: Path, rejects: RejectLog) -> None:
     rejects.check(final=False)
 
 
+def _read(
+    file: Path, format_name: str, mapping: Identities | None, batch_rows: int
+) -> Iterator[tuple[float, Piece]]:
+    """Yield one file in pieces; a file that goes away meanwhile is an error of the log, not of the result."""
+    try:
+        yield from _pieces(file, format_name, mapping, batch_rows)
+    except OSError as error:
+        raise unreadable(file) from error
+
+
 def _pieces(
     file: Path, format_name: str, mapping: Identities | None, batch_rows: int
 ) -> Iterator[tuple[float, Piece]]:
     """Yield one file in pieces, each with the share of its bytes that was read by then."""
     complete: Complete | None = None if mapping is None else mapping.complete
-    if file.stat().st_size == 0:
-        return
-    if not _is_parquet(file):
+    if not is_parquet(file):
         lines = _Lines(file)
         if lines.blank:
             return
@@ -177,19 +152,15 @@ def _pieces(
     yield from NATIVE_TABLE.read_file(file, batch_rows, complete)
 
 
-def _is_parquet(file: Path) -> bool:
-    if file.suffix.lower() == PARQUET_SUFFIX:
-        return True
-    with _readable(file).open("rb") as opened:
-        return opened.read(len(PARQUET_MAGIC)) == PARQUET_MAGIC
+def is_parquet(file: Path) -> bool:
+    """Whether a file is Parquet, by its name or its first bytes."""
+    with readable(file).open("rb") as opened:
+        return file.suffix.lower() == PARQUET_SUFFIX or opened.read(len(PARQUET_MAGIC)) == PARQUET_MAGIC
 
 
-def _readable(file: Path) -> Path:
-    try:
-        with file.open("rb"):
-            return file
-    except OSError as error:
-        raise MissingLogError(f"{file} cannot be opened. Check that it may be read.", file=file) from error
+def is_blank(file: Path) -> bool:
+    """Whether a file of lines holds nothing, as the log of a quiet hour does."""
+    return _Lines(file).blank
 
 
 class _Lines:
@@ -200,7 +171,7 @@ class _Lines:
     """
 
     def __init__(self, file: Path) -> None:
-        self._file = _readable(file)
+        self._file = readable(file)
         self.blank = False
         self._document = self._whole_document()
 
@@ -295,6 +266,8 @@ class _Lines:
         try:
             with pa.OSFile(str(self._file)) as raw:
                 codec = MAGIC.get(raw.read(2)) or MAGIC.get(self._head(raw))
+                if codec is None and self._file.suffix.lower() in COMPRESSED_SUFFIXES and not raw.size():
+                    raise OSError("even an empty log has a header once it is compressed")
                 raw.seek(0)
                 stream = raw if codec is None else pa.CompressedInputStream(raw, codec)
                 while data := stream.read(CHUNK_BYTES):

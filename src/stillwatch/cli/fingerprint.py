@@ -22,15 +22,20 @@ def fingerprint(
     """Write keyed sketches of a log, without its text; ``scan`` reads them like a log."""
     from stillwatch import keys
     from stillwatch.cli.progress import reading
+    from stillwatch.outputs import OutputError, staged
     from stillwatch.rejects import RejectLog
     from stillwatch.sketching import Source, paths_of, write_sketches
 
-    out.parent.mkdir(parents=True, exist_ok=True)
+    if out.is_dir():
+        raise OutputError(f"cannot write the sketches {out}: it is a folder; name a file in it with --out")
     rejected = out.with_name(out.name + ".rejected.jsonl")
-    with reading("Reading the log") as progress, RejectLog(rejected, limit=reject_share) as rejects:
-        rows = write_sketches(
-            Source(paths_of(logs), format, identities), keys.load(key), out, rejects, progress
-        )
+    with (
+        reading("Reading the log") as progress,
+        staged(out.parent, what=f"the sketches {out}", seals=()) as stage,
+        RejectLog(rejected, limit=reject_share, stage=stage) as rejects,
+    ):
+        source = Source(paths_of(logs), format, identities)
+        rows = write_sketches(source, keys.load(key), stage / out.name, rejects, progress)
     if not rejects.rejected:
         rejected.unlink(missing_ok=True)
     typer.echo(f"{rows:,} exchanges sketched into {out}; {rejects.rejected:,} records rejected")

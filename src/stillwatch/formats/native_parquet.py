@@ -46,7 +46,9 @@ class NativeTable:
     ) -> Iterator[tuple[float, Piece]]:
         """Yield the file in pieces, each with the share of the file that was read by then."""
         try:
-            with pq.ParquetFile(path, buffer_size=READ_BUFFER_BYTES, pre_buffer=False) as file:
+            with pq.ParquetFile(
+                path, buffer_size=READ_BUFFER_BYTES, pre_buffer=False, page_checksum_verification=True
+            ) as file:
                 names = self._columns(file.schema_arrow, path)
                 total = file.metadata.num_rows
                 rows = _rows_of_a_batch(file.metadata, batch_rows)
@@ -54,7 +56,7 @@ class NativeTable:
                 for batch in file.iter_batches(batch_size=rows, columns=names):
                     yield (first + len(batch)) / max(total, 1), _piece(batch, path, first, complete)
                     first += len(batch)
-        except (pa.ArrowInvalid, OSError) as error:
+        except (pa.ArrowException, OSError) as error:
             raise damaged(path) from error
 
     def _columns(self, schema: pa.Schema, path: Path) -> list[str]:
@@ -72,7 +74,7 @@ def read_schema(path: Path) -> pa.Schema:
     """Return the schema of a Parquet file, or raise an error that names what is wrong with it."""
     try:
         return pq.read_schema(path)
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError) as error:
         raise damaged(path) from error
 
 
