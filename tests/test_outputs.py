@@ -320,3 +320,11 @@ def test_a_file_in_place_of_the_folder_is_named(tmp_path: Path) -> None:
         staged(tmp_path / "result"),
     ):
         pass
+
+
+def test_what_is_retired_goes_with_the_earlier_result(tmp_path: Path) -> None:
+    (tmp_path / "sample.txt").write_text("of the earlier result")
+    with staged(tmp_path, retired=("sample.txt",)) as stage:
+        (stage / "a.txt").write_text("new")
+        assert (tmp_path / "sample.txt").exists()
+    assert written(tmp_path) == {"a.txt": b"new"}

@@ -9,7 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from stillwatch.report.explain import MissingResultError, UnknownIdError, explain
+from stillwatch.outputs import write_table
+from stillwatch.report.explain import FILES, MissingResultError, UnknownIdError, explain
 from stillwatch.report.headline import headline
 from stillwatch.report.summary import COLUMNS, summary
 from tests.test_report_examples import campaigns, iso, overview
@@ -75,13 +76,14 @@ FAMILIES = [
 @pytest.fixture
 def out_dir(tmp_path: Path) -> Path:
     (tmp_path / "campaigns.json").write_text(json.dumps(campaigns()), encoding="utf-8")
-    (tmp_path / "overview.json").write_text("{}", encoding="utf-8")
     table = pa.Table.from_pylist(ACCOUNTS)
     for place, name in enumerate(table.column_names):
         if name in TIMES:
             table = table.set_column(place, name, table[name].cast(pa.timestamp("us", tz="UTC")))
     pq.write_table(table, tmp_path / "accounts.parquet")
     pq.write_table(pa.Table.from_pylist(FAMILIES), tmp_path / "families.parquet")
+    (tmp_path / "overview.json").write_text(json.dumps(overview()), encoding="utf-8")
+    (tmp_path / "report.html").write_text("<!doctype html>", encoding="utf-8")
     return tmp_path
 
 
@@ -157,13 +159,32 @@ def test_a_terminal_is_never_steered_by_an_id(out_dir):
     assert "\x1b" not in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["overview.json", "campaigns.json", "families.parquet", "accounts.parquet"])
-def test_a_folder_without_a_result_says_what_to_give(out_dir, name):
+@pytest.mark.parametrize("name", FILES)
+def test_a_result_that_lacks_a_file_is_incomplete(out_dir, name):
     (out_dir / name).unlink()
     with pytest.raises(
-        MissingResultError, match=rf"has no {name}; give a folder that `stillwatch scan LOG --out DIR`"
+        MissingResultError, match=rf"is incomplete, it has no {name}: .*; run `stillwatch scan`"
     ):
         explain(out_dir, "acct-0017")
+
+
+def test_a_folder_without_a_result_says_what_to_give(tmp_path):
+    with pytest.raises(
+        MissingResultError,
+        match=r"has no campaigns\.json; give a folder that `stillwatch scan LOG --out DIR`",
+    ):
+        explain(tmp_path, "acct-0017")
+
+
+def test_a_table_with_a_torn_page_is_named(out_dir):
+    table = pq.read_table(out_dir / "accounts.parquet")
+    write_table(table, out_dir / "accounts.parquet")
+    data = bytearray((out_dir / "accounts.parquet").read_bytes())
+    ids = pq.read_metadata(out_dir / "accounts.parquet").row_group(0).column(0)
+    data[ids.dictionary_page_offset + ids.total_compressed_size // 2] ^= 1
+    (out_dir / "accounts.parquet").write_bytes(data)
+    with pytest.raises(MissingResultError, match=r"accounts\.parquet cannot be read as Parquet"):
+        explain(out_dir, "acct-0018")
 
 
 def test_a_damaged_result_is_named(out_dir):

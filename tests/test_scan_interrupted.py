@@ -14,6 +14,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from stillwatch.arena import PRESETS, generate
+from stillwatch.examine import Options
+from stillwatch.outputs import staged
+from stillwatch.verdict import Bar
 from tests.scans import (
     OLD,
     command,
@@ -110,30 +113,40 @@ def test_a_run_killed_while_it_writes_leaves_the_old_result(
     assert is_as_it_was(out)
     scan_files([log], out)
     assert written(out) == fresh
-    assert not list(out.glob(".stillwatch-*")), "the next run removes what the killed one left"
+    assert not list(out.glob(".stillwatch-*")), "the next run tidies up after the killed one"
 
 
-@pytest.mark.parametrize("name", ["accounts.parquet", "matches.parquet", "overview.json"])
-def test_a_run_killed_while_it_moves_leaves_nothing_that_looks_whole(
-    name: str, log: Path, key: Path, out: Path, fresh: dict[str, bytes], tmp_path: Path
+@pytest.mark.parametrize("name", ["accounts.parquet", "campaigns.json", "overview.json", "report.html"])
+def test_a_run_killed_while_it_moves_leaves_a_result_that_says_it_is_incomplete(
+    name: str, log: Path, key: Path, fresh: dict[str, bytes], tmp_path: Path
 ) -> None:
+    out = tmp_path / "result"
+    scan_files([log], out, Options(bar=Bar(prior=0.4)))  # another result, and whole
     killed_at("os.rename", name, log, key, out, tmp_path)
-    assert not (out / "overview.json").exists()
-    assert not (out / "report.html").exists()
-    account = pq.read_table(log)["account_id"][0].as_py()
+    assert "report.html" not in written(out)
+    account = pq.read_table(out / "accounts.parquet")["account_id"][0].as_py()
     said = fails("explain", out, account, folder=tmp_path)
-    assert str(out) in said
-    assert "scan" in said
+    assert f"the result in {out} is incomplete" in said
+    assert "run `stillwatch scan` into this folder again" in said
     scan_files([log], out)
     assert written(out) == fresh
+    assert not list(out.glob(".stillwatch-*"))
 
 
-def test_a_run_killed_before_the_last_move_has_moved_all_else(
+def test_a_run_that_lives_keeps_its_temporary_files(
     log: Path, key: Path, out: Path, fresh: dict[str, bytes], tmp_path: Path
 ) -> None:
-    killed_at("os.rename", "report.html", log, key, out, tmp_path)
-    assert not (out / "report.html").exists()
-    assert written(out) == {name: data for name, data in fresh.items() if name != "report.html"}
+    with subprocess.Popen(
+        command("scan", log, "--out", out, "--key", key), env=environment(tmp_path), stdout=subprocess.DEVNULL
+    ) as process:
+        while not at(out, SPOOL):
+            assert process.poll() is None, "the run ended before it came to this moment"
+            time.sleep(0.0005)
+        with staged(out) as stage:
+            (stage / "notes.txt").write_text("from another run")
+    assert process.returncode == 0
+    assert written(out) == {**fresh, "notes.txt": b"from another run"}
+    assert not list(out.glob(".stillwatch-*"))
 
 
 def test_what_a_killed_run_left_is_not_read_as_a_log(log: Path, tmp_path: Path) -> None:

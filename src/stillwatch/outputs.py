@@ -18,9 +18,8 @@ import pyarrow.parquet as pq
 
 STAGE_PREFIX = ".stillwatch-result-"
 LOCK = ".lock"
-SEALS = ("shadow.parquet", "overview.json", "report.html")
-"""Files that say that a result is whole, and what not every result has: they leave first when a new one comes, and
-come last."""
+SEALS = ("overview.json", "report.html")
+"""Files that say that a result is whole: the first to go when a new result comes, the last to come."""
 NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL, errno.EBADF})
 """What a file system answers that knows no locks."""
 
@@ -30,7 +29,9 @@ class OutputError(Exception):
 
 
 @contextmanager
-def staged(out: Path, *, what: str = "", seals: Sequence[str] = SEALS) -> Iterator[Path]:
+def staged(
+    out: Path, *, what: str = "", seals: Sequence[str] = SEALS, retired: Sequence[str] = ()
+) -> Iterator[Path]:
     """A temporary folder inside ``out``; on success its files are moved into ``out``, on failure it is
     removed.
 
@@ -42,6 +43,7 @@ def staged(out: Path, *, what: str = "", seals: Sequence[str] = SEALS) -> Iterat
         out: folder of the result; made if need be.
         what: the result as errors name it, by default "the result into ``out``".
         seals: files that say that a result is whole.
+        retired: files of an earlier result that go even where the new one has none of that name.
 
     Raises:
         OutputError: ``out`` cannot be written.
@@ -66,7 +68,7 @@ def staged(out: Path, *, what: str = "", seals: Sequence[str] = SEALS) -> Iterat
             raise OutputError(
                 f"cannot write {what}: {_cause(error)}; an earlier result there is as it was"
             ) from error
-        _move(names, stage, out, what, seals)
+        _move(names, stage, out, what, seals, retired)
     finally:
         shutil.rmtree(stage, ignore_errors=True)
         os.close(lock)
@@ -88,7 +90,9 @@ def _check_places(names: Sequence[str], out: Path) -> None:
             raise OSError(errno.EISDIR, f"a folder stands where {name} must go, move it away")
 
 
-def _move(names: Sequence[str], stage: Path, out: Path, what: str, seals: Sequence[str]) -> None:
+def _move(
+    names: Sequence[str], stage: Path, out: Path, what: str, seals: Sequence[str], retired: Sequence[str]
+) -> None:
     state = "an earlier result there is as it was"
     folder = os.open(out, os.O_RDONLY)
     try:
@@ -96,7 +100,7 @@ def _move(names: Sequence[str], stage: Path, out: Path, what: str, seals: Sequen
         with suppress(OSError):
             fcntl.flock(folder, fcntl.LOCK_EX)
         kept = [name for name in names if name not in seals]
-        for name in seals:
+        for name in (*names[len(kept) :], *retired):
             (out / name).unlink(missing_ok=True)
             state = "the result there is incomplete, run it again"
         _sync(out)

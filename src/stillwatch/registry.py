@@ -63,19 +63,21 @@ _KEYS = {"id", "accounts", "may", "until", "reference"}
 def read_registry(path: Path) -> Registry:
     """Registry of a TOML file. Raises :class:`RegistryError` with the entry at fault and the remedy."""
     try:
-        raw = tomllib.loads(path.read_text())
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise RegistryError(f"cannot read the registry {path}: {error}") from error
     entries = raw.get("organization", [])
     if not isinstance(entries, list) or set(raw) - {"organization"}:
         raise RegistryError(f"{path}: expected [[organization]] tables only, found {', '.join(sorted(raw))}")
-    if not all(isinstance(entry, dict) for entry in entries):
-        raise RegistryError(f"{path}: expected [[organization]] tables, found a list of other values")
     return Registry(tuple(_licence(path, number, entry) for number, entry in enumerate(entries, 1)))
 
 
-def _licence(path: Path, number: int, entry: dict[str, object]) -> Licence:
+def _licence(path: Path, number: int, entry: object) -> Licence:
     where = f"{path}: organization {number}"
+    if not isinstance(entry, dict):
+        raise RegistryError(
+            f"{where} is no table; begin each entry with [[organization]] and write its keys below"
+        )
     if unknown := set(entry) - _KEYS:
         raise RegistryError(
             f"{where}: unknown key {', '.join(sorted(unknown))}; allowed are {', '.join(sorted(_KEYS))}"
@@ -86,8 +88,12 @@ def _licence(path: Path, number: int, entry: dict[str, object]) -> Licence:
         entry.get("may", []),
         entry.get("until"),
     )
-    if not isinstance(accounts, list) or not isinstance(may, list):
+    if not (isinstance(accounts, list) and all(map(_is_name, accounts))):
         raise RegistryError(f"{where}: 'accounts' and 'may' must be lists of texts")
+    if not (isinstance(may, list) and all(isinstance(word, str) for word in may)):
+        raise RegistryError(f"{where}: 'accounts' and 'may' must be lists of texts")
+    if identity is not None and not _is_name(identity):
+        raise RegistryError(f"{where}: 'id' must be a text, the log's organization_id")
     if identity is None and not accounts:
         raise RegistryError(f"{where}: give an 'id' (the log's organization_id) or a list of 'accounts'")
     if isinstance(until, dt.datetime):
@@ -95,10 +101,19 @@ def _licence(path: Path, number: int, entry: dict[str, object]) -> Licence:
     if until is not None and not isinstance(until, dt.date):
         raise RegistryError(f"{where}: 'until' must be a date such as 2026-12-31 without quotes")
     reference = entry.get("reference")
+    if reference is not None and not isinstance(reference, str):
+        raise RegistryError(f"{where}: 'reference' must be a text")
     return Licence(
         None if identity is None else str(identity),
         frozenset(str(account) for account in accounts),
         tuple(str(word) for word in may),
         until,
-        None if reference is None else str(reference),
+        reference,
+    )
+
+
+def _is_name(value: object) -> bool:
+    """Whether a value can be the name of somebody in a log: a text, or digits without quotes."""
+    return (isinstance(value, str) and value != "") or (
+        isinstance(value, int) and not isinstance(value, bool)
     )

@@ -32,7 +32,7 @@ def scan(
     """
     options = calibrated(options)
     with (
-        staged(out) as stage,
+        staged(out, retired=("shadow.parquet",)) as stage,
         RejectLog(out / "rejected.jsonl", limit=options.reject_share, stage=stage) as rejects,
     ):
         with Spool(stage) as spool:

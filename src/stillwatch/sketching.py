@@ -12,9 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stillwatch.fingerprint import DEFAULT_LIMITS, SKETCH_SCHEMA, SKETCH_VERSION, Limits, sketch
+from stillwatch.listing import list_files, size_of
 from stillwatch.objective.model import load as load_objective
 from stillwatch.rejects import DamagedLogError, EmptyLogError, LogError, RejectLog
-from stillwatch.sources import SKETCH, Progress, is_blank, is_parquet, kind_of, list_files, open_log, size_of
+from stillwatch.sources import SKETCH, Progress, is_blank, is_parquet, kind_of, open_log
 from stillwatch.spool import in_parallel
 
 if TYPE_CHECKING:
@@ -137,10 +138,15 @@ def write_sketches(
     it holds. The caller gives a temporary name."""
     rows = 0
     schema = SKETCH_SCHEMA.with_metadata(sketch_metadata(keys))
-    with pq.ParquetWriter(path, schema, compression="zstd", write_page_checksum=True) as writer:
-        for batch in sketch_log(source, keys, rejects, progress):
-            writer.write_batch(batch.replace_schema_metadata(schema.metadata))
-            rows += batch.num_rows
+    try:
+        with pq.ParquetWriter(path, schema, compression="zstd", write_page_checksum=True) as writer:
+            for batch in sketch_log(source, keys, rejects, progress):
+                writer.write_batch(batch.replace_schema_metadata(schema.metadata))
+                rows += batch.num_rows
+    except BaseException:
+        # The writer closes what it has as if it were all.
+        path.unlink(missing_ok=True)
+        raise
     return rows
 
 

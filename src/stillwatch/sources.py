@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import glob
-import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -16,10 +14,10 @@ from stillwatch.formats._reading import Pending, read_body, records_of
 from stillwatch.formats.native_parquet import FORMAT as NATIVE_TABLE
 from stillwatch.formats.native_parquet import read_schema
 from stillwatch.identities import Identities, read_identities
+from stillwatch.listing import COMPRESSED_SUFFIXES, PARQUET_SUFFIX, list_files, readable, size_of, unreadable
 from stillwatch.rejects import (
     DamagedLogError,
     EmptyLogError,
-    MissingLogError,
     RejectLog,
     UnknownFormatError,
 )
@@ -33,17 +31,10 @@ __all__ = [
     "list_files",
     "open_log",
     "read_body",
-    "size_of",
 ]
 
 SKETCH = "sketch"
 SKETCH_METADATA = b"stillwatch.sketch"
-LINE_SUFFIXES = (".jsonl", ".ndjson", ".json")
-COMPRESSED_SUFFIXES = (".gz", ".zst", ".zstd")
-PARQUET_SUFFIX = ".parquet"
-ALLOWED = (
-    f"{PARQUET_SUFFIX} and {', '.join(LINE_SUFFIXES)}, the latter also with {', '.join(COMPRESSED_SUFFIXES)}"
-)
 MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 PARQUET_MAGIC = b"PAR1"
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -56,74 +47,6 @@ SAMPLE_RECORDS = 100
 
 Progress = Callable[[int, int], None]
 """Called with the bytes of the log that were read and the bytes that there are, both as they lie on disk."""
-
-
-def list_files(paths: Sequence[str | Path]) -> list[Path]:
-    """Return the files that paths, folders and globs name: in the order given, sorted within, none twice.
-
-    In folders, names that begin with a dot or an underscore are left out, and any other file must be of a
-    known suffix.
-    """
-    found: dict[Path, Path] = {}
-    for path in paths:
-        for file in _files_of(Path(path)):
-            found.setdefault(file.resolve(), file)
-    return list(found.values())
-
-
-def _files_of(path: Path) -> list[Path]:
-    if path.is_dir():
-        files = sorted(_inside(path), key=lambda file: file.relative_to(path).parts)
-        for file in files:
-            if not file.is_file():
-                raise MissingLogError(
-                    f"{file} is no file, or a link to one that is gone. Mend the link, or move it away.",
-                    file=file,
-                )
-            if not _is_allowed(file):
-                raise UnknownFormatError(
-                    f"{file} is no log; a folder may hold {ALLOWED}. Move it away, or begin its name with _.",
-                    file=file,
-                )
-        if not files:
-            raise EmptyLogError(f"{path} holds no log; give a folder that holds {ALLOWED}.", file=path)
-        return files
-    if path.exists():
-        return [path]
-    matches = sorted(glob.glob(str(path), recursive=True))
-    if not matches or path.is_symlink():  # a link that leads nowhere matches itself
-        raise MissingLogError(
-            f"{path} does not exist. Give a file, a folder or a pattern that matches.", file=path
-        )
-    return [file for match in matches for file in _files_of(Path(match))]
-
-
-def _inside(folder: Path) -> Iterator[Path]:
-    """Yield what lies in a folder, in linked folders too; one that may not be read is an error."""
-
-    def refuse(error: OSError) -> None:
-        raise MissingLogError(
-            f"{error.filename} cannot be opened. Check that it may be read.", file=error.filename
-        ) from error
-
-    seen = {folder.resolve()}
-    for place, folders, files in os.walk(folder, onerror=refuse, followlinks=True):
-        here = Path(place)
-        found = {name: (here / name).resolve() for name in folders if not _is_hidden(name)}
-        folders[:] = sorted(name for name, real in found.items() if real not in seen)
-        seen.update(found.values())
-        yield from (here / name for name in files if not _is_hidden(name))
-
-
-def _is_hidden(name: str) -> bool:
-    return name.startswith((".", "_"))
-
-
-def _is_allowed(file: Path) -> bool:
-    suffix = file.suffix.lower()
-    if suffix in COMPRESSED_SUFFIXES:
-        return Path(file.stem).suffix.lower() in LINE_SUFFIXES
-    return suffix == PARQUET_SUFFIX or suffix in LINE_SUFFIXES
 
 
 def kind_of(*paths: str | Path, format: str = "auto") -> str:
@@ -139,14 +62,6 @@ def kind_of(*paths: str | Path, format: str = "auto") -> str:
         if not is_blank(file):
             return _Lines(file).format_named(format).name
     raise _empty(files[0])
-
-
-def size_of(file: Path) -> int:
-    """Bytes of a file as it lies on disk."""
-    try:
-        return file.stat().st_size
-    except OSError as error:
-        raise _unreadable(file) from error
 
 
 def open_log(
@@ -210,7 +125,7 @@ def _read(
     try:
         yield from _pieces(file, format_name, mapping, batch_rows)
     except OSError as error:
-        raise _unreadable(file) from error
+        raise unreadable(file) from error
 
 
 def _pieces(
@@ -239,25 +154,13 @@ def _pieces(
 
 def is_parquet(file: Path) -> bool:
     """Whether a file is Parquet, by its name or its first bytes."""
-    with _readable(file).open("rb") as opened:
+    with readable(file).open("rb") as opened:
         return file.suffix.lower() == PARQUET_SUFFIX or opened.read(len(PARQUET_MAGIC)) == PARQUET_MAGIC
 
 
 def is_blank(file: Path) -> bool:
     """Whether a file of lines holds nothing, as the log of a quiet hour does."""
     return _Lines(file).blank
-
-
-def _readable(file: Path) -> Path:
-    try:
-        with file.open("rb"):
-            return file
-    except OSError as error:
-        raise _unreadable(file) from error
-
-
-def _unreadable(file: Path) -> MissingLogError:
-    return MissingLogError(f"{file} cannot be opened. Check that it may be read.", file=file)
 
 
 class _Lines:
@@ -268,7 +171,7 @@ class _Lines:
     """
 
     def __init__(self, file: Path) -> None:
-        self._file = _readable(file)
+        self._file = readable(file)
         self.blank = False
         self._document = self._whole_document()
 

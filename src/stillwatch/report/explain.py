@@ -30,6 +30,8 @@ COLUMNS = 88
 CLOSEST = 3
 LISTED_END_USERS = 10
 AGAIN = "run `stillwatch scan` into this folder again."
+FILES = ("campaigns.json", "families.parquet", "accounts.parquet", "overview.json", "report.html")
+"""What a whole result holds; a scan that was killed while it moved its files leaves the last two out."""
 NOTHING_AGAINST = "nothing that was measured"
 
 
@@ -47,7 +49,7 @@ class MissingResultError(ExplainError):
 
 def explain(out_dir: Path, id: str) -> str:
     """Explain a campaign, a family, an account or ``account/end_user`` of the result in a folder."""
-    _require(out_dir / "overview.json")  # comes last: without it the files may be of two scans
+    _require_whole(out_dir)
     campaigns = _campaigns(out_dir / "campaigns.json")
     for campaign in campaigns:
         if campaign["campaign_id"] == id:
@@ -60,10 +62,24 @@ def explain(out_dir: Path, id: str) -> str:
     raise UnknownIdError(_unknown(out_dir, id, campaigns))
 
 
+def _require_whole(out_dir: Path) -> None:
+    missing = [name for name in FILES if not (out_dir / name).is_file()]
+    if len(missing) == len(FILES):
+        raise MissingResultError(
+            f"{out_dir} has no {missing[0]}; give a folder that `stillwatch scan LOG --out DIR` wrote."
+        )
+    if missing:
+        raise MissingResultError(
+            f"the result in {out_dir} is incomplete, it has no {missing[0]}: a scan was stopped while it "
+            f"put its files there, or one was removed; {AGAIN}"
+        )
+
+
 def _campaigns(path: Path) -> list[dict[str, Any]]:
-    _require(path)
     try:
         result = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as problem:
+        raise MissingResultError(f"{path} cannot be read: {problem.strerror}; {AGAIN}") from problem
     except ValueError as problem:
         raise MissingResultError(f"{path} is not JSON; {AGAIN}") from problem
     if not isinstance(result, list):
@@ -71,21 +87,17 @@ def _campaigns(path: Path) -> list[dict[str, Any]]:
     return result
 
 
-def _require(path: Path) -> None:
-    if not path.is_file():
-        raise MissingResultError(
-            f"{path.parent} has no {path.name}; give a folder that `stillwatch scan LOG --out DIR` wrote."
-        )
-
-
 def _rows(path: Path, column: str, wanted: Sequence[str]) -> list[dict[str, Any]]:
     """The rows of a result table of which one column has one of the values."""
-    _require(path)
+    return _table(path, filters=[(column, "in", list(wanted))])
+
+
+def _table(path: Path, **narrowed: Any) -> list[dict[str, Any]]:
     try:
-        rows: list[dict[str, Any]] = pq.read_table(path, filters=[(column, "in", list(wanted))]).to_pylist()
-    except pa.ArrowInvalid as problem:
+        rows = pq.read_table(path, page_checksum_verification=True, **narrowed).to_pylist()
+    except (pa.ArrowException, OSError) as problem:
         raise MissingResultError(f"{path} cannot be read as Parquet; {AGAIN}") from problem
-    return rows
+    return list(rows)
 
 
 def _principal(path: Path, wanted: str) -> list[dict[str, Any]]:
@@ -225,9 +237,9 @@ def _joined(lines: Iterable[str]) -> str:
 
 def _unknown(out_dir: Path, wanted: str, campaigns: Sequence[Mapping[str, Any]]) -> str:
     known = [str(campaign["campaign_id"]) for campaign in campaigns]
-    known += pq.read_table(out_dir / "families.parquet", columns=["family_id"])["family_id"].to_pylist()
-    principals = pq.read_table(out_dir / "accounts.parquet", columns=["account_id", "end_user_id"])
-    known += map(principal_name, principals["account_id"].to_pylist(), principals["end_user_id"].to_pylist())
+    known += [row["family_id"] for row in _table(out_dir / "families.parquet", columns=["family_id"])]
+    principals = _table(out_dir / "accounts.parquet", columns=["account_id", "end_user_id"])
+    known += [principal_name(row["account_id"], row["end_user_id"]) for row in principals]
     near = closest(wanted, known)
     hint = f"The closest: {', '.join(near)}." if near else "Nothing in it is close."
     return printable(
