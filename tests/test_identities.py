@@ -76,7 +76,29 @@ def test_what_the_mapping_knows_replaces_what_the_log_says(name: str, tmp_path: 
             "key,account_id,account_created_at\nk,a,soon\n",
             ", row 1: account_created_at is no time. Write it as ISO 8601.",
         ),
-        ("who.jsonl", "{", " cannot be read as jsonl. Check that it exists and is whole."),
+        ("who.csv", 'key,account_id\n"k,a\n', " cannot be read as csv. Check that it exists and is whole."),
+        ("who.csv", "key,account_id,key\nk,a,l\n", " names a column twice. Rename or remove one."),
+        (
+            "who.csv",
+            "key,account_id\nk,a\nl,b,c\n",
+            ", row 2: it has more values than the header has names. Quote values that hold a comma.",
+        ),
+        ("who.jsonl", "{", ", row 1: not a JSON object. Repair the line or remove it."),
+        (
+            "who.jsonl",
+            '{"key": "k", "account_id": "a"}\n{"key": "l", "account_id": "b"},\n',
+            ", row 2: not a JSON object. Repair the line or remove it.",
+        ),
+        (
+            "who.jsonl",
+            '{"key": 5, "account_id": "a"}\n{"key": 6.0, "account_id": "b"}\n',
+            ", row 2: key is float, not a text. Write it as one.",
+        ),
+        (
+            "who.jsonl",
+            '{"key": "k", "account_id": ["a"]}\n',
+            ", row 1: account_id is list, not a text. Write it as one.",
+        ),
         ("who.xlsx", "x", " is no mapping of identities; give .csv, .jsonl or .parquet."),
     ],
 )

@@ -120,6 +120,10 @@ WRONG = {
         ENTRY + 'id = "o"\nuntil = "2026-12-31"\n',
         r"organization 1: 'until' must be a date such as 2026-12-31 without quotes",
     ),
+    "id of another type": (ENTRY + 'id = ["o"]\n', r"organization 1: 'id' must be a text"),
+    "empty id": (ENTRY + 'id = ""\n', r"organization 1: 'id' must be a text"),
+    "an account in a list": (ENTRY + 'accounts = [["a"]]\n', r"'accounts' and 'may' must be lists of texts"),
+    "reference of another type": (ENTRY + 'id = "o"\nreference = 5\n', r"'reference' must be a text"),
     "second entry": (ENTRY + 'id = "o"\n' + ENTRY + 'id = "p"\nuntil = 2026\n', r"organization 2: 'until' must"),
 }  # fmt: skip
 

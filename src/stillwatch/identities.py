@@ -8,6 +8,7 @@ user. What the table knows replaces what the log says; a key that it lacks stays
 
 from __future__ import annotations
 
+import csv
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -98,20 +99,16 @@ def _rows(path: Path) -> list[dict[str, Any]]:
 
                 rows = pq.read_table(path).to_pylist()
             case ".jsonl" | ".ndjson":
-                rows = msgspec.json.decode(
-                    b"[" + b",".join(line for line in path.read_bytes().splitlines() if line.strip()) + b"]",
-                    type=list[dict[str, Any]],
-                )
+                lines = [line for line in path.read_bytes().split(b"\n") if line.strip()]
+                rows = [_object(line, path, number) for number, line in enumerate(lines, start=1)]
             case ".csv":
-                import csv
-
                 with path.open(encoding="utf-8-sig", newline="") as file:
-                    rows = [dict(row) for row in csv.DictReader(file)]
+                    rows = _records(csv.DictReader(file, strict=True), path)
             case _:
                 raise IdentityError(
                     f"{path} is no mapping of identities; give .csv, .jsonl or .parquet.", file=path
                 )
-    except (OSError, pa.ArrowInvalid, msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (OSError, pa.ArrowException, csv.Error, UnicodeDecodeError) as error:
         raise IdentityError(
             f"{path} cannot be read as {path.suffix.removeprefix('.')}. Check that it exists and is whole.",
             file=path,
@@ -119,9 +116,43 @@ def _rows(path: Path) -> list[dict[str, Any]]:
     return [{name: value for name, value in row.items() if value not in (None, "")} for row in rows]
 
 
+def _object(line: bytes, path: Path, number: int) -> dict[str, Any]:
+    try:
+        return msgspec.json.decode(line, type=dict[str, Any])
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        raise IdentityError(
+            f"{path}, row {number}: not a JSON object. Repair the line or remove it.", file=path, row=number
+        ) from None
+
+
+def _records(reader: csv.DictReader[str], path: Path) -> list[dict[str, Any]]:
+    header = list(reader.fieldnames or ())
+    if len(set(header)) < len(header):
+        raise IdentityError(f"{path} names a column twice. Rename or remove one.", file=path)
+    rows = []
+    for number, row in enumerate(reader, start=1):
+        if None in row:
+            raise IdentityError(
+                f"{path}, row {number}: it has more values than the header has names. Quote values that hold "
+                "a comma.",
+                file=path,
+                row=number,
+            )
+        rows.append(dict(row))
+    return rows
+
+
 def _column(name: str, rows: list[dict[str, Any]], path: Path) -> pa.Array:
     values = [row.get(name) for row in rows]
     if name != "account_created_at":
+        for number, value in enumerate(values, start=1):
+            # Printed, 5.0 or b'5' would be the name of nobody in the log.
+            if isinstance(value, bool) or not isinstance(value, str | int | None):
+                raise IdentityError(
+                    f"{path}, row {number}: {name} is {type(value).__name__}, not a text. Write it as one.",
+                    file=path,
+                    row=number,
+                )
         type_ = pa.string() if name == "key" else EXCHANGE_SCHEMA.field(name).type
         return pa.array([None if value is None else str(value) for value in values], type_)
     times: list[int | None] = []

@@ -52,7 +52,10 @@ class Keys:
 
 def default_path() -> Path:
     """Where the local key lies unless ``--key`` names another file: ``$XDG_CONFIG_HOME/stillwatch/key``."""
-    base = os.environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
+    try:
+        base = os.environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
+    except RuntimeError as error:
+        raise KeyFileError("no home folder to keep the key in; name a file for it with --key") from error
     return Path(base) / "stillwatch" / "key"
 
 
@@ -63,13 +66,24 @@ def load(path: Path | None = None) -> Keys:
     """
     path = path or default_path()
     try:
-        return Keys(local=path.read_bytes())
+        return _read(path)
     except FileNotFoundError:
         return _create(path)
+
+
+def _read(path: Path) -> Keys:
+    try:
+        secret = path.read_bytes()
+    except FileNotFoundError:
+        raise
     except OSError as error:
         raise KeyFileError(
             f"cannot read the key file {path}: {error.strerror}; name another with --key"
         ) from error
+    try:
+        return Keys(local=secret)
+    except KeyFileError as error:
+        raise KeyFileError(f"{path}: {error}") from None
 
 
 def _create(path: Path) -> Keys:
@@ -79,11 +93,20 @@ def _create(path: Path) -> Keys:
         # O_EXCL: two first runs at once must not end up with two keys.
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
-        return Keys(local=path.read_bytes())
+        return _read(path)
     except OSError as error:
-        raise KeyFileError(
-            f"cannot make the key file {path}: {error.strerror}; name another with --key"
-        ) from error
-    with os.fdopen(descriptor, "wb") as handle:
-        handle.write(secret)
+        raise _cannot_make(path, error) from error
+    try:
+        with os.fdopen(descriptor, "wb") as handle:
+            handle.write(secret)
+            handle.flush()
+            os.fsync(descriptor)
+    except OSError as error:
+        # Half a key would be taken for a whole one, or refused, by every later run.
+        path.unlink(missing_ok=True)
+        raise _cannot_make(path, error) from error
     return Keys(local=secret)
+
+
+def _cannot_make(path: Path, error: OSError) -> KeyFileError:
+    return KeyFileError(f"cannot make the key file {path}: {error.strerror}; name another with --key")

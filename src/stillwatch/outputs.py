@@ -18,6 +18,17 @@ import pyarrow.parquet as pq
 
 STAGE_PREFIX = ".stillwatch-result-"
 LOCK = ".lock"
+RESULT = (
+    "accounts.parquet",
+    "campaigns.json",
+    "families.parquet",
+    "matches.parquet",
+    "overview.json",
+    "rejected.jsonl",
+    "report.html",
+    "shadow.parquet",
+)
+"""Files of a result."""
 SEALS = ("overview.json", "report.html")
 """Files that say that a result is whole: the first to go when a new result comes, the last to come."""
 NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL, errno.EBADF})

@@ -8,7 +8,7 @@ from stillwatch import findings
 from stillwatch.calibration.guarantee import calibrated
 from stillwatch.examine import Options, examine
 from stillwatch.families.fragments import Presence
-from stillwatch.outputs import staged
+from stillwatch.outputs import RESULT, staged
 from stillwatch.rejects import RejectLog
 from stillwatch.sketching import Source, sketch_log
 from stillwatch.spool import Spool
@@ -31,6 +31,7 @@ def scan(
     ``CalibrationError`` where the options hold a calibration of another version or other settings.
     """
     options = calibrated(options)
+    source.spare(out / name for name in RESULT)
     with (
         staged(out, retired=("shadow.parquet",)) as stage,
         RejectLog(out / "rejected.jsonl", limit=options.reject_share, stage=stage) as rejects,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,8 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stillwatch.fingerprint import DEFAULT_LIMITS, SKETCH_SCHEMA, SKETCH_VERSION, Limits, sketch
+from stillwatch.formats.native_parquet import BROKEN
 from stillwatch.listing import list_files, size_of
 from stillwatch.objective.model import load as load_objective
+from stillwatch.outputs import OutputError
 from stillwatch.rejects import DamagedLogError, EmptyLogError, LogError, RejectLog
 from stillwatch.sources import SKETCH, Progress, is_blank, is_parquet, kind_of, open_log
 from stillwatch.spool import in_parallel
@@ -42,6 +44,15 @@ class Source:
     def sketched(self) -> bool:
         """Whether the paths hold sketches and no text."""
         return kind_of(*self.paths, format=self.format) == SKETCH
+
+    def spare(self, places: Iterable[Path]) -> None:
+        """Refuse to write over a file of the log."""
+        written = {place.resolve() for place in places}
+        for file in list_files(self.paths):
+            if file.resolve() in written:
+                raise OutputError(
+                    f"{file} is the log and would be written over; give another name with --out"
+                )
 
     def exchanges(self, rejects: RejectLog, progress: Progress | None = None) -> Iterator[pa.RecordBatch]:
         """The exchanges of the log, with their text."""
@@ -102,10 +113,15 @@ def _stored_in(file: Path, expected: Mapping[bytes, bytes]) -> Iterator[pa.Recor
     try:
         with pq.ParquetFile(file, page_checksum_verification=True) as opened:
             _check_sketch(file, opened.schema_arrow, expected)
+            rows = opened.metadata.num_rows
             for batch in opened.iter_batches(BATCH_ROWS):
                 batch.validate(full=True)
+                rows -= batch.num_rows
                 yield batch.replace_schema_metadata(None)
-    except (pa.ArrowException, OSError) as error:
+            # A page whose header is torn may be passed over instead of refused.
+            if rows:
+                raise pa.ArrowInvalid(f"{rows} rows are missing")
+    except BROKEN as error:
         raise DamagedLogError(
             f"{file} is cut off or broken inside, and its sketches cannot be trusted. Sketch the log again, or "
             "leave it out.",

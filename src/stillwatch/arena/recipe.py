@@ -273,7 +273,14 @@ def loads(text: str) -> Recipe:
 
 def load(path: Path) -> Recipe:
     """A recipe from a TOML file."""
-    return loads(path.read_text(encoding="utf-8"))
+    try:
+        return loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RecipeError(f"cannot read the recipe {path}: {error.strerror}; name another") from error
+    except UnicodeDecodeError as error:
+        raise RecipeError(f"cannot read the recipe {path}: it is not UTF-8") from error
+    except RecipeError as error:
+        raise RecipeError(f"{path}: {error}") from error
 
 
 def _build(kind: Any, data: Any, where: str) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from stillwatch.arena.recipe import Recipe, dumps
 from stillwatch.arena.text import a, b
 from stillwatch.arena.world import World
 from stillwatch.exchange import EXCHANGE_SCHEMA
+from stillwatch.outputs import staged
 
 Population = Callable[[World, int, float], list[Plan]]
 POPULATIONS: Mapping[str, tuple[Population, float]] = {
@@ -92,21 +93,13 @@ def generate(recipe: Recipe) -> tuple[pa.Table, pa.Table]:
 
 def simulate(recipe: Recipe, out_dir: Path) -> Truth:
     """Write exchanges.parquet, truth.parquet and recipe.toml into a directory."""
-    out_dir.mkdir(parents=True, exist_ok=True)
     world, planned = build(recipe)
     names = ("exchanges.parquet", "truth.parquet", "recipe.toml")
     final = [out_dir / name for name in names]
-    aside = [out_dir / f"{name}.tmp" for name in names]
-    with (
-        pq.ParquetWriter(aside[0], EXCHANGE_SCHEMA, compression="zstd", compression_level=1) as log_file,
-        pq.ParquetWriter(aside[1], TRUTH_SCHEMA, compression="zstd") as truth_file,
-    ):
-        for log, truth in LogWriter(world, planned).slices():
-            log_file.write_batch(log)
-            truth_file.write_batch(truth)
-    aside[2].write_text(dumps(recipe), encoding="utf-8")
-    for temporary, path in zip(aside, final, strict=True):
-        temporary.replace(path)
+    # Last comes the truth, so that it is never the truth of another log.
+    with staged(out_dir, what=f"the log into {out_dir}", seals=names[1:2]) as stage:
+        aside = [stage / name for name in names]
+        _write(recipe, world, planned, aside)
     principal = planned["principal"]
     return Truth(
         exchanges=rows_of(planned),
@@ -117,3 +110,15 @@ def simulate(recipe: Recipe, out_dir: Path) -> Truth:
         truth_path=final[1],
         recipe_path=final[2],
     )
+
+
+def _write(recipe: Recipe, world: World, planned: Plan, paths: Sequence[Path]) -> None:
+    """Write the log, its truth and its recipe."""
+    with (
+        pq.ParquetWriter(paths[0], EXCHANGE_SCHEMA, compression="zstd", compression_level=1) as log_file,
+        pq.ParquetWriter(paths[1], TRUTH_SCHEMA, compression="zstd") as truth_file,
+    ):
+        for log, truth in LogWriter(world, planned).slices():
+            log_file.write_batch(log)
+            truth_file.write_batch(truth)
+    paths[2].write_text(dumps(recipe), encoding="utf-8")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -228,16 +229,23 @@ def _read_prompts(files: Sequence[str]) -> list[str]:
     prompts: list[str] = []
     for name in files:
         path = Path(name)
-        opened = gzip.open if path.suffix == ".gz" else open
-        with opened(path, "rt", encoding="utf-8") as lines:
-            for number, line in enumerate(lines, 1):
-                if not line.strip():
-                    continue
+        try:
+            lines = _lines(path)
+        except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
+            raise RecipeError(f"prompts: {path} cannot be read as text; give files that are whole") from error
+        for number, line in enumerate(lines, 1):
+            if line.strip():
                 where = f"{path.name}, line {number}"
                 prompts.append(_prompt(line, where) if ".jsonl" in name else line.strip())
     if not prompts:
         raise RecipeError("prompts: the files hold no text; give JSON lines with a key 'text' or plain lines")
     return [" " + prompt for prompt in dict.fromkeys(prompts)]
+
+
+def _lines(path: Path) -> list[str]:
+    opened = gzip.open if path.suffix == ".gz" else open
+    with opened(path, "rt", encoding="utf-8") as lines:
+        return list(lines)
 
 
 def _prompt(line: str, where: str) -> str:

@@ -80,6 +80,7 @@ def calibrate(
         raise OutputError(f"cannot write the calibration {out}: it is a folder; name a file in it with --out")
     rejected = out.with_name(out.name + ".rejected.jsonl")
     source = Source(paths, format, identities)
+    source.spare([out, rejected])
     with (
         reading("Reading the log") as progress,
         staged(out.parent, what=f"the calibration {out}", seals=()) as stage,

@@ -8,6 +8,7 @@ def known_errors() -> tuple[type[Exception], ...]:
     from stillwatch.arena.recipe import RecipeError
     from stillwatch.calibration.conformal import CalibrationError
     from stillwatch.calibration.labels import LabelsError
+    from stillwatch.engine.base import EngineError
     from stillwatch.keys import KeyFileError
     from stillwatch.outputs import OutputError
     from stillwatch.registry import RegistryError
@@ -15,5 +16,6 @@ def known_errors() -> tuple[type[Exception], ...]:
     from stillwatch.report.explain import ExplainError
 
     return (
-        LogError, OutputError, KeyFileError, RegistryError, ExplainError, RecipeError, CalibrationError, LabelsError
+        LogError, OutputError, KeyFileError, RegistryError, ExplainError, RecipeError, CalibrationError, LabelsError,
+        EngineError,
     )  # fmt: skip

@@ -29,12 +29,13 @@ def fingerprint(
     if out.is_dir():
         raise OutputError(f"cannot write the sketches {out}: it is a folder; name a file in it with --out")
     rejected = out.with_name(out.name + ".rejected.jsonl")
+    source = Source(paths_of(logs), format, identities)
+    source.spare([out, rejected])
     with (
         reading("Reading the log") as progress,
         staged(out.parent, what=f"the sketches {out}", seals=()) as stage,
         RejectLog(rejected, limit=reject_share, stage=stage) as rejects,
     ):
-        source = Source(paths_of(logs), format, identities)
         rows = write_sketches(source, keys.load(key), stage / out.name, rejects, progress)
     if not rejects.rejected:
         rejected.unlink(missing_ok=True)

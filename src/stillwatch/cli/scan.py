@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime
 from pathlib import Path
 
 import typer
+
+
+def _number(value: float) -> float:
+    """Refuse NaN, which lies within any bounds and makes every verdict none."""
+    if math.isnan(value):
+        raise typer.BadParameter("nan is no number; give one within the bounds")
+    return value
+
 
 LOGS = typer.Argument(..., metavar="LOG...", help="Files, folders or patterns: a log, or sketches of one.")
 OUT = typer.Option(..., "--out", metavar="DIR", help="Folder for the result; made if need be.")
@@ -24,11 +33,21 @@ UNSUPPORTED = typer.Option(
     [], "--unsupported-region", metavar="CC", help="Country that is not served; may repeat."
 )
 PRIOR = typer.Option(
-    1e-3, "--prior", min=1e-9, max=0.5, help="P(extraction) of a shared text before it is measured."
+    1e-3,
+    "--prior",
+    min=1e-9,
+    max=0.5,
+    callback=_number,
+    help="P(extraction) of a shared text before it is measured.",
 )
 MIN_PRINCIPALS = typer.Option(8, "--min-principals", min=2, help="Principals that make a text shared.")
 REJECT_SHARE = typer.Option(
-    0.01, "--reject-share", min=0.0, max=1.0, help="Share of malformed records that ends the run."
+    0.01,
+    "--reject-share",
+    min=0.0,
+    max=1.0,
+    callback=_number,
+    help="Share of malformed records that ends the run.",
 )
 SHOW_TEXT = typer.Option(False, "--show-text", help="Print what fills the templates in the report, unmasked.")
 MEMORY = typer.Option("2GB", "--memory", help="Memory for the statistics engine.")
@@ -68,6 +87,7 @@ def scan(
     from stillwatch.calibration.labels import read_labels
     from stillwatch.calibration.record import read as read_calibration
     from stillwatch.cli.progress import reading
+    from stillwatch.engine.duckdb import DuckDBEngine
     from stillwatch.families.assign import Rule
     from stillwatch.registry import Registry, read_registry
     from stillwatch.report.summary import summary
@@ -76,6 +96,7 @@ def scan(
     from stillwatch.sketching import Source, paths_of
     from stillwatch.verdict import Bar
 
+    DuckDBEngine(memory).close()  # a size that is none should not cost the time of reading the log
     options = Options(
         rule=Rule(least_principals=min_principals),
         bar=Bar(prior=prior),

@@ -8,6 +8,10 @@ from typing import Protocol
 import pyarrow as pa
 
 
+class EngineError(Exception):
+    """An engine that cannot start or go on; the text says what it needs."""
+
+
 class Engine(Protocol):
     """Runs portable SQL over named Arrow tables: integers in, integers out, so that engines agree exactly."""
 

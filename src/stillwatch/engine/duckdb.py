@@ -7,6 +7,8 @@ from collections.abc import Mapping
 import duckdb
 import pyarrow as pa
 
+from stillwatch.engine.base import EngineError
+
 
 class DuckDBEngine:
     """One in-memory database. ``memory``: a DuckDB size such as ``2GB``; ``threads``: 0 takes all cores."""
@@ -15,7 +17,12 @@ class DuckDBEngine:
 
     def __init__(self, memory: str = "2GB", threads: int = 0) -> None:
         self._connection = duckdb.connect(":memory:")
-        self._connection.execute("SET memory_limit = ?", [memory])
+        try:
+            self._connection.execute("SET memory_limit = ?", [memory])
+        except duckdb.Error as error:
+            raise EngineError(
+                f"{memory!r} is no amount of memory; give one such as 2GB with --memory"
+            ) from error
         self._connection.execute("SET preserve_insertion_order = false")
         if threads:
             self._connection.execute(f"SET threads = {int(threads)}")
@@ -27,7 +34,13 @@ class DuckDBEngine:
 
     def query(self, sql: str) -> pa.Table:
         """Rows of ``sql`` with 64-bit integers, whatever width DuckDB summed in."""
-        table = self._connection.sql(sql).to_arrow_table()
+        try:
+            table = self._connection.sql(sql).to_arrow_table()
+        except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
+            raise EngineError(
+                "the statistics need more memory, or more room on the disk of the working folder where they are "
+                "put aside; give more with --memory"
+            ) from error
         fields = [
             pa.field(field.name, pa.int64()) if pa.types.is_decimal(field.type) else field
             for field in table.schema

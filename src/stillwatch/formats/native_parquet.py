@@ -22,6 +22,9 @@ from stillwatch.rejects import DamagedLogError, MissingColumnError
 # Memory of one batch: rows are few where their texts are long.
 BATCH_BYTES = 64 << 20
 READ_BUFFER_BYTES = 1 << 20
+_NOT_UNICODE = "a text is not UTF-8"
+BROKEN = (pa.ArrowException, OSError, UnicodeDecodeError)
+"""What Arrow raises for a Parquet file that is not whole."""
 _UNKNOWN_ROLE = "a message has no role, or an unknown one"
 
 
@@ -56,7 +59,10 @@ class NativeTable:
                 for batch in file.iter_batches(batch_size=rows, columns=names):
                     yield (first + len(batch)) / max(total, 1), _piece(batch, path, first, complete)
                     first += len(batch)
-        except (pa.ArrowException, OSError) as error:
+                # A page whose header is torn may be passed over instead of refused.
+                if first != total:
+                    raise damaged(path)
+        except BROKEN as error:
             raise damaged(path) from error
 
     def _columns(self, schema: pa.Schema, path: Path) -> list[str]:
@@ -74,7 +80,7 @@ def read_schema(path: Path) -> pa.Schema:
     """Return the schema of a Parquet file, or raise an error that names what is wrong with it."""
     try:
         return pq.read_schema(path)
-    except (pa.ArrowException, OSError) as error:
+    except BROKEN as error:
         raise damaged(path) from error
 
 
@@ -95,23 +101,39 @@ def _rows_of_a_batch(metadata: Any, batch_rows: int) -> int:
 
 def _piece(batch: pa.RecordBatch, path: Path, first: int, complete: Complete | None) -> Piece:
     columns: Columns = {}
-    bad: dict[int, str] = {}
+    bad = dict.fromkeys(_not_unicode(batch), _NOT_UNICODE)
+    rows_kept = np.delete(np.arange(len(batch)), list(bad))
+    rows: Sequence[int] = ()
+    if bad:
+        batch = batch.take(pa.array(rows_kept))
     for name in batch.schema.names:
         column = batch.column(name)
         if name == "messages":
             column, rows = _messages(_plain(column), path)
-            bad = dict.fromkeys(rows, _UNKNOWN_ROLE)
         columns[name] = _cast(name, column, path)
-    rows_kept = np.arange(len(batch))
-    if bad:
+    if rows:
+        bad |= {int(rows_kept[row]): _UNKNOWN_ROLE for row in rows}
         keep = np.ones(len(batch), dtype=bool)
-        keep[list(bad)] = False
+        keep[rows] = False
         rows_kept = rows_kept[keep]
         columns = {name: column.filter(pa.array(keep)) for name, column in columns.items()}
     checked = conform(columns, complete)
     bad |= {int(rows_kept[index]): reason for index, reason in checked.rejected}
     rejected = tuple((first + index + 1, reason) for index, reason in sorted(bad.items()))
     return Piece(checked.batch, rejected, checked.nulled)
+
+
+def _not_unicode(batch: pa.RecordBatch, first: int = 0) -> Iterator[int]:
+    """Yield the rows with a text that is not UTF-8, which Parquet does not check; found by halving."""
+    try:
+        batch.validate(full=True)
+    except pa.ArrowInvalid:
+        if len(batch) == 1:
+            yield first
+            return
+        half = len(batch) // 2
+        for start, stop in ((0, half), (half, len(batch))):
+            yield from _not_unicode(batch.take(pa.array(np.arange(start, stop))), first + start)
 
 
 def _plain(column: pa.Array) -> pa.Array:

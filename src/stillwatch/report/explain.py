@@ -95,7 +95,7 @@ def _rows(path: Path, column: str, wanted: Sequence[str]) -> list[dict[str, Any]
 def _table(path: Path, **narrowed: Any) -> list[dict[str, Any]]:
     try:
         rows = pq.read_table(path, page_checksum_verification=True, **narrowed).to_pylist()
-    except (pa.ArrowException, OSError) as problem:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as problem:
         raise MissingResultError(f"{path} cannot be read as Parquet; {AGAIN}") from problem
     return list(rows)
 
