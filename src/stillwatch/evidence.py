@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.resources import files
 from typing import TYPE_CHECKING
@@ -81,7 +81,10 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Values and bits of all signals for s streams; NaN where a signal is silent."""
+    """Values and bits of all signals for s streams; NaN where a signal is silent.
+
+    The sums are made with the object, once, since they are asked for once a stream: other bits, other sums.
+    """
 
     signals: tuple[str, ...]
     value: NDArray[np.float64]
@@ -91,14 +94,24 @@ class Measured:
     bits: NDArray[np.float64]
     start: float
 
-    total: NDArray[np.float64]
+    total: NDArray[np.float64] = field(init=False)
     """float64[s]: bits of all signals together, and the start."""
 
-    conduct: NDArray[np.float64]
+    conduct: NDArray[np.float64] = field(init=False)
     """float64[s]: bits of the signals of conduct together."""
 
-    against: NDArray[np.float64]
+    against: NDArray[np.float64] = field(init=False)
     """float64[s]: bits of the one of them that speaks most against."""
+
+    def __post_init__(self) -> None:
+        """Sum up the bits."""
+        of_conduct = self.bits[:, [self.signals.index(name) for name in CONDUCT]]
+        for name, value in (
+            ("total", self.bits.sum(axis=1) + self.start),
+            ("conduct", of_conduct.sum(axis=1)),
+            ("against", of_conduct.min(axis=1)),
+        ):
+            object.__setattr__(self, name, value)
 
     def of(self, signal: str) -> NDArray[np.float64]:
         """Values of one signal: float64[s]."""
@@ -152,11 +165,7 @@ def measure(engine: Engine, streams: int, weights: Weights) -> Measured:
         if signal.name in weights.curves:
             bits[:, index] = weights.curves[signal.name].weigh(value[:, index])
     names = tuple(signal.name for signal in signals)
-    of_conduct = bits[:, [names.index(name) for name in CONDUCT]]
-    total = bits.sum(axis=1) + weights.start
-    return Measured(
-        names, value, n, bits, weights.start, total, of_conduct.sum(axis=1), of_conduct.min(axis=1)
-    )
+    return Measured(names, value, n, bits, weights.start)
 
 
 def _floats(table: pa.Table) -> NDArray[np.float64]:

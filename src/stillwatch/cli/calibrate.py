@@ -16,8 +16,6 @@ from stillwatch.cli.scan import (
     PRIOR,
     REGISTRY,
     REJECT_SHARE,
-    RELEASE,
-    release_of,
 )
 
 if TYPE_CHECKING:
@@ -44,7 +42,6 @@ def calibrate(
     key: Path | None = KEY,
     identities: Path | None = IDENTITIES,
     registry: Path | None = REGISTRY,
-    release: list[str] = RELEASE,
     prior: float = PRIOR,
     min_principals: int = MIN_PRINCIPALS,
     reject_share: float = REJECT_SHARE,
@@ -71,7 +68,6 @@ def calibrate(
         rule=Rule(least_principals=min_principals),
         bar=Bar(prior=prior),
         registry=read_registry(registry) if registry else Registry(),
-        releases=dict(release_of(text) for text in release),
         reject_share=reject_share,
         memory=memory,
     )

@@ -27,7 +27,10 @@ REGISTRY = typer.Option(
     None, "--registry", metavar="FILE", help="TOML: which organizations may do what until when."
 )
 RELEASE = typer.Option(
-    [], "--release", metavar="MODEL=TIME", help="When a model was released (ISO 8601); may repeat."
+    [],
+    "--release",
+    metavar="MODEL=TIME",
+    help="When a model was released (ISO 8601), marked on the timelines; may repeat.",
 )
 UNSUPPORTED = typer.Option(
     [], "--unsupported-region", metavar="CC", help="Country that is not served; may repeat."

@@ -13,11 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from stillwatch.arena import PRESETS, generate
 from stillwatch.exchange import COLUMNS, EXCHANGE_SCHEMA, REQUIRED
 from tests.conftest import exchange, words
 from tests.scans import (
-    OLD,
     fails,
     having,
     is_as_it_was,
@@ -30,37 +28,6 @@ from tests.scans import (
     write_parquet,
     written,
 )
-
-
-@pytest.fixture(scope="module")
-def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_parquet(generate(PRESETS["tiny"])[0], tmp_path_factory.mktemp("robust") / "log.parquet")
-
-
-@pytest.fixture(scope="module")
-def key(log: Path) -> Path:
-    path = log.with_name("key")
-    path.write_bytes(b"a key for tests and nothing else")
-    return path
-
-
-@pytest.fixture(scope="module")
-def fresh(log: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    """The result of an undisturbed scan."""
-    folder = tmp_path_factory.mktemp("fresh")
-    scan_files([log], folder)
-    return written(folder)
-
-
-@pytest.fixture
-def out(tmp_path: Path) -> Path:
-    """A folder with an older result."""
-    folder = tmp_path / "result"
-    folder.mkdir()
-    for name, data in OLD.items():
-        (folder / name).write_bytes(data)
-    return folder
-
 
 # A log that is broken
 
