@@ -40,13 +40,16 @@ class Suspicion:
     """Least bits of any suspect: what more speaks against is no part of a campaign."""
 
     attached: float = 0.8
-    """Share of a weak suspect's exchanges by principals of a core that makes it part of that campaign."""
+    """Share of the exchanges by principals of a core that makes a weak suspect which lies inside the core part of
+    that campaign."""
 
     plain: float = 0.4
     spread: float = 0.25
-    """Least value of the objective signal, and least share of the core's principals, of a family that
-    attaches itself with exchanges of its own, unless one hand seems to move it: what campaign accounts send
-    besides, as camouflage, asks for nothing, is not shared and comes when people come."""
+    beside: float = 0.95
+    """Least value of the objective signal, where not one hand seems to move it anyway, least share of the core's
+    principals, and least share of the exchanges by principals of the core, that make a weak suspect with exchanges
+    of its own part of the campaign. Camouflage may be dealt out by the same hand, and some of it asks for
+    something, but its text is of ordinary customers, and they send it too."""
 
     loss: float = 6.0
     """Bits that joining may cost against the strongest family alone; beyond, the families are kept apart."""
@@ -107,8 +110,7 @@ def group(
     links = _find(_only(known, strong))
     for link in links:
         forest.join(link.first, link.second)
-    plain = (measured.of("objective") >= rule.plain) | unexplained
-    home = _attach(known, strong, forest, principals, rule, plain)
+    home = _attach(known, strong, forest, principals, rule, measured.of("objective"), unexplained)
     home |= {family: forest.root(outer) for family, outer in inner.items()}
     free = asked & ~strong
     free[list(home)] = False
@@ -234,12 +236,9 @@ def _owner_of(rows: NDArray[np.int32], merged: Members, accused: list[int]) -> i
 
 def _attach(
     known: Suspects, strong: NDArray[np.bool_], forest: _Forest, principals: Principals, rule: Suspicion,
-    plain: NDArray[np.bool_],
+    objective: NDArray[np.float64], unexplained: NDArray[np.bool_],
 ) -> dict[int, int]:  # fmt: skip
-    """For each weak suspect that the principals of one core send nearly all of: the root of that core.
-
-    ``plain``: bool[families], those that may lie beside it with exchanges of their own.
-    """
+    """For each weak suspect that the principals of one core send nearly all of: the root of that core."""
     cores: dict[int, list[NDArray[np.int32]]] = {}
     for family, own in zip(known.family.tolist(), known.principals, strict=True):
         if strong[family]:
@@ -260,8 +259,9 @@ def _attach(
         overlap = float(inside_core[rows].mean())
         shared = inside[best][own].sum() >= rule.spread * inside[best].sum()
         # Neither inside the core nor beside it: a prompt that the campaign, its camouflage and others use.
-        beside = overlap < TOUCHED and shared and plain[family]
-        if (overlap >= 0.5 or beside) and inside[best][owners].mean() >= rule.attached:
+        beside = overlap < TOUCHED and shared and (objective[family] >= rule.plain or unexplained[family])
+        least = rule.beside if beside else rule.attached
+        if (overlap >= 0.5 or beside) and inside[best][owners].mean() >= least:
             home[family] = best
     return home
 
