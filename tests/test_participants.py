@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from statistics import median
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from stillwatch.participants import (
     MADE_OF_SITTINGS,
     MOST_CROWDED,
     keeps_own_hours,
+    sends_whole,
     takes_part,
 )
 
@@ -144,3 +146,18 @@ def test_taking_part_is_what_the_plain_definition_says(exchanges: list[int]) -> 
 
 def test_once_is_never_taking_part() -> None:
     assert takes_part(np.ones(50, np.int64)).tolist() == [False] * 50
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 2), st.integers(1, 20)), max_size=40))
+def test_sending_it_whole_is_what_the_plain_definition_says(rows: list[tuple[int, int, int]]) -> None:
+    usual = {family: median(m for _, f, m in rows if f == family) for _, family, _ in rows}
+    shares = {
+        owner: [matched / usual[family] for o, family, matched in rows if o == owner] for owner in range(6)
+    }
+    owner, family, matched = (
+        (np.array(column, np.int64) for column in zip(*rows, strict=True))
+        if rows
+        else (np.empty(0, np.int64) for _ in range(3))
+    )
+    found = sends_whole(owner, family.astype(np.int32), matched.astype(np.int32), 6)
+    assert found.tolist() == [bool(own) and median(own) >= 0.75 for own in shares.values()]

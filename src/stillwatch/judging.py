@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stillwatch.participants import keeps_own_hours, takes_part
+from stillwatch.participants import keeps_own_hours, sends_whole, takes_part
 from stillwatch.verdict import Case, Ruling, Verdict, rule
 
 if TYPE_CHECKING:
@@ -76,9 +76,18 @@ def judge(
             rows = members.row[members.stream == stream]
             inside = np.searchsorted(own, scanned.principals.of_row[rows])
             part &= ~keeps_own_hours(inside, at[rows], len(own))
+            part &= _sends_whole(scanned, np.flatnonzero(of_family == stream), own)
         ruling = _crowd(ruling, int(part.sum()), options.rule.least_principals)
         found.append(Judged(ruling, case, own, exchanges, part))
     return found
+
+
+def _sends_whole(scanned: Scanned, held: NDArray[np.int64], own: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """Which of a stream's principals (``own``) send its template; ``held``: memberships in its families."""
+    families = scanned.families
+    held = held[np.isin(scanned.principals.of_row[families.row[held]], own)]
+    owner = np.searchsorted(own, scanned.principals.of_row[families.row[held]])
+    return sends_whole(owner, families.family[held], families.matched[held], len(own))
 
 
 def _crowd(ruling: Ruling, part: int, least: int) -> Ruling:

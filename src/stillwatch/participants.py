@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 LEAST_EXCHANGES, LEAST_SHARE = 2, 0.1
+
+WHOLE = 0.75
+"""Share of the fragments that an exchange of a family matches at the median, from which one is of its template."""
+
 CROWDED = 2.5
 """Times as many of a principal's requests of one day in one hour as the stream's schedule explains."""
 
@@ -39,6 +43,35 @@ def takes_part(exchanges: NDArray[np.int64]) -> NDArray[np.bool_]:
     if not several.any():
         return several
     return several & (exchanges >= LEAST_SHARE * np.median(exchanges[several]))
+
+
+def sends_whole(
+    principal: NDArray[np.int64], family: NDArray[np.int32], matched: NDArray[np.int32], principals: int
+) -> NDArray[np.bool_]:
+    """Which principals send a campaign's template, and not some text that has a phrase of it: bool[principals].
+
+    ``principal`` (0 to ``principals`` - 1), ``family`` and ``matched``, the fragments in common, describe n
+    memberships of exchanges in the campaign's families. A principal is judged by the median of its own.
+
+    >>> owner, matched = np.array([0, 0, 1, 1, 2, 2]), np.array([12, 13, 13, 13, 5, 7])
+    >>> sends_whole(owner, np.zeros(6, np.int32), matched, 3).tolist()
+    [True, True, False]
+    """
+    share = matched / _medians(family, matched)[family]
+    whole: NDArray[np.bool_] = _medians(principal, share, principals) >= WHOLE
+    return whole
+
+
+def _medians(owner: NDArray[Any], values: NDArray[Any], owners: int = 0) -> NDArray[np.float64]:
+    """Median of each owner's values, 0 where it has none: float64[``owners``, at least the largest owner + 1]."""
+    order = np.lexsort((values, owner))
+    counts = np.bincount(owner, minlength=owners)
+    first = np.cumsum(counts) - counts
+    held = np.flatnonzero(counts)
+    result = np.zeros(len(counts))
+    middle = [values[order[first[held] + (counts[held] + shift) // 2]] for shift in (-1, 0)]
+    result[held] = (middle[0] + middle[1].astype(np.float64)) / 2
+    return result
 
 
 def keeps_own_hours(

@@ -139,3 +139,18 @@ def sell(log: pa.Table, sold: dict[str, str]) -> pa.Table:
         place = log.schema.get_field_index(name)
         log = log.set_column(place, log.schema.field(place), pa.array(values, pa.string()))
     return log
+
+
+def test_camouflage_that_the_operator_deals_out_is_not_what_it_took(tmp_path: Path) -> None:
+    operator = Operator(
+        accounts=168, exchanges_per_account=21.1, objectives=("refusal_probing", "pairwise_preference"),
+        camouflage=0.9, position="split", days=10.0, replacement="after_exchanges", mimic="companions",
+    )  # fmt: skip
+    log, truth = generate(
+        Recipe(seed=10_000, text="b", innocents=800, exchanges=12_000, operators=(operator,))
+    )
+    result = scan_log(log, tmp_path)
+    taken = truth.filter(truth["extraction"])["exchange_id"]
+    right = pc.sum(pc.is_in(result.matches["exchange_id"], value_set=taken)).as_py()
+    assert right >= 0.98 * result.matches.num_rows
+    assert right >= 0.95 * len(taken)

@@ -266,3 +266,28 @@ def test_one_hand_that_asks_for_nothing_is_undetermined(tmp_path: Path) -> None:
     (own,) = operated(truth).values()
     assert len(own & having(result, "undetermined")) >= 0.95 * len(own)
     assert "asks for no training data" in str(result.campaigns)
+
+
+def test_who_sends_a_sentence_of_the_template_now_and_then_is_not_in_the_campaign(tmp_path: Path) -> None:
+    sentence = (
+        "Please act as an impartial judge and weigh the two answers that an assistant gave to the question"
+    )
+    rest = (
+        "Score clarity, depth and honesty from one to ten, write down every step of your reasoning before the scores, "
+        "name the better answer in the last line, and return the scores as a list that a program can read"
+    )
+    operator = Operator(
+        prompt=f"{sentence}. {rest}.", objectives=("rubric_grading",), accounts=80,
+        exchanges_per_account=15, camouflage=0.5,
+    )  # fmt: skip
+    log, truth = generate(Recipe(seed=9408, innocents=800, exchanges=12_000, operators=(operator,)))
+    begin, end = (bound.as_py() for bound in pc.min_max(log["started_at"]).values())
+    rng = np.random.default_rng(9408)
+    rows = [
+        exchange(number, f"evaluator-{number % 12}", f"{sentence}\n\n{words(rng, 60)}")
+        | {"started_at": begin + float(rng.uniform()) * (end - begin)}
+        for number in range(36)
+    ]
+    result = scan_log(together(log, to_log(rows)), tmp_path)
+    assert extraction_campaigns(result) == list(operated(truth).values())
+    assert not any(account.startswith("evaluator") for account, _ in having(result, "extraction"))
