@@ -272,10 +272,7 @@ def test_who_sends_a_sentence_of_the_template_now_and_then_is_not_in_the_campaig
     sentence = (
         "Please act as an impartial judge and weigh the two answers that an assistant gave to the question"
     )
-    rest = (
-        "Score clarity, depth and honesty from one to ten, write down every step of your reasoning before the scores, "
-        "name the better answer in the last line, and return the scores as a list that a program can read"
-    )
+    rest = "Write down every step of your reasoning, then score clarity, depth and honesty from one to ten"
     operator = Operator(
         prompt=f"{sentence}. {rest}.", objectives=("rubric_grading",), accounts=80,
         exchanges_per_account=15, camouflage=0.5,
