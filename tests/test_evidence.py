@@ -9,6 +9,7 @@ import pytest
 
 from stillwatch.evidence import CONDUCT, Measured, load_weights
 from stillwatch.signals import all_signals
+from stillwatch.verdict import Bar, margin, threshold
 
 NAMES = tuple(signal.name for signal in all_signals())
 
@@ -36,3 +37,19 @@ def test_without_a_signal_its_bits_are_missing_from_the_sums(name: str) -> None:
     assert whole.total - without.total == pytest.approx(whole.bits_of(name))
     of_conduct = whole.bits_of(name) if name in CONDUCT else np.zeros(5)
     assert whole.conduct - without.conduct == pytest.approx(of_conduct)
+
+
+def test_a_stream_is_silent_where_one_signal_of_conduct_has_no_value() -> None:
+    whole = measured(3)
+    value = whole.value.copy()
+    value[0, NAMES.index("load")] = np.nan
+    value[1, NAMES.index(CONDUCT[0])] = np.nan
+    assert replace(whole, value=value).silent.tolist() == [False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("conduct", "silent", "beyond"), [(12.0, False, 1.0), (11.9, False, -3.0), (13.0, True, -3.0)]
+)
+def test_torn_or_silent_conduct_takes_more_bits(conduct: float, silent: bool, beyond: float) -> None:
+    bar = Bar()
+    assert float(margin(threshold(bar) + 1.0, conduct, silent, bar)) == pytest.approx(beyond)

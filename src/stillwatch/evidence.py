@@ -103,13 +103,18 @@ class Measured:
     against: NDArray[np.float64] = field(init=False)
     """float64[s]: bits of the one of them that speaks most against."""
 
+    silent: NDArray[np.bool_] = field(init=False)
+    """bool[s]: whether one of them says nothing, for want of exchanges."""
+
     def __post_init__(self) -> None:
         """Sum up the bits."""
-        of_conduct = self.bits[:, [self.signals.index(name) for name in CONDUCT]]
+        places = [self.signals.index(name) for name in CONDUCT]
+        of_conduct = self.bits[:, places]
         for name, value in (
             ("total", self.bits.sum(axis=1) + self.start),
             ("conduct", of_conduct.sum(axis=1)),
             ("against", of_conduct.min(axis=1)),
+            ("silent", np.isnan(self.value[:, places]).any(axis=1)),
         ):
             object.__setattr__(self, name, value)
 

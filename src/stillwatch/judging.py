@@ -113,6 +113,7 @@ def _case(
         coordination=float(measured.bits[stream].sum() - measured.bits_of("objective")[stream]),
         conduct=float(measured.conduct[stream]),
         against=float(measured.against[stream]),
+        silent=bool(measured.silent[stream]),
         principals=len(own),
         accounts=len(accounts),
         key_principals=float(held[most] / len(own)) if one_key else 0.0,

@@ -58,8 +58,9 @@ class Bar:
 
     torn_conduct: float = 5.0
     torn_bits: float = 4.0
-    """Where one signal of conduct speaks against, as when several seeds are asked in one sitting: least bits of
-    conduct, and bits beyond the threshold of probability that all evidence together must then weigh."""
+    """Where one signal of conduct speaks against, as when several seeds are asked in one sitting, or is silent, as in a
+    stream of few exchanges: least bits of conduct, and bits beyond the threshold of probability that all evidence
+    together must then weigh."""
 
     unexplained: float = 16.0
     """Bits of all signals but the objective from which a stream is undetermined though it asks for nothing, where
@@ -93,6 +94,9 @@ class Case:
 
     against: float
     """Bits of the signal of conduct that speaks most against."""
+
+    silent: bool
+    """Whether a signal of conduct says nothing."""
 
     principals: int
     accounts: int
@@ -146,9 +150,11 @@ def needed(bar: Bar) -> float:
     return threshold(bar) + max(bar.excess, 0.0)
 
 
-def margin(bits: float, conduct: float, bar: Bar) -> float:
-    """Bits by which evidence lies beyond the threshold of probability, which torn conduct raises."""
-    return bits - (threshold(bar) + (0.0 if conduct >= bar.conduct else bar.torn_bits))
+def margin(bits: _Bits, conduct: _Bits, silent: NDArray[np.bool_] | bool, bar: Bar) -> NDArray[np.float64]:
+    """Bits by which evidence lies beyond the threshold of probability, which torn or silent conduct raises."""
+    whole = np.logical_and(conduct >= bar.conduct, np.logical_not(silent))
+    beyond: NDArray[np.float64] = bits - (threshold(bar) + np.where(whole, 0.0, bar.torn_bits))
+    return beyond
 
 
 def accused(measured: Measured, bar: Bar) -> list[int]:
@@ -158,8 +164,8 @@ def accused(measured: Measured, bar: Bar) -> list[int]:
     The calibrated margin is not asked for here: a calibration holds for scores that do not depend on it.
     """
     conduct = measured.conduct
-    asked = threshold(bar) + np.where(conduct >= bar.conduct, 0.0, bar.torn_bits)
-    clear = (measured.total >= asked) & (measured.of(INTENT) >= bar.intent) & (conduct >= bar.torn_conduct)
+    beyond = margin(measured.total, conduct, measured.silent, bar)
+    clear = (beyond >= 0) & (measured.of(INTENT) >= bar.intent) & (conduct >= bar.torn_conduct)
     return sorted(np.flatnonzero(clear).tolist(), key=lambda stream: (-float(measured.total[stream]), stream))
 
 
@@ -178,7 +184,7 @@ def rule(case: Case, bar: Bar) -> Ruling:
     """Verdict on one stream."""
     probability = posterior(case.bits, bar.prior)
     intent = case.objective >= bar.intent
-    beyond = margin(case.bits, case.conduct, bar)
+    beyond = float(margin(case.bits, case.conduct, case.silent, bar))
     clear = beyond >= 0 and beyond > bar.excess and intent and case.conduct >= bar.torn_conduct
     alike = intent and probability >= (bar.suspicion if case.against > bar.against else bar.probability)
     found = (
