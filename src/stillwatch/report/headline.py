@@ -70,7 +70,8 @@ def strongest_against(campaign: Mapping[str, Any]) -> str:
     if contrary:
         return str(min(contrary, key=lambda item: (item["bits"], item["signal"]))["reason"])
     silent = len(campaign["silent"])
-    return f"No measured signal does; {quantity(silent, 'signal')} could not be measured."
+    unmeasured = f"; {quantity(silent, 'signal')} could not be measured" if silent else ""
+    return f"No measured signal does{unmeasured}."
 
 
 def objectives(campaign: Mapping[str, Any], most: int = 3) -> str:
