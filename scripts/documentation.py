@@ -187,9 +187,7 @@ def _identities() -> str:
 
 
 def _command(name: str) -> str:
-    (callback,) = [found.callback for found in app.registered_commands if found.name == name]
-    if callback is None:
-        raise UnknownBlockError(f"the command {name} has no function")
+    callback = commands()[name]
     arguments, options = [], []
     for parameter in inspect.signature(callback).parameters.values():
         info = parameter.default
@@ -202,7 +200,9 @@ def _command(name: str) -> str:
         ["stillwatch", name, *arguments, *(["[OPTIONS]"] if len(options) > len(arguments) else [])]
     )
     heading = [f"## stillwatch {name}", prose(callback.__doc__), f"```\n{usage}\n```"]
-    return "\n\n".join([*heading, table(("option", "default", "meaning"), options)])
+    if options:
+        heading.append(table(("option", "default", "meaning"), options))
+    return "\n\n".join(heading)
 
 
 def _option_names(info: OptionInfo) -> str:
@@ -218,8 +218,17 @@ def _option_default(info: OptionInfo) -> str:
     return "" if info.default in (None, []) else code(info.default)
 
 
+def commands() -> dict[str, Callable[..., object]]:
+    """Every command with its function; those of a sub-app by both names, as in ``lab run``."""
+    found = {str(command.name): command.callback for command in app.registered_commands}
+    for group in app.registered_groups:
+        rooms = group.typer_instance.registered_commands if group.typer_instance else []
+        found |= {f"{group.name} {command.name}": command.callback for command in rooms}
+    return {name: callback for name, callback in found.items() if callback is not None}
+
+
 def _commands() -> str:
-    return "\n\n".join(_command(str(command.name)) for command in app.registered_commands)
+    return "\n\n".join(map(_command, commands()))
 
 
 def _populations() -> str:

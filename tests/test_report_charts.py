@@ -10,10 +10,23 @@ import numpy as np
 import pytest
 
 from stillwatch.report import charts
-from stillwatch.report.charts import principal_days, svg, timeline, waterfall
+from stillwatch.report.charts import curves, principal_days, svg, timeline, waterfall
 from tests.test_report_examples import PRIOR, campaigns, iso
 
 SVG = "{http://www.w3.org/2000/svg}"
+
+
+CURVES = {
+    "title": "Skill of the student",
+    "across": "exchanges",
+    "up": "right answers",
+    "points": [100, 400, 1600],
+    "series": [
+        {"name": "text", "seeds": [[0.1, 0.2, 0.0], [0.4, 0.6, 0.5], [0.9, 1.0, 0.8]]},
+        {"name": "a name as long as a legend can be & more", "seeds": [[0.1], [0.7], [0.9]]},
+    ],
+    "lines": [{"name": "teacher", "value": 0.95}],
+}
 
 
 def drawings(width: float) -> dict[str, str]:
@@ -22,6 +35,7 @@ def drawings(width: float) -> dict[str, str]:
         "timeline": charts.draw_timeline("t", first["timeline"], width),
         "principal days": charts.draw_principal_days("p", first["principals"], width),
         "waterfall": charts.draw_waterfall("w", first, 0.99, width),
+        "curves": charts.draw_curves("c", CURVES, width),
         "certainty": charts.draw_certainty("s", first["posterior"], PRIOR, 0.99),
     }
 
@@ -142,3 +156,17 @@ def test_empty_data_still_makes_a_picture():
     empty = {"step_seconds": 3600, "start": iso(0), "series": [], "releases": []}
     for picture in (charts.draw_timeline("t", empty), charts.draw_principal_days("p", [])):
         assert ElementTree.fromstring(picture).find(f"{SVG}desc").text
+
+
+def test_curves_plot_every_seed_and_the_mean_at_its_height():
+    root = ElementTree.fromstring(charts.draw_curves("c", CURVES))
+    circles = list(root.iter(f"{SVG}circle"))
+    assert sum(circle.get("fill") == "none" for circle in circles) == 12
+    heights = [float(line.get("points").split()[1].split(",")[1]) for line in root.iter(f"{SVG}polyline")]
+    assert heights[0] - heights[1] == pytest.approx(0.2 * curves.PLOT_HEIGHT, abs=0.2)
+    assert "text: 100: 10%, 400: 50%, 1600: 90%" in root.find(f"{SVG}desc").text
+
+
+def test_curves_of_named_conditions_are_not_joined():
+    named = {**CURVES, "points": ["plain", "prefix", "unseen"]}
+    assert "<polyline" not in charts.draw_curves("c", named)

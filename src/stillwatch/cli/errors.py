@@ -10,6 +10,7 @@ def known_errors() -> tuple[type[Exception], ...]:
     from stillwatch.calibration.labels import LabelsError
     from stillwatch.engine.base import EngineError
     from stillwatch.keys import KeyFileError
+    from stillwatch.lab import MissingExtraError
     from stillwatch.outputs import OutputError
     from stillwatch.registry import RegistryError
     from stillwatch.rejects import LogError
@@ -17,5 +18,5 @@ def known_errors() -> tuple[type[Exception], ...]:
 
     return (
         LogError, OutputError, KeyFileError, RegistryError, ExplainError, RecipeError, CalibrationError, LabelsError,
-        EngineError,
+        EngineError, MissingExtraError,
     )  # fmt: skip

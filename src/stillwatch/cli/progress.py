@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from stillwatch.sources import Progress
 
 
@@ -31,3 +33,19 @@ def reading(what: str) -> Iterator[Progress | None]:
             )
 
         yield show
+
+
+@contextmanager
+def counting() -> Iterator[Callable[[int, int, str], None]]:
+    """Yield a function to call with the parts that are done, all parts, and the name of the next."""
+    if not sys.stderr.isatty():
+        yield lambda done, total, name: print(f"{done}/{total} {name}".rstrip(), file=sys.stderr)  # noqa: T201
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bar
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda done, total, name: bar.update(task, completed=done, total=total, description=name)

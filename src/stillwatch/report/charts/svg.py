@@ -74,6 +74,12 @@ def line(x1: float, y1: float, x2: float, y2: float, paint: str = "grid", *, das
     )
 
 
+def polyline(points: Iterable[tuple[float, float]], paint: str) -> str:
+    """A line through points, two pixels wide."""
+    joined = " ".join(f"{number(x)},{number(y)}" for x, y in points)
+    return f'<polyline points="{joined}" fill="none" stroke-width="2" {stroked(paint)}/>'
+
+
 def path(commands: str, paint: str, opacity: float = 1.0) -> str:
     """A filled outline."""
     faded = "" if opacity >= 1 else f' fill-opacity="{opacity:.2f}"'

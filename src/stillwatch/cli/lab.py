@@ -1,0 +1,58 @@
+"""``stillwatch lab``: what crosses an API, measured on small models that are trained for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="Measure what a transcript of a model's replies buys."
+)
+
+EXPERIMENT = typer.Argument(
+    ..., metavar="EXPERIMENT", help="Name of an experiment; `stillwatch lab list` prints them."
+)
+OUT = typer.Option(
+    Path("stillwatch-lab"),
+    "--out",
+    metavar="DIR",
+    help="Folder of results; what is there already is not run again.",
+)
+SEEDS = typer.Option(
+    9, "--seeds", min=2, help="Worlds of teacher, transcript and student; fewer than 9 give no verdict."
+)
+
+
+@app.command("run")
+def run(experiment: str = EXPERIMENT, out: Path = OUT, seeds: int = SEEDS) -> None:
+    """Run an experiment and write its table, pictures, page and summary; goes on where it was killed."""
+    from stillwatch.cli.progress import counting
+    from stillwatch.lab import require_extra
+
+    require_extra()
+    from stillwatch.lab.experiments import all_experiments
+    from stillwatch.lab.experiments.running import run_experiment, with_seeds
+
+    found = all_experiments()
+    if experiment not in found:
+        raise typer.BadParameter(f"{experiment!r} is none of {', '.join(found)}", param_hint="EXPERIMENT")
+    chosen = with_seeds(found[experiment], seeds)
+    with counting() as tell:
+        conclusions = run_experiment(chosen, out, tell)
+    typer.echo(chosen.claim)
+    for conclusion in conclusions:
+        typer.echo(f"{conclusion.estimate.text()}  {conclusion.verdict}  {conclusion.claim}")
+    typer.echo(f"\n{(out / chosen.name / 'index.html').resolve()}")
+
+
+@app.command("list")
+def list_experiments() -> None:
+    """List the experiments and the claims that they measure."""
+    from stillwatch.lab import require_extra
+
+    require_extra()
+    from stillwatch.lab.experiments import all_experiments
+
+    for name, experiment in all_experiments().items():
+        typer.echo(f"{name:22}{experiment.claim}")

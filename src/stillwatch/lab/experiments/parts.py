@@ -1,0 +1,109 @@
+"""What an experiment is made of: parts that are run once and kept, and conclusions drawn from their outcomes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+
+from stillwatch.lab.collector import QueryMix
+from stillwatch.lab.measures import Estimate
+from stillwatch.lab.teacher import Schooling
+from stillwatch.lab.training import Plan
+from stillwatch.lab.world import World
+
+OUTCOMES = pa.schema(
+    [
+        ("teacher", pa.string()),
+        ("method", pa.string()),
+        ("mix", pa.string()),
+        ("exchanges", pa.int64()),
+        ("seed", pa.int64()),
+        ("behaviour", pa.string()),
+        ("condition", pa.string()),
+        ("decoding", pa.string()),
+        ("steps", pa.int64()),
+        ("rate", pa.float64()),
+        ("hits", pa.list_(pa.bool_())),
+    ]
+)
+"""One row a model, behaviour, condition and decoding; ``hits`` has one value a prompt. The teacher itself is the
+method ``teacher`` with no exchanges."""
+
+MIXES: Mapping[str, QueryMix] = {
+    f"{percent}%": QueryMix(
+        shares=dict.fromkeys(("safeguard", "safeguard_by_reward", "control"), percent / 100)
+    )
+    for percent in (0, 1, 10)
+}
+"""Query mixes by the share of exchanges that each safeguard and the control get; the skill has the rest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """Everything that the numbers of a part depend on, beside the part itself."""
+
+    seeds: int = 9
+    """Teachers, transcripts and students; each seed is a world of its own."""
+    world: World = field(default_factory=World)
+    schooling: Schooling = Schooling(explain=0.0)
+    width: int = 32
+    """Width of a student."""
+    layers: int = 2
+    plan: Plan = Plan(steps=1600, rate=6e-3, rows=32, decay=0.1, check_every=40, patience=10)
+    """Training of a student: until no seed has improved on held-out exchanges for 400 steps, at most 1600."""
+    prompts: int = 64
+    """Prompts of every behaviour and condition in the evaluation."""
+    longest: int = 3200
+    """Exchanges of the whole transcript; smaller sets are its first ones."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Part:
+    """Students of all seeds, trained in one way."""
+
+    teacher: str
+    """sharp or entropic."""
+    method: str
+    """Name of a method, or ``teacher`` for the teacher itself."""
+    mix: str = "10%"
+    """Key of ``MIXES``."""
+    exchanges: int = 0
+
+    @property
+    def name(self) -> str:
+        """File name of its outcomes."""
+        return f"{self.teacher}-{self.method}-{self.mix.rstrip('%')}-{self.exchanges:05d}"
+
+
+@dataclass(frozen=True, slots=True)
+class Conclusion:
+    """One row of ``summary.json``."""
+
+    claim: str
+    estimate: Estimate
+    verdict: str
+    """holds, does not hold, undecided, or a sentence that begins so."""
+
+    def record(self, command: str) -> dict[str, Any]:
+        """The row as it is written."""
+        return {
+            "claim": self.claim,
+            "seeds": self.estimate.seeds,
+            "estimate": round(self.estimate.value, 4),
+            "low": round(self.estimate.low, 4),
+            "high": round(self.estimate.high, 4),
+            "verdict": self.verdict,
+            "command": command,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One chart of an experiment, as plain data for :func:`stillwatch.report.charts.draw_curves`."""
+
+    name: str
+    caption: str
+    data: Mapping[str, Any]

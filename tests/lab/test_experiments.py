@@ -1,0 +1,134 @@
+"""Experiments resume, repeat, and write what they promise; their numbers in the tree are those of the code."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from xml.etree import ElementTree
+
+import pyarrow.parquet as pq
+import pytest
+
+from stillwatch.lab.experiments import all_experiments
+from stillwatch.lab.experiments.outcomes import Outcomes
+from stillwatch.lab.experiments.parts import OUTCOMES, Part, Setting
+from stillwatch.lab.experiments.running import run_experiment, with_seeds
+from stillwatch.lab.experiments.workshop import Workshop
+from stillwatch.lab.teacher import Schooling
+from stillwatch.lab.training import Plan
+from tests.lab.small import WORLD
+
+BRIEF = Plan(steps=12, rows=8, check_every=6)
+TINY = Setting(
+    seeds=2,
+    world=WORLD,
+    schooling=Schooling(
+        width=16,
+        layers=1,
+        examples=80,
+        explain=0.0,
+        imitation=BRIEF,
+        entropic=BRIEF,
+        judge=BRIEF,
+        reward=Plan(steps=3, rows=8),
+    ),
+    width=16,
+    layers=1,
+    plan=BRIEF,
+    prompts=6,
+    longest=60,
+)
+NAMES = sorted(all_experiments())
+
+
+def tiny(name):
+    return replace(all_experiments()[name], setting=TINY, grid=(20, 40, 60))
+
+
+def quiet(done, total, name):
+    pass
+
+
+class KilledError(Exception):
+    pass
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_run_that_was_killed_goes_on_and_ends_where_one_in_one_piece_ends(name, tmp_path):
+    def kill(done, total, part):
+        if done == 4:
+            raise KilledError
+
+    with pytest.raises(KilledError):
+        run_experiment(tiny(name), tmp_path / "killed", kill)
+    assert not (tmp_path / "killed" / name).exists()
+    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "killed" / "parts").rglob("*.*")}
+    run_experiment(tiny(name), tmp_path / "killed", quiet)
+    for path, at in kept.items():
+        assert path.name == "setting.txt" or path.stat().st_mtime_ns == at
+    run_experiment(tiny(name), tmp_path / "whole", quiet)
+    first, second = (tmp_path / folder / name for folder in ("killed", "whole"))
+    for file in ("results.parquet", "summary.json", "index.html"):
+        assert (first / file).read_bytes() == (second / file).read_bytes()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_result_has_its_table_pictures_page_and_summary(name, tmp_path):
+    experiment = tiny(name)
+    conclusions = run_experiment(experiment, tmp_path, quiet)
+    out = tmp_path / name
+    table = pq.read_table(out / "results.parquet")
+    assert table.schema.names == OUTCOMES.names
+    assert set(table["seed"].to_pylist()) == {0, 1}
+    records = json.loads((out / "summary.json").read_text("utf-8"))
+    assert len(records) == len(conclusions) > 0
+    for record in records:
+        assert set(record) == {"claim", "seeds", "estimate", "low", "high", "verdict", "command"}
+        assert record["low"] <= record["estimate"] <= record["high"]
+        assert record["verdict"] == "undecided: 2 seeds, 9 are needed"
+    pictures = experiment.pictures(Outcomes(table))
+    for picture in pictures:
+        drawn = (out / f"{picture.name}.svg").read_text("utf-8")
+        seeds = sum(len(values) for series in picture.data["series"] for values in series["seeds"])
+        hollow = [
+            dot
+            for dot in ElementTree.fromstring(drawn).iter("{http://www.w3.org/2000/svg}circle")
+            if dot.get("fill") == "none"
+        ]
+        assert len(hollow) == seeds  # every seed is plotted
+        assert (out / f"{picture.name}.png").read_bytes().startswith(b"\x89PNG")
+    page = (out / "index.html").read_text("utf-8")
+    assert experiment.claim in page
+    assert page.count("<figure>") == len(pictures)
+    assert "http://www.w3.org" not in page
+    assert "://" not in page.replace("http-equiv", "")
+
+
+def test_experiments_of_one_setting_share_their_parts_and_another_setting_has_its_own(tmp_path):
+    workshop = Workshop(TINY, tmp_path)
+    assert Workshop(TINY, tmp_path).students == workshop.students
+    longer = Workshop(replace(TINY, plan=Plan(steps=13)), tmp_path)
+    assert longer.students != workshop.students
+    assert longer.teachers == workshop.teachers
+    other = Workshop(replace(TINY, schooling=Schooling(width=8)), tmp_path)
+    assert other.teachers != workshop.teachers
+
+
+def test_both_arms_of_a_comparison_learn_from_the_same_exchanges(tmp_path):
+    workshop = Workshop(TINY, tmp_path)
+    whole = workshop.transcript("sharp", "10%")
+    assert len(whole) == TINY.longest
+    assert whole.values is not None
+    assert whole.top_values is not None
+    text, logits = (
+        workshop.outcomes(Part("sharp", method, exchanges=40)) for method in ("imitation", "distillation")
+    )
+    assert text["seed"] == logits["seed"]
+    assert text["hits"] != logits["hits"]
+
+
+def test_an_experiment_keeps_everything_but_the_seeds():
+    experiment = all_experiments()["logits-and-tokens"]
+    changed = with_seeds(experiment, 3)
+    assert changed.setting == replace(experiment.setting, seeds=3)
+    assert len(changed.parts()) == len(experiment.parts())
