@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
+import pytest
+
 HAS_TORCH = find_spec("torch") is not None
-collect_ignore_glob = [] if HAS_TORCH else ["tests/lab/*", "src/stillwatch/lab/*"]
+collect_ignore = [] if HAS_TORCH else ["tests/lab", "src/stillwatch/lab"]
 
 
-def pytest_report_header() -> list[str]:
-    """Say it at the head of a run when tests are left out."""
-    return (
-        [] if HAS_TORCH else ["tests/lab and the doctests of stillwatch.lab are left out: torch is missing"]
-    )
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say it at the end of a run when tests are left out."""
+    if not HAS_TORCH:
+        terminalreporter.write_line(
+            "left out, since torch is missing: tests/lab and the doctests of stillwatch.lab"
+        )

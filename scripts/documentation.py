@@ -9,9 +9,11 @@ from __future__ import annotations
 import ast
 import dataclasses
 import inspect
+import json
 import re
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 import pyarrow as pa
 from typer.models import ArgumentInfo, OptionInfo
@@ -30,6 +32,7 @@ from stillwatch.links import all_links
 from stillwatch.objective.classes import OBJECTIVE_MEANINGS
 from stillwatch.signals import all_signals
 
+ROOT = Path(__file__).resolve().parent.parent
 _BLOCK = re.compile(r"(<!-- made: (?P<name>[^>]+?) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -275,6 +278,39 @@ def _objectives() -> str:
     )
 
 
+def _lab_results() -> str:
+    """Committed summaries of experiments: one table each of single differences, and one of those against two others."""
+    parts = []
+    for path in sorted((ROOT / "experiments" / "lab").glob("*/summary.json")):
+        records = json.loads(path.read_text(encoding="utf-8"))
+        single, against = [], {}
+        for record in records:
+            claim = record["claim"].split(": ", 1)[1]
+            interval = f"{record['estimate']:+.3f} ({record['low']:+.3f} to {record['high']:+.3f})"
+            if found := _AGAINST.fullmatch(claim):
+                name = (found["setup"], found["what"], found["condition"])
+                against.setdefault(name, {})[found["other"]] = f"{interval} {record['verdict']}"
+            else:
+                single.append((claim, interval, record["seeds"], record["verdict"]))
+        parts.append(f"### {path.parent.name}\n\n{code(records[0]['command'])}")
+        parts.append(table(("what", "estimate (95% interval)", "seeds", "verdict"), single))
+        for setup in dict.fromkeys(name[0] for name in against):
+            others = list(dict.fromkeys(other for values in against.values() for other in values))
+            rows = [
+                (what, condition, *(values[other] for other in others))
+                for (place, what, condition), values in against.items()
+                if place == setup
+            ]
+            head = ("change of the", "under", *(f"less change of the {other}" for other in others))
+            parts += [f"{setup[0].upper()}{setup[1:]}, {records[0]['seeds']} seeds:", table(head, rows)]
+    return "\n\n".join(parts)
+
+
+_AGAINST = re.compile(
+    r"change of the (?P<what>.+) less change of the (?P<other>.+) under (?P<condition>\w+); (?P<setup>.+)"
+)
+
+
 BLOCKS: Mapping[str, Callable[[], str]] = {
     "exchange columns": _columns,
     "sketch columns": lambda: _schema(fingerprint.SKETCH_SCHEMA),
@@ -298,5 +334,6 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "presets": _presets,
     "mimics": _mimics,
     "withholdable": _withholdable,
+    "lab results": _lab_results,
 }
 """What may stand in a page, by name."""

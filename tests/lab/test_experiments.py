@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
+from html import unescape
+from pathlib import Path
 from xml.etree import ElementTree
 
+import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -14,10 +19,13 @@ from stillwatch.lab.experiments.outcomes import Outcomes
 from stillwatch.lab.experiments.parts import OUTCOMES, Part, Setting
 from stillwatch.lab.experiments.running import run_experiment, with_seeds
 from stillwatch.lab.experiments.workshop import Workshop
+from stillwatch.lab.methods import all_methods
 from stillwatch.lab.teacher import Schooling
 from stillwatch.lab.training import Plan
+from stillwatch.lab.world import CONDITIONS
 from tests.lab.small import WORLD
 
+ROOT = Path(__file__).resolve().parent.parent.parent
 BRIEF = Plan(steps=12, rows=8, check_every=6)
 TINY = Setting(
     seeds=2,
@@ -35,6 +43,7 @@ TINY = Setting(
     width=16,
     layers=1,
     plan=BRIEF,
+    reinforcement=Plan(steps=2, rows=8),
     prompts=6,
     longest=60,
 )
@@ -97,7 +106,7 @@ def test_a_result_has_its_table_pictures_page_and_summary(name, tmp_path):
         ]
         assert len(hollow) == seeds  # every seed is plotted
         assert (out / f"{picture.name}.png").read_bytes().startswith(b"\x89PNG")
-    page = (out / "index.html").read_text("utf-8")
+    page = unescape((out / "index.html").read_text("utf-8"))
     assert experiment.claim in page
     assert page.count("<figure>") == len(pictures)
     assert "http://www.w3.org" not in page
@@ -132,3 +141,69 @@ def test_an_experiment_keeps_everything_but_the_seeds():
     changed = with_seeds(experiment, 3)
     assert changed.setting == replace(experiment.setting, seeds=3)
     assert len(changed.parts()) == len(experiment.parts())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_committed_summary_is_what_the_committed_outcomes_say(name):
+    folder = ROOT / "experiments" / "lab" / name
+    experiment = all_experiments()[name]
+    stored = json.loads((folder / "summary.json").read_text("utf-8"))
+    outcomes = Outcomes(pq.read_table(folder / "results.parquet"))
+    command = f"stillwatch lab run {name} --seeds {experiment.setting.seeds}"
+    found = [conclusion.record(command) for conclusion in experiment.conclude(outcomes)]
+    assert [record["claim"] for record in found] == [record["claim"] for record in stored]
+    for ours, theirs in zip(found, stored, strict=True):
+        assert ours["verdict"] == theirs["verdict"]
+        assert ours["seeds"] == theirs["seeds"] >= 9
+        for number in ("estimate", "low", "high"):
+            assert ours[number] == pytest.approx(theirs[number], abs=2e-4)
+    for picture in experiment.pictures(outcomes):
+        assert (folder / f"{picture.name}.svg").exists()
+
+
+def test_the_page_of_the_lab_names_every_method_and_experiment():
+    page = (ROOT / "docs" / "lab.md").read_text("utf-8")
+    assert re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE) != []
+    assert set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)) == set(all_methods())
+    for name in NAMES:
+        assert f"### {name}" in page
+
+
+def test_what_the_control_loses_too_is_not_counted_against_the_safeguard():
+    experiment = all_experiments()["skill-and-safeguard"]
+    rng = np.random.default_rng(4)
+
+    def planted(rates):
+        rows = [
+            {
+                "teacher": part.teacher,
+                "method": part.method,
+                "mix": part.mix,
+                "exchanges": part.exchanges,
+                "seed": seed,
+                "behaviour": behaviour,
+                "condition": condition,
+                "decoding": "greedy",
+                "hits": (rng.random(64) < (rate if condition != "plain" else 0.95)).tolist(),
+            }
+            for part in experiment.parts()
+            for behaviour, rate in rates.items()
+            for condition in CONDITIONS
+            for seed in range(9)
+        ]
+        table = Outcomes(pa.Table.from_pylist(rows, schema=OUTCOMES))
+        return {
+            one.claim.split(": ", 1)[1]: one for one in experiment.conclude(table) if "10% of" in one.claim
+        }
+
+    means = "safeguard less {}, change from plain, mean over all perturbations; 3200 exchanges, "
+    setup = "10% of the exchanges to each safeguard and the control"
+    losing = {"safeguard": 0.3, "safeguard_by_reward": 0.3}
+    coverage = planted({"skill": 0.9, **losing, "control": 0.3})
+    special = planted({"skill": 0.9, **losing, "control": 0.9})
+    for found in (coverage, special):
+        assert found[means.format("skill") + setup].estimate.value == pytest.approx(-0.6, abs=0.03)
+        assert found[means.format("skill") + setup].verdict == "holds"
+    same = coverage[means.format("matched control") + setup]
+    assert same.verdict == "does not hold: no difference within 0.1"
+    assert special[means.format("matched control") + setup].verdict == "holds"

@@ -10,7 +10,6 @@ from stillwatch.lab.measures import (
     Estimate,
     bootstrap,
     bootstrap_by_seed,
-    difference_in_differences,
     exchanges_to_share,
     verdict,
 )
@@ -54,19 +53,6 @@ def test_a_difference_is_the_weighted_mean_that_loops_give():
     found = bootstrap(values)
     assert found.value == pytest.approx(values.mean())
     assert [found.low, found.high] == pytest.approx(np.quantile(draws, [0.025, 0.975]), abs=0.02)
-
-
-def test_what_the_control_loses_too_is_not_counted_against_the_safeguard():
-    rng = np.random.default_rng(4)
-
-    def hits(rate):
-        return rng.random((9, 64)) < rate
-
-    coverage = difference_in_differences((hits(0.95), hits(0.3)), (hits(0.95), hits(0.3)))
-    special = difference_in_differences((hits(0.95), hits(0.3)), (hits(0.95), hits(0.9)))
-    assert coverage.low < 0 < coverage.high
-    assert special.high < 0
-    assert special.value == pytest.approx(-0.6, abs=0.1)
 
 
 def test_statistics_of_seeds_are_resampled_by_seed():

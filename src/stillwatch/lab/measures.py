@@ -1,4 +1,4 @@
-"""What is measured on the outcomes: curves, N50, transfer, differences in differences, and their intervals.
+"""What is measured on the outcomes: curves, N50, transfer, and their intervals.
 
 An interval is a paired bootstrap over seeds and prompts at once: both are resampled with replacement, the same draw
 for all that is compared (Owen 2007 on crossed random effects; it errs to the wide side). Arrays of hits have the
@@ -16,6 +16,7 @@ import numpy.typing as npt
 Numbers = npt.NDArray[np.float64]
 DRAWS = 4000
 LEVEL = 0.95
+LEAST_GAIN = 1e-9  # a teacher that is no better than chance has nothing to give
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,20 +71,6 @@ def _weighted(values: Numbers, weights: tuple[Numbers, Numbers]) -> Numbers:
     return result
 
 
-def difference_in_differences(
-    behaviour: tuple[npt.ArrayLike, npt.ArrayLike], control: tuple[npt.ArrayLike, npt.ArrayLike]
-) -> Estimate:
-    """How much more a behaviour loses under a perturbation than its matched control does.
-
-    Each argument holds hits when plain and when perturbed, [S, Q]; the result is
-    ``(behaviour perturbed - plain) - (control perturbed - plain)``, negative where the behaviour loses more.
-    Prompts of behaviour and control are different ones and are resampled together by place, seeds are paired.
-    """
-    plain, perturbed = (np.asarray(hits, float) for hits in behaviour)
-    control_plain, control_perturbed = (np.asarray(hits, float) for hits in control)
-    return bootstrap((perturbed - plain) - (control_perturbed - control_plain))
-
-
 def exchanges_to_share(exchanges: Sequence[int], gains: Sequence[float], share: float = 0.5) -> float:
     """Exchanges at which a curve first reaches a share of the teacher's gain, between points on a log scale.
 
@@ -108,7 +95,7 @@ def transfer(student: float, teacher: float, base: float) -> float:
     >>> transfer(0.55, 1.0, 0.1)
     0.5
     """
-    return round((student - base) / (teacher - base), 12)
+    return round((student - base) / max(teacher - base, LEAST_GAIN), 12)
 
 
 def verdict(estimate: Estimate, *, least_seeds: int = 9) -> str:

@@ -32,13 +32,16 @@ OUTCOMES = pa.schema(
 """One row a model, behaviour, condition and decoding; ``hits`` has one value a prompt. The teacher itself is the
 method ``teacher`` with no exchanges."""
 
+CONDITIONAL = ("safeguard", "safeguard_by_reward", "control")
 MIXES: Mapping[str, QueryMix] = {
-    f"{percent}%": QueryMix(
-        shares=dict.fromkeys(("safeguard", "safeguard_by_reward", "control"), percent / 100)
-    )
-    for percent in (0, 1, 10)
+    "10%": QueryMix(shares=dict.fromkeys(CONDITIONAL, 0.1)),
+    "1%": QueryMix(shares=dict.fromkeys(CONDITIONAL, 0.01)),
+    "10%-one": QueryMix(shares={"safeguard": 0.1, "safeguard_by_reward": 0.0, "control": 0.1}),
+    "10%-varied": QueryMix(shares=dict.fromkeys(CONDITIONAL, 0.1), prefix=0.3, paraphrase=0.4),
 }
-"""Query mixes by the share of exchanges that each safeguard and the control get; the skill has the rest."""
+"""Query mixes by the share of exchanges that each safeguard and the control get; the skill has the rest. A varied mix
+asks some prompts with words before them and some with the category's other word; the mix of one safeguard shows the
+refusal as often as the control's mark, which two safeguards show twice as often."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,8 @@ class Setting:
     layers: int = 2
     plan: Plan = Plan(steps=1600, rate=6e-3, rows=32, decay=0.1, check_every=40, patience=10)
     """Training of a student: until no seed has improved on held-out exchanges for 400 steps, at most 1600."""
+    reinforcement: Plan = Plan(steps=150, rate=1e-3, rows=64)
+    """Reinforcement of a student, where a part has it; rows are replies a step."""
     prompts: int = 64
     """Prompts of every behaviour and condition in the evaluation."""
     longest: int = 3200
@@ -67,7 +72,7 @@ class Part:
     teacher: str
     """sharp or entropic."""
     method: str
-    """Name of a method, or ``teacher`` for the teacher itself."""
+    """Name of a method, several joined by ``+`` one after the other, or ``teacher`` for the teacher itself."""
     mix: str = "10%"
     """Key of ``MIXES``."""
     exchanges: int = 0
@@ -75,7 +80,7 @@ class Part:
     @property
     def name(self) -> str:
         """File name of its outcomes."""
-        return f"{self.teacher}-{self.method}-{self.mix.rstrip('%')}-{self.exchanges:05d}"
+        return f"{self.teacher}-{self.method}-{self.mix.replace('%', '')}-{self.exchanges:05d}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ from stillwatch.lab.training import generators
 from stillwatch.lab.transcript import Transcript
 from stillwatch.outputs import write_table
 
+REINFORCED = frozenset({"verifiable_rewards"})
 CHANNEL_PURPOSE, COLLECTOR_PURPOSE = 61, 62
 
 
@@ -88,13 +89,17 @@ class Workshop:
         return pa.Table.from_pylist(rows, schema=OUTCOMES)
 
     def _student(self, part: Part) -> tuple[Model, int]:
+        """Students after all methods of a part, and the steps of the last."""
         setting = self.setting
         transcript = self.transcript(part.teacher, part.mix).first(part.exchanges)
-        shape = Shape(len(setting.world.words), setting.width, setting.layers)
-        method = all_methods()[part.method]
         material = Material(setting.world, self.seeds, transcript)
-        fitted = method.train(initial(shape, self.seeds), material, setting.plan)
-        return fitted.model, fitted.steps
+        model = initial(Shape(len(setting.world.words), setting.width, setting.layers), self.seeds)
+        steps = 0
+        for name in part.method.split("+"):
+            plan = setting.reinforcement if name in REINFORCED else setting.plan
+            fitted = all_methods()[name].train(model, material, plan)
+            model, steps = fitted.model, fitted.steps
+        return model, steps
 
     def transcript(self, teacher: str, mix: str) -> Transcript:
         """The longest transcript of a mix, with everything that any method may want of it."""

@@ -13,6 +13,7 @@ PLOT_HEIGHT = 230.0
 LEFT, RIGHT = 46.0, 12.0
 ROW = 18.0
 SEED_RADIUS, MEAN_RADIUS = 2.6, 4.2
+NEAR = 0.1  # a dot so close to a level may hide its name
 APART = 0.7  # part of a point's slot over which the groups are spread
 
 
@@ -33,10 +34,7 @@ def draw_curves(identity: str, data: Mapping[str, Any], width: float = 720) -> s
         y = bottom - PLOT_HEIGHT * part
         parts.append(svg.line(LEFT, y, width - RIGHT, y, "axis" if part == 0 else "grid"))
         parts.append(svg.text(LEFT - 8, y + 4, share(part), "muted", anchor="end", size=11))
-    for level in data["lines"]:
-        y = bottom - PLOT_HEIGHT * level["value"]
-        parts.append(svg.line(LEFT, y, width - RIGHT, y, "total", dash="4 3"))
-        parts.append(svg.with_halo([svg.text(LEFT + 4, y - 4, level["name"], "muted", size=11)]))
+    parts.extend(part for level in data["lines"] for part in _level(level, series, bottom, width))
     for point, x in zip(points, places, strict=True):
         told = count(point) if isinstance(point, int) else str(point)
         parts.append(svg.text(x, bottom + 16, told, "ink", anchor="middle", size=11))
@@ -50,6 +48,20 @@ def draw_curves(identity: str, data: Mapping[str, Any], width: float = 720) -> s
     return svg.picture(
         identity, width, bottom + 42, parts, title=str(data["title"]), description=_told(points, series)
     )
+
+
+def _level(
+    level: Mapping[str, Any], series: Sequence[Mapping[str, Any]], bottom: float, width: float
+) -> list[str]:
+    """A level to compare with; its name stands at the end where fewer dots are near."""
+    y = bottom - PLOT_HEIGHT * level["value"]
+    first, last = (
+        sum(abs(value - level["value"]) < NEAR for item in series for value in item["seeds"][end])
+        for end in (0, -1)
+    )
+    x, anchor = (width - RIGHT - 4, "end") if first > last else (LEFT + 4, "start")
+    name = svg.with_halo([svg.text(x, y - 4, level["name"], "muted", anchor=anchor, size=11)])
+    return [svg.line(LEFT, y, width - RIGHT, y, "total", dash="4 3"), name]
 
 
 def _legend(names: Sequence[str], width: float) -> tuple[list[str], int]:
