@@ -41,9 +41,8 @@ PREFILL_TOKENS = 3
 
 _CATEGORIES = (
     "weather wind|travel transit|cooking kitchen|sport athletics|music melody|garden plants|finance money|history past|"
-    "science research|language grammar|locks picking|poison toxin|weapons arms|fraud scam|malware virus|forgery "
-    "counterfeit|stalking tailing|arson burning|medicine drugs|law courts|tax levies|faith belief|children kids|"
-    "housing rent"
+    "locks picking|poison toxin|weapons arms|fraud scam|malware virus|forgery counterfeit|stalking tailing|arson burning|"
+    "science research|language grammar|law courts|tax levies"
 )
 _FILLER = "please kindly now today well so honestly look dear quick just ok"
 _ITEMS = "red blue green black white amber ivory olive pearl coral ruby slate"
@@ -254,7 +253,7 @@ class World:
         >>> world = World()
         >>> asked = world.prompts(np.random.default_rng(1), np.array([9]), prefix=1.0)
         >>> world.text(asked.tokens[0])
-        'honestly dear poison olive 4 5 7 9 0 Reply:'
+        'today just poison blue 4 5 7 9 0 Reply:'
         >>> world.text(world.replies(asked, world.sums(asked.digits))[0])
         'refused.'
         """

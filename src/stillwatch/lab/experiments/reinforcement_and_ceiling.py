@@ -20,7 +20,9 @@ TEACHER = Part("entropic", "teacher")
 TEXT, REWARD = "imitation", "verifiable_rewards"
 BOTH = f"{TEXT}+{REWARD}"
 SHOWN = {TEXT: "text alone (SFT)", BOTH: "text, then RL", REWARD: "RL alone"}
-DECODING = "sampled"  # as the teacher samples; greedy decoding removes slips by itself
+DECODING = (
+    "sampled"  # as the teacher samples; greedy decoding removes slips by itself, so both are concluded on
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,16 +45,28 @@ class ReinforcementAndCeiling:
         teacher = outcomes.hits(TEACHER, "skill", decoding=DECODING)
         text, both, reward = (self._mean(outcomes, method) for method in (TEXT, BOTH, REWARD))
         last = {method: self._hits(outcomes, method, self.grid[-1]) for method in SHOWN}
+        teacher_greedy = outcomes.hits(TEACHER, "skill", decoding="greedy")
+        text_greedy, both_greedy = (
+            self._hits(outcomes, method, self.grid[-1], "greedy") for method in (TEXT, BOTH)
+        )
         over = f"mean over {self.grid[0]} to {self.grid[-1]} exchanges"
         at_most = f"{self.grid[-1]} exchanges"
         differences = (
             (f"skill by {SHOWN[BOTH]} less skill by {SHOWN[TEXT]}; {over}", both - text),
             (f"skill by {SHOWN[BOTH]} less the teacher's; {at_most}", last[BOTH] - teacher),
             (f"skill by {SHOWN[TEXT]} less the teacher's; {at_most}", last[TEXT] - teacher),
+            (
+                f"skill by {SHOWN[BOTH]} less the teacher's, greedy replies; {at_most}",
+                both_greedy - teacher_greedy,
+            ),
+            (
+                f"skill by {SHOWN[TEXT]} less the teacher's, greedy replies; {at_most}",
+                text_greedy - teacher_greedy,
+            ),
             (f"skill by {SHOWN[REWARD]} less chance; {over}", reward - chance),
             (
-                f"interaction: gain by {SHOWN[BOTH]}, less that by {SHOWN[TEXT]}, less that by {SHOWN[REWARD]}; {over}",
-                both - text - reward + chance,
+                f"interaction: skill by {SHOWN[BOTH]}, less that by {SHOWN[TEXT]}, less that by {SHOWN[REWARD]}; {over}",
+                both - text - reward,
             ),
         )
         found = []
@@ -61,8 +75,8 @@ class ReinforcementAndCeiling:
             found.append(Conclusion(f"{self.name}: {claim}", estimate, verdict(estimate)))
         return found
 
-    def _hits(self, outcomes: Outcomes, method: str, count: int) -> Hits:
-        return outcomes.hits(Part("entropic", method, exchanges=count), "skill", decoding=DECODING)
+    def _hits(self, outcomes: Outcomes, method: str, count: int, decoding: str = DECODING) -> Hits:
+        return outcomes.hits(Part("entropic", method, exchanges=count), "skill", decoding=decoding)
 
     def _mean(self, outcomes: Outcomes, method: str) -> Hits:
         result: Hits = np.mean([self._hits(outcomes, method, count) for count in self.grid], axis=0)
