@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numba
@@ -40,7 +40,7 @@ class Rule:
     joining: Joining = Joining()
     """When two fragments may belong to one template."""
 
-    cohesion: Cohesion = Cohesion()
+    cohesion: Cohesion = field(default_factory=Cohesion)
     """Which of those that may do."""
 
     matched: float = 0.3

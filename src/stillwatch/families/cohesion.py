@@ -11,19 +11,21 @@ wordings of every other sentence; what hangs on a phrase alone is not.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numba
 import numpy as np
 
-from stillwatch.families.components import Edges, connected
+from stillwatch.families.components import Edges
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 UNIT = 1 << 20
-"""Weight 1 of a fragment or exchange; integers make the walk independent of the order of the log."""
+"""Weight 1 of a fragment; integers make the walk independent of the order of the log."""
+
+SLIGHT = UNIT >> 8
+"""Weight below which a fragment is left out of the walk, so that it goes no further than the template."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,132 +57,143 @@ def part(
     Two arrays of ``len(component)``; the weight grows with the exchanges of the template that hold the fragment, up to
     ``UNIT``. ``row`` and ``code`` are postings in order of row.
     """
+    order = np.lexsort((edges.right, edges.left, -edges.exchanges))
+    bounds, rows = _transposed(row, code, len(component))
+    of_row = np.repeat(np.arange(len(component), dtype=np.int32), np.diff(bounds))
+    result: tuple[NDArray[np.int32], NDArray[np.int64]] = _part(
+        *_transposed(of_row, rows, int(row.max(initial=-1)) + 1), bounds, rows, component,
+        edges.left[order], edges.right[order], rule.steps, rule.near, rule.held, rule.share,
+    )  # fmt: skip
+    return result
+
+
+@numba.njit(nogil=True, cache=True)
+def _transposed(row: Any, code: Any, fragments: int) -> Any:
+    """Where the distinct rows of each fragment begin and end, and they, ascending."""
+    last = np.full(fragments, -1, np.int32)
+    bounds = np.zeros(fragments + 1, np.int64)
+    for at in range(len(row)):
+        if last[code[at]] != row[at]:
+            last[code[at]] = row[at]
+            bounds[code[at] + 1] += 1
+    bounds = np.cumsum(bounds)
+    rows = np.empty(bounds[-1], np.int32)
+    place = bounds[:-1].copy()
+    last[:] = -1
+    for at in range(len(row)):
+        if last[code[at]] != row[at]:
+            last[code[at]] = row[at]
+            rows[place[code[at]]] = row[at]
+            place[code[at]] += 1
+    return bounds, rows
+
+
+@numba.njit(nogil=True, cache=True)
+def _part(
+    row_bounds: Any, code: Any, bounds: Any, rows: Any, component: Any, left: Any, right: Any,
+    steps: int, near: float, held: float, share: float,
+) -> Any:  # fmt: skip
+    """Walk from each edge whose two fragments no template has yet, the most frequent first."""
     fragments = len(component)
-    posting = np.unique(code.astype(np.int64) << 32 | row)
-    rows = (posting & 0xFFFFFFFF).astype(np.int32)
-    bounds = np.searchsorted(posting >> 32, np.arange(fragments + 1))
-    score = np.zeros(int(row.max(initial=-1)) + 1, np.int64)
-    result, weights = np.arange(fragments, dtype=np.int32), np.full(fragments, UNIT)
-    work = _groups(component, np.arange(fragments, dtype=np.int32), edges)
-    while work:
-        members, own = work.pop()
-        if not len(own.left):
-            result[members] = members[0]
+    result, weights = np.arange(fragments).astype(np.int32), np.full(fragments, UNIT, np.int64)
+    left_in = component.copy()  # component in which a fragment still is, -1 once a template has it
+    score = np.zeros(len(row_bounds) - 1, np.int64)
+    weight = np.zeros(fragments, np.int64)
+    met, seen = np.empty(fragments, np.int32), np.empty(len(score), np.int32)
+    for edge in range(len(left)):
+        first, second = left[edge], right[edge]
+        if left_in[first] < 0 or left_in[second] < 0:
             continue
-        seed = int(np.lexsort((own.right, own.left, -own.exchanges))[0])
-        inside, weight = _walk(
-            members, bounds, rows, score, int(own.left[seed]), int(own.right[seed]),
-            rule.steps, rule.near, rule.held, rule.share,
-        )  # fmt: skip
-        result[members[inside]], weights[members[inside]] = members[inside][0], weight[inside]
-        rest = members[~inside]
-        if len(rest):
-            work.extend(_rest(rest, own))
+        weight[first] = weight[second] = UNIT
+        met[0], met[1] = first, second
+        count, reached = 2, _spread(met, 2, bounds, rows, score, weight, seen)
+        for _ in range(steps):
+            count = _gather(
+                left_in, left_in[first], row_bounds, code, score, seen, reached, weight, met, count
+            )
+            reached = _spread(met, count, bounds, rows, score, weight, seen, reached)
+        enough, exchanges = _near(score, seen, reached, near)
+        name = min(first, second)
+        for place in range(count):
+            fragment = met[place]
+            inside = 0
+            for at in range(bounds[fragment], bounds[fragment + 1]):
+                inside += score[rows[at]] >= enough
+            if fragment in (first, second) or (
+                inside >= held * (bounds[fragment + 1] - bounds[fragment]) and inside >= share * exchanges
+            ):
+                left_in[fragment] = -2  # of this template; -1 when its name is known
+                name = min(name, fragment)
+        for place in range(count):
+            fragment = met[place]
+            if left_in[fragment] == -2:
+                left_in[fragment] = -1
+                result[fragment], weights[fragment] = name, max(weight[fragment], 1)
+            weight[fragment] = 0
+        for place in range(reached):
+            score[seen[place]] = 0
     return result, weights
 
 
-def _rest(rest: NDArray[np.int32], edges: Edges) -> list[tuple[NDArray[np.int32], Edges]]:
-    """Components of the fragments that are left, by the edges among them."""
-    kept = np.isin(edges.left, rest) & np.isin(edges.right, rest)
-    left, right = np.searchsorted(rest, edges.left[kept]), np.searchsorted(rest, edges.right[kept])
-    component = connected(left.astype(np.int32), right.astype(np.int32), len(rest))
-    return _groups(component, rest, Edges(edges.left[kept], edges.right[kept], edges.exchanges[kept]))
-
-
-def _groups(
-    component: NDArray[np.int32], fragments: NDArray[np.int32], edges: Edges
-) -> list[tuple[NDArray[np.int32], Edges]]:
-    """Fragments and edges of each component of more than one fragment; ``fragments`` ascends."""
-    order = np.argsort(component, kind="stable")
-    starts = (
-        np.flatnonzero(np.r_[True, np.diff(component[order]) != 0, True]) if len(order) else np.zeros(1, int)
-    )
-    of_edge = component[np.searchsorted(fragments, edges.left)]
-    sorting = np.argsort(of_edge, kind="stable")
-    names = component[order[starts[:-1]]]
-    edge_bounds = np.searchsorted(of_edge[sorting], np.stack([names, names + 1]))
-    groups = []
-    for (start, stop), (first, last) in zip(pairwise(starts.tolist()), edge_bounds.T.tolist(), strict=True):
-        if stop - start > 1:
-            own = sorting[first:last]
-            groups.append(
-                (fragments[order[start:stop]], Edges(edges.left[own], edges.right[own], edges.exchanges[own]))
-            )
-    return groups
+@numba.njit(nogil=True, cache=True)
+def _spread(
+    met: Any, count: int, bounds: Any, rows: Any, score: Any, weight: Any, seen: Any, reached: int = 0
+) -> int:
+    """Score of each exchange: the weights of its fragments together. Lists in ``seen`` those above 0."""
+    for place in range(reached):
+        score[seen[place]] = 0
+    reached = 0
+    for place in range(count):
+        fragment = met[place]
+        if weight[fragment] < SLIGHT:
+            continue
+        for at in range(bounds[fragment], bounds[fragment + 1]):
+            if score[rows[at]] == 0:
+                seen[reached] = rows[at]
+                reached += 1
+            score[rows[at]] += weight[fragment]
+    return reached
 
 
 @numba.njit(nogil=True, cache=True)
-def _walk(
-    members: Any, bounds: Any, rows: Any, score: Any, left: int, right: int,
-    steps: int, near: float, held: float, share: float,
-) -> Any:  # fmt: skip
-    """Which fragments of ``members`` the walk from the pair ``left``, ``right`` finds to be of one template; weights.
-
-    ``score`` is scratch space for all exchanges, zero before and after.
-    """
-    weight = np.zeros(len(members), np.int64)
-    for place in range(len(members)):
-        if members[place] == left or members[place] == right:
-            weight[place] = UNIT
-    _spread(members, bounds, rows, score, weight)
-    for _ in range(steps):
-        most = np.int64(1)
-        for place in range(len(members)):
-            total = np.int64(0)
-            for at in range(bounds[members[place]], bounds[members[place] + 1]):
-                total += score[rows[at]]
-            weight[place] = total
-            most = max(most, total)
-        for place in range(len(members)):
-            weight[place] = np.int64(weight[place] / most * UNIT)
-        _spread(members, bounds, rows, score, weight)
-    enough, exchanges = _near(members, bounds, rows, score, near)
-    inside = np.zeros(len(members), np.bool_)
-    for place in range(len(members)):
-        start, stop = bounds[members[place]], bounds[members[place] + 1]
-        count = 0
-        for at in range(start, stop):
-            count += abs(score[rows[at]]) >= enough
-        inside[place] = count >= held * (stop - start) and count >= share * exchanges
-        inside[place] |= members[place] == left or members[place] == right
-    for place in range(len(members)):
-        for at in range(bounds[members[place]], bounds[members[place] + 1]):
-            score[rows[at]] = 0
-    return inside, np.maximum(weight, 1)
+def _gather(
+    left_in: Any, component: int, row_bounds: Any, code: Any, score: Any, seen: Any, reached: int,
+    weight: Any, met: Any, count: int,
+) -> int:  # fmt: skip
+    """Weight of each fragment: the scores of its exchanges together, the largest ``UNIT``. Lists them in ``met``."""
+    for place in range(count):
+        weight[met[place]] = 0
+    count = 0
+    most = np.int64(1)
+    for place in range(reached):
+        row = seen[place]
+        for at in range(row_bounds[row], row_bounds[row + 1]):
+            fragment = code[at]
+            if left_in[fragment] != component:
+                continue
+            if weight[fragment] == 0:
+                met[count] = fragment
+                count += 1
+            weight[fragment] += score[row]
+            most = max(most, weight[fragment])
+    for place in range(count):
+        weight[met[place]] = max(np.int64(weight[met[place]] / most * UNIT), 1)
+    return count
 
 
 @numba.njit(nogil=True, cache=True)
-def _spread(members: Any, bounds: Any, rows: Any, score: Any, weight: Any) -> None:
-    """Score of each exchange: the weights of its fragments together."""
-    for place in range(len(members)):
-        for at in range(bounds[members[place]], bounds[members[place] + 1]):
-            score[rows[at]] = 0
-    for place in range(len(members)):
-        for at in range(bounds[members[place]], bounds[members[place] + 1]):
-            score[rows[at]] += weight[place]
-
-
-@numba.njit(nogil=True, cache=True)
-def _near(members: Any, bounds: Any, rows: Any, score: Any, near: float) -> Any:
+def _near(score: Any, seen: Any, reached: int, near: float) -> Any:
     """Least score of an exchange of the template, and how many exchanges reach it.
 
-    The usual score is the mean of the exchanges', each weighted by its own. An exchange that was counted is marked
-    by its sign.
+    The usual score is the mean of the exchanges', each weighted by its own.
     """
     total, squares = np.float64(0), np.float64(0)
-    for place in range(len(members)):
-        for at in range(bounds[members[place]], bounds[members[place] + 1]):
-            value = score[rows[at]]
-            if value > 0:
-                total += value
-                squares += np.float64(value) * value
-                score[rows[at]] = -value
-    enough = near * squares / max(total, 1.0)
+    for place in range(reached):
+        value = np.float64(score[seen[place]])
+        total += value
+        squares += value * value
+    enough = near * squares / total
     exchanges = 0
-    for place in range(len(members)):
-        for at in range(bounds[members[place]], bounds[members[place] + 1]):
-            value = score[rows[at]]
-            if value < 0:
-                exchanges += -value >= enough
-                score[rows[at]] = -value
+    for place in range(reached):
+        exchanges += score[seen[place]] >= enough
     return enough, exchanges

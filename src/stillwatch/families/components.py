@@ -89,6 +89,7 @@ def _root(parent: Any, node: int) -> int:
 
 @numba.njit(nogil=True, cache=True)
 def connected(left: Any, right: Any, nodes: int) -> Any:
+    """Component of each of ``nodes`` nodes that the edges join, named by its smallest: int32[nodes]."""
     parent = np.arange(nodes).astype(np.int32)
     for edge in range(len(left)):
         first, second = _root(parent, left[edge]), _root(parent, right[edge])
