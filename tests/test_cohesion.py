@@ -16,6 +16,9 @@ RULE = Cohesion()
 Exchanges = list[list[int]]
 """Fragments of each exchange, in the order of its text."""
 
+Pair = tuple[int, int, int]
+"""Two neighbours, and the exchanges in which they are."""
+
 
 def parted(exchanges: Exchanges, rule: Cohesion = RULE) -> tuple[NDArray[np.int32], NDArray[np.int64], Edges]:
     """Component and weight of every fragment, and the edges; every exchange is another principal's."""
@@ -28,10 +31,12 @@ def parted(exchanges: Exchanges, rule: Cohesion = RULE) -> tuple[NDArray[np.int3
 
 def plain(exchanges: Exchanges, edges: Edges, rule: Cohesion) -> list[tuple[set[int], dict[int, int]]]:
     """The definition: families of more than one fragment with the weights of their fragments."""
-    pairs = list(zip(edges.left.tolist(), edges.right.tolist(), edges.exchanges.tolist(), strict=True))
+    pairs: list[Pair] = list(
+        zip(edges.left.tolist(), edges.right.tolist(), edges.exchanges.tolist(), strict=True)
+    )
     holders: dict[int, set[int]] = defaultdict(set)
-    for number, own in enumerate(exchanges):
-        for fragment in own:
+    for number, fragments in enumerate(exchanges):
+        for fragment in fragments:
             holders[fragment].add(number)
     found = []
     work = _components(set(holders), pairs)
@@ -39,7 +44,7 @@ def plain(exchanges: Exchanges, edges: Edges, rule: Cohesion) -> list[tuple[set[
         members, own = work.pop()
         if not own:
             continue
-        _, left, right = min((-count, left, right) for left, right, count in own)
+        _, left, right = min((-pair[2], pair[0], pair[1]) for pair in own)
         weight = {fragment: UNIT * (fragment in (left, right)) for fragment in members}
         score = _scores(weight, holders)
         for _ in range(rule.steps):
@@ -71,18 +76,15 @@ def _scores(weight: dict[int, int], holders: dict[int, set[int]]) -> dict[int, i
     return score
 
 
-def _components(
-    fragments: set[int], pairs: list[tuple[int, int, int]]
-) -> list[tuple[set[int], list[tuple[int, int, int]]]]:
+def _components(fragments: set[int], pairs: list[Pair]) -> list[tuple[set[int], list[Pair]]]:
     home = {fragment: {fragment} for fragment in fragments}
-    inside = [pair for pair in pairs if pair[0] in fragments and pair[1] in fragments]
-    for left, right, _ in inside:
+    for left, right, _ in pairs:
         union = home[left] | home[right]
         for fragment in union:
             home[fragment] = union
     unions = {min(union): union for union in home.values()}
     return [
-        (union, [pair for pair in inside if pair[0] in union]) for union in unions.values() if len(union) > 1
+        (union, [pair for pair in pairs if pair[0] in union]) for union in unions.values() if len(union) > 1
     ]
 
 

@@ -60,9 +60,10 @@ def part(
     order = np.lexsort((edges.right, edges.left, -edges.exchanges))
     bounds, rows = _transposed(row, code, len(component))
     of_row = np.repeat(np.arange(len(component), dtype=np.int32), np.diff(bounds))
+    row_bounds, held = _transposed(of_row, rows, int(row.max(initial=-1)) + 1)
     result: tuple[NDArray[np.int32], NDArray[np.int64]] = _part(
-        *_transposed(of_row, rows, int(row.max(initial=-1)) + 1), bounds, rows, component,
-        edges.left[order], edges.right[order], rule.steps, rule.near, rule.held, rule.share,
+        row_bounds, held, bounds, rows, component, edges.left[order], edges.right[order],
+        rule.steps, rule.near, rule.held, rule.share,
     )  # fmt: skip
     return result
 
