@@ -24,6 +24,10 @@ KNOTS: dict[str, tuple[float, ...]] = {
     "lockstep": (-1.0, 0.0, 1.0, 2.5, 4.0, 6.0),
     "infrastructure_payment": (-1.0, 0.0, 1.0, 2.5, 4.5, 8.0),
     "infrastructure_network": (-1.0, 0.0, 1.0, 2.5, 4.5, 8.0),
+    "harvest": (0.0, 1.0, 2.5, 4.5, 7.0, 10.0),
+    "pivot": (-1.0, 0.0, 1.0, 2.0, 3.0, 4.5),
+    "reach": (0.0, 0.5, 1.0, 2.0, 3.5, 6.0),
+    "succession": (-2.0, 0.0, 1.0, 2.0, 3.0, 5.0),
 }
 """Values between which each curve is linear: chosen once, spread over what any stream shows."""
 
@@ -39,6 +43,10 @@ NEUTRAL: dict[str, int] = {
     "lockstep": 1,
     "infrastructure_payment": 1,
     "infrastructure_network": 1,
+    "harvest": 0,
+    "pivot": 1,
+    "reach": 0,
+    "succession": 1,
 }
 """Knot at which each curve is zero, as a silent signal is."""
 
@@ -54,9 +62,14 @@ MOST_STEP: dict[str, float] = {
     "lockstep": 0.5,
     "rhythm": 0.35,
     "infrastructure_network": 0.2,
+    "harvest": 0.25,
+    "pivot": 0.15,
+    "reach": 0.15,
+    "succession": 0.25,
 }
 """Logits that one stretch between knots may add. What an operator imitates at no cost (hours, load, networks)
-may not weigh much, whatever these simulations say."""
+may not weigh much, whatever these simulations say; nor may what the simulated innocents never do and real ones
+will: ask for several completions, or move to a new model together because their client does."""
 
 LEAST_STEP: dict[str, float] = {"mixing": 1.2, "pacing": 1.2, "routine": 1.2}
 """Logits that a stretch below the neutral knot takes away at least. Each signal of conduct is compared with

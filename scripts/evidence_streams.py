@@ -44,6 +44,7 @@ class Streams:
 def recipe(seed: int, held_out: bool) -> Recipe:
     """A log of its own kind: operators drawn at random, from other corners where they are held out."""
     rng = np.random.default_rng(seed)
+    pivots = np.random.default_rng((seed, 1)).integers(2, size=5)
     operators = []
     for number in range(5):
         count = int(rng.integers(1, 4))
@@ -66,6 +67,7 @@ def recipe(seed: int, held_out: bool) -> Recipe:
                 accounts_opened=str(rng.choice(["together", "organic"])),
                 reach=str(rng.choice(["odd", "organic"])),
                 harvest=bool(rng.integers(2)),
+                pivot=bool(pivots[number]),
                 days=float(rng.choice([0, 4, 9])),
             )
         )
