@@ -12,6 +12,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+import objective_whole as whole
 from objective_training import LENGTH_TOLL, SHARPNESS
 from stillwatch.objective.classes import OBJECTIVE_MEANINGS, OBJECTIVES
 from stillwatch.objective.kernel import CHUNKS_CAP, score
@@ -175,8 +176,38 @@ def nanoseconds(material: Material, weights_file: Path) -> float:
     return min(rounds[1:])
 
 
+def whole_templates(
+    material: Material, chances: NDArray[np.float64], unseen: Path, weights_file: Path
+) -> str:
+    """The section on whole templates: by held-out models, and sources that no fit reads by the shipped one."""
+    with weights_file.open("rb") as file:
+        model = read(file)
+    asking, honest = whole.tables_of(whole.held_out(material, chances))
+    never_asking, never_honest = whole.tables_of(whole.never_fitted(unseen, material, model))
+    return f"""Mean over the readings of a whole template (with changing seeds) of its best objective: what the mean of a
+family sees. The honest ones are system prompts of products and firms, and people's whole messages.
+
+Held out by source, those of the arena included:
+
+{table(whole.ASKING_HEADER, asking)}
+
+{table(whole.HONEST_HEADER, honest)}
+
+By the shipped model, two sources that no fit reads (written before this version, by the same hand as its newest
+sources, in a voice of their own):
+
+{table(whole.ASKING_HEADER, never_asking)}
+
+{table(whole.HONEST_HEADER, never_honest)}"""
+
+
 def write(
-    path: Path, material: Material, chances: NDArray[np.float64], version: str, weights_file: Path
+    path: Path,
+    material: Material,
+    chances: NDArray[np.float64],
+    version: str,
+    weights_file: Path,
+    unseen: Path,
 ) -> None:
     """Compose the card; ``chances`` float64[D, 11]: held-out percentages."""
     lines = material.lines
@@ -233,6 +264,10 @@ By setting: a line alone, several lines of one source joined as in a longer temp
 text; for any objective, for the one that was asked for, and at 50:
 
 {settings_recalls(material, chances)}
+
+## Whole templates
+
+{whole_templates(material, chances, unseen, weights_file)}
 
 ## False alarms
 
