@@ -40,9 +40,7 @@ LIMITS = """
   that sends bare benchmark items has no objective that this model can see.
 - Tool-use loops in the prompt of an ordinary agent (Thought, Action, Observation) look like requests for
   trajectories, and long prompts score by accident more often: see the false alarms.
-- Some short ordinary requests share their words with templates and score high: to make an email more polite
-  (54, `instruction_generation`), to translate and keep the tone (39, `safe_rewriting`), which of two schools
-  is better (78, `pairwise_preference`). These are scores of version `c4899cd5b8`.
+- Ordinary requests share their words with templates. This version scores, at its highest objective: {examples}.
 - It does not know who asks. A teacher who grades, a firm that evaluates its own product and a campaign for a
   reward model use the same words; coverage, load and companions tell them apart, not this. The source
   `arena_judges` shows it: prompts of honest graders, measured and never fitted, score like templates. So do
@@ -117,8 +115,23 @@ def settings_recalls(material: Material, chances: NDArray[np.float64]) -> str:
     return table(["objective", *header], rows)
 
 
-def _limits(material: Material, chances: NDArray[np.float64]) -> str:
+EXAMPLES = {
+    "to make an email more polite": "Rewrite this email so that it sounds more polite: I need the report now.",
+    "to translate and keep the tone": "Translate the following paragraph into French and keep the tone.",
+    "which of two schools is better": "Which of these two schools is better for my daughter, and why?",
+    "to rate leads by criteria": "Score the lead from 1 to 10 by budget, size and timing, with a reason.",
+    "to grade pupils' essays": "Grade my pupils' essays with the rubric below and comment kindly.",
+}
+"""Ordinary requests, the shorter name of each first."""
+
+
+def _limits(material: Material, chances: NDArray[np.float64], weights_file: Path) -> str:
     """The closing section with the numbers that it quotes."""
+    with weights_file.open("rb") as file:
+        model = read(file)
+    best = {
+        name: max((value, key) for key, value in model.score(text).items()) for name, text in EXAMPLES.items()
+    }
     setting = np.array([document.setting for document in material.documents])
     asked = material.labels.any(axis=1) & np.array([not document.varied for document in material.documents])
     missed = chances.max(axis=1) < ASKS
@@ -130,6 +143,7 @@ def _limits(material: Material, chances: NDArray[np.float64]) -> str:
     return LIMITS.format(
         alone=f"{100 * missed[asked & (setting == 'alone')].mean():.1f}%",
         joined=f"{100 * missed[asked & (setting == 'joined')].mean():.1f}%",
+        examples=", ".join(f"{name} {value} (`{key}`)" for name, (value, key) in best.items()),
         alarms=f"{alarms:.1f}%", sharpness=SHARPNESS, toll=LENGTH_TOLL, cap=CHUNKS_CAP,
     )  # fmt: skip
 
@@ -277,6 +291,6 @@ Texts that ask for none of these; each file or source unseen by the model that s
 
 ## What it does not tell
 
-{_limits(material, chances)}
+{_limits(material, chances, weights_file)}
 """
     path.write_text(text, "utf-8")
