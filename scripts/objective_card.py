@@ -50,7 +50,7 @@ LIMITS = """
   their maximum.
 - The toll, the training settings, the calibration and the operating point were chosen on these same held-out
   scores, so the tables are a little too kind. The source `literature` follows published prompts closely.
-- The templates of the arena (`arena_a`, `arena_b`) are fitted on since this version, in the final model.
+- The templates of the arena (`arena_a`, `arena_b`) are fitted on as well, in the final model.
   Their rows here are held out, both at once; scores of the shipped model on the arena are not held out.
 - All written text comes from few hands. Held-out sources differ in register, not in author, so a stranger's
   templates score lower than the tables say. The files of real prompts are by strangers: those error rates
