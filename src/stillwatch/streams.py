@@ -6,10 +6,9 @@ and group-by: sums, minima and maxima of integers, so batch, increments and live
 ========== ======================================= =====================================================
 table      key                                     values
 ========== ======================================= =====================================================
-cells      stream_id, principal, hour, model       exchanges, tokens, first_us, last_us, objective sums
+cells      stream_id, principal, hour, model       exchanges, tokens, first_us, last_us, variety, objective sums
 fills      stream_id, fill                         exchanges, principals
 topics     stream_id, principal, word              exchanges
-requests   stream_id, request_hash                 exchanges, principals
 settings   stream_id, principal, temperature,      exchanges
            sample_count, top_logprobs, max_tokens
 traits     principal, kind, value                  exchanges, first_us
@@ -69,6 +68,9 @@ class Members:
     objective: NDArray[np.int8]
     """int8[m, 11]: scores of the text in which the template stands, percent."""
 
+    variety: NDArray[np.int32]
+    """int32[m]: how much the wordings of the family vary."""
+
     fill_stream: NDArray[np.int32]
     fill_row: NDArray[np.int32]
     fill: NDArray[np.int64]
@@ -126,6 +128,7 @@ def family_members(families: Families, sketches: pa.Table) -> Members:
         families.family,
         families.row,
         scores,
+        families.variety[families.family],
         families.family[membership],
         families.row[membership],
         families.fill,
@@ -142,7 +145,7 @@ def keep_rows(members: Members, kept: NDArray[np.bool_]) -> Members:
     """Memberships of the exchanges in ``kept`` (bool[n]) alone; streams keep their numbers."""
     inside, fills = kept[members.row], kept[members.fill_row]
     return Members(
-        members.stream[inside], members.row[inside], members.objective[inside],
+        members.stream[inside], members.row[inside], members.objective[inside], members.variety[inside],
         members.fill_stream[fills], members.fill_row[fills], members.fill[fills],
     )  # fmt: skip
 
@@ -153,7 +156,7 @@ def without(members: Members, streams: NDArray[np.int32], rows: NDArray[np.int32
     inside = ~np.isin(members.stream.astype(np.int64) << 32 | members.row, out)
     fills = ~np.isin(members.fill_stream.astype(np.int64) << 32 | members.fill_row, out)
     return Members(
-        members.stream[inside], members.row[inside], members.objective[inside],
+        members.stream[inside], members.row[inside], members.objective[inside], members.variety[inside],
         members.fill_stream[fills], members.fill_row[fills], members.fill[fills],
     )  # fmt: skip
 
@@ -162,7 +165,7 @@ def merge_streams(members: Members, label: NDArray[np.int32]) -> Members:
     """Members of merged streams: stream s becomes ``label[s]``, -1 leaves it out; an exchange counts once in
     each.
 
-    Of an exchange in several of the merged streams the highest score of each objective is kept, and the fills
+    Of an exchange in several of the merged streams the highest score of each objective and variety are kept, and the fills
     that lie in the slots of every one of them.
     """
     stream = label[members.stream]
@@ -174,6 +177,7 @@ def merge_streams(members: Members, label: NDArray[np.int32]) -> Members:
     scores = (
         np.maximum.reduceat(members.objective[kept], starts, axis=0) if len(starts) else members.objective[:0]
     )
+    variety = np.maximum.reduceat(members.variety[kept], starts) if len(starts) else members.variety[:0]
     fill_stream = label[members.fill_stream]
     inside = fill_stream >= 0
     triple = np.unique(
@@ -183,6 +187,7 @@ def merge_streams(members: Members, label: NDArray[np.int32]) -> Members:
         (key[starts] >> 32).astype(np.int32),
         (key[starts] & 0xFFFFFFFF).astype(np.int32),
         scores,
+        variety,
         triple["f0"].astype(np.int32),
         triple["f1"].astype(np.int32),
         triple["f2"].astype(np.int64),
@@ -190,12 +195,14 @@ def merge_streams(members: Members, label: NDArray[np.int32]) -> Members:
 
 
 def build(engine: Engine, members: Members, sketches: pa.Table) -> dict[str, pa.Table]:
-    """Tables of the streams in ``members``: cells, fills, topics, requests, registered with the engine
+    """Tables of the streams in ``members``: cells, fills, topics and settings, registered with the engine
     too."""
     scores = {name: pa.array(members.objective[:, index]) for index, name in enumerate(OBJECTIVE_SUMS)}
     engine.register(
         {
-            "member": pa.table({"stream_id": members.stream, "row": members.row, **scores}),
+            "member": pa.table(
+                {"stream_id": members.stream, "row": members.row, "variety": members.variety, **scores}
+            ),
             "member_fill": pa.table(
                 {"stream_id": members.fill_stream, "row": members.fill_row, "fill": members.fill}
             ),
@@ -270,6 +277,7 @@ _STREAM_SQL = {
                CAST(coalesce(sum(s.input_tokens), 0) AS BIGINT) AS input_tokens,
                CAST(coalesce(sum(s.output_tokens), 0) AS BIGINT) AS output_tokens,
                min(s.at_us) AS first_us, max(s.at_us) AS last_us,
+               CAST(sum(m.variety) AS BIGINT) AS variety,
                {", ".join(f"CAST(sum(m.{name}) AS BIGINT) AS {name}" for name in OBJECTIVE_SUMS)}
         FROM member m JOIN sketch s ON m.row = s.row
         GROUP BY m.stream_id, s.principal, s.hour, s.model""",
@@ -282,11 +290,6 @@ _STREAM_SQL = {
         SELECT m.stream_id, s.principal, m.word, CAST(count(*) AS BIGINT) AS exchanges
         FROM member_word m JOIN sketch s ON m.row = s.row
         GROUP BY m.stream_id, s.principal, m.word""",
-    "requests": """
-        SELECT m.stream_id, s.request_hash, CAST(count(*) AS BIGINT) AS exchanges,
-               CAST(count(DISTINCT s.principal) AS BIGINT) AS principals
-        FROM member m JOIN sketch s ON m.row = s.row
-        GROUP BY m.stream_id, s.request_hash""",
     "settings": f"""
         SELECT m.stream_id, s.principal, {", ".join(f"s.{name}" for name in SETTINGS)},
                CAST(count(*) AS BIGINT) AS exchanges

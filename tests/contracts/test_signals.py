@@ -47,6 +47,7 @@ def tables(seed: int = 0) -> dict[str, pa.Table]:
                     "exchanges": 1,
                     "input_tokens": 10,
                     "output_tokens": 10,
+                    "variety": 600 if stream == 0 else 0,
                     "first_us": first,
                     "last_us": first,
                     **sums,
@@ -97,7 +98,9 @@ def tables(seed: int = 0) -> dict[str, pa.Table]:
             named = {"kind": kind, "value": entry[kind], "exchanges": 1, "first_us": 0}
             traits.append({"principal": entry["principal"], **named})
     grouped = pa.Table.from_pylist(cells).group_by(["stream_id", "principal", "hour", "model"])
-    sums = [(name, "sum") for name in ("exchanges", "input_tokens", "output_tokens", *OBJECTIVE_SUMS)]
+    sums = [
+        (name, "sum") for name in ("exchanges", "input_tokens", "output_tokens", "variety", *OBJECTIVE_SUMS)
+    ]
     merged = grouped.aggregate([*sums, ("first_us", "min"), ("last_us", "max")])
     merged = merged.rename_columns(
         [name.removesuffix("_sum").removesuffix("_min").removesuffix("_max") for name in merged.column_names]
@@ -107,10 +110,9 @@ def tables(seed: int = 0) -> dict[str, pa.Table]:
         .group_by(["stream_id", "principal", "word"])
         .aggregate([("exchanges", "sum")])
     )
-    requests = pa.table({"stream_id": [0], "request_hash": [1], "exchanges": [1], "principals": [1]})
     return {
         "cells": merged, "topics": words.rename_columns(["stream_id", "principal", "word", "exchanges"]),
-        "fills": pa.Table.from_pylist(fills), "requests": requests,
+        "fills": pa.Table.from_pylist(fills),
         "principals": pa.Table.from_pylist(principals),
         "traits": pa.Table.from_pylist(traits).group_by(["principal", "kind", "value"]).aggregate(
             [("exchanges", "sum"), ("first_us", "min")]

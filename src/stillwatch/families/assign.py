@@ -20,6 +20,7 @@ from stillwatch.families.fragments import (
     count_rows,
     flat_parts,
 )
+from stillwatch.families.variety import variety
 from stillwatch.fingerprint import EARLIER, NEW, ROLES
 
 if TYPE_CHECKING:
@@ -80,6 +81,9 @@ class Families:
 
     fill: NDArray[np.int64]
     """int64[k]: fragment of what filled it."""
+
+    variety: NDArray[np.int32]
+    """int32[f]: how much the wordings of each template vary, 0 to 1000."""
 
     def identify(self) -> list[str]:
         """Public name of each family: ``f-`` and sixteen hexadecimal digits."""
@@ -149,8 +153,9 @@ def _families(
     family = renumber[member]
     fills = _fills(batches, values[inside], family_of_fragment[inside], row, family, rule.fills)
     return Families(
-        values[labels], role, row, family, matched, values[inside], family_of_fragment[inside], *fills
-    )
+        values[labels], role, row, family, matched, values[inside], family_of_fragment[inside], *fills,
+        variety(heavy.row, heavy.principal, code, family_of_fragment, row, family, len(labels)),
+    )  # fmt: skip
 
 
 @numba.njit(nogil=True, cache=True)
