@@ -137,8 +137,10 @@ def test_jobs_share_a_prompt_and_run_at_fixed_times_or_whenever_somebody_pushes(
         if spreads[-1] > 0.5:
             local = (own["at"] / HOUR + offset[own["principal"]]) % 24
             assert np.mean((local > 7) & (local < 20)) > 0.98
-    assert np.count_nonzero(np.array(spreads) < 0.2) == len(groups) // 2
-    assert np.count_nonzero(np.array(spreads) > 0.8) == len(groups) - len(groups) // 2
+    # One kind or the other, and half of the groups each.
+    fixed = np.array(spreads) < 0.2
+    assert (np.array(spreads)[~fixed] > 0.8).all()
+    assert len(groups) // 2 <= fixed.sum() <= (len(groups) + 1) // 2
 
 
 def test_some_have_no_subjects_of_their_own():

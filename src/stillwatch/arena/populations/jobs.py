@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from stillwatch.arena.draws import Integers, Unsigned, below, combine, ragged, unit
+from stillwatch.arena.draws import Integers, Unsigned, below, combine, key_of, ragged, unit
 from stillwatch.arena.people import Group
 from stillwatch.arena.plan import Plan
 from stillwatch.arena.populations.chat import converse, menu
@@ -23,6 +23,7 @@ def jobs(world: World, count: int, _total: float) -> list[Plan]:
     """Unrelated accounts that run a public tool from CI or cron, one request at a time, on their own code."""
     plans = []
     offer = menu(world)
+    first = key_of(world.recipe.seed, "job", "first") % 2
     for index, size in enumerate(_sizes(world, count)):
         group = Group(
             *(f"job-{index}", "library", "en", "cloud"),
@@ -34,7 +35,7 @@ def jobs(world: World, count: int, _total: float) -> list[Plan]:
         volumes = _FEW_REQUESTS + below(combine(key, 1), _MANY_REQUESTS - _FEW_REQUESTS + 1)
         owner, place = ragged(volumes)
         row_key = combine(key[owner], place + 10)
-        fixed = index % 2 == 1
+        fixed = (index + first) % 2 == 1
         at = _fixed_times(world, key, volumes) if fixed else _working_day(world, who[owner], row_key)
         system, request = _tool(world, index)
         domains = np.array([firm(world, "job", int(member)) for member in who])
@@ -66,7 +67,8 @@ def _sizes(world: World, count: int) -> list[int]:
 def _tool(world: World, index: int) -> tuple[int, int]:
     """Frames of system prompt and request; where tools run out, a fork with rules of its own."""
     templates = world.source.of_kind("job")
-    segments = world.template_segments(templates[index % len(templates)])
+    first = key_of(world.recipe.seed, "job", "tool")
+    segments = world.template_segments(templates[(first + index) % len(templates)])
     prompt = [segment for segment, is_sentence in segments if is_sentence]
     if index >= len(templates):
         rules = world.compose([world.passage("rule", "en", 1, 3)], 1, "job", index, narrow=True)
