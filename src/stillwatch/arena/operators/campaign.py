@@ -1,12 +1,13 @@
-"""One operator at work: accounts, dispatch, times, replacement, camouflage."""
+"""One operator at work: accounts, dispatch, replacement, camouflage."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
-from stillwatch.arena.draws import Floats, Integers, Unsigned, below, combine, key_of, ragged, unit
+from stillwatch.arena.draws import Integers, below, combine, key_of, ragged, unit
+from stillwatch.arena.operators.hours import times, window
 from stillwatch.arena.operators.wording import Work, works
 from stillwatch.arena.people import Group
 from stillwatch.arena.plan import Array, Plan, plan
@@ -44,17 +45,9 @@ def operate(world: World, operator: Operator, number: int) -> list[Plan]:
     return plans
 
 
-def _window(world: World, operator: Operator) -> tuple[int, int]:
-    """First and last moment of the work, microseconds from the start of the log."""
-    horizon = world.recipe.days * DAY
-    first = min(int(operator.start_day * DAY), horizon - 1)
-    last = min(horizon, first + int(operator.days * DAY)) if operator.days else horizon
-    return first, last
-
-
 def _group(world: World, operator: Operator) -> Group:
     """How the operator's accounts look."""
-    first = _window(world, operator)[0] / DAY
+    first = window(world, operator)[0] / DAY
     odd = operator.reach == "odd"
     together = operator.accounts_opened == "together"
     shared = operator.share_network != "none"
@@ -92,10 +85,10 @@ def _volumes(world: World, operator: Operator) -> Integers:
 
 def _extract(world: World, operator: Operator, number: int, slots: Integers, volumes: Integers) -> Plan:
     """The exchanges that the operator is after."""
-    owner, place = ragged(volumes)
+    owner, _ = ragged(volumes)
     count = len(owner)
     key = world.keys(count, "extraction", operator.name)
-    at = _times(world, operator, Dispatch(slots, owner, place, volumes, key))
+    at = times(world, operator, slots, volumes, key)
     # Sampling seeds without replacement over all accounts: shuffled, each one seed_repeats times.
     order = world.generator("seeds", operator.name).permutation(count) // operator.seed_repeats
     base = np.uint64(key_of(world.recipe.seed, "seeds", operator.name))
@@ -128,51 +121,9 @@ def _extract(world: World, operator: Operator, number: int, slots: Integers, vol
     return planned
 
 
-@dataclass(frozen=True, slots=True)
-class Dispatch:
-    """How exchanges are dealt out."""
-
-    slots: Integers
-    """Principals at work."""
-    owner: Integers
-    """[exchange] position of its principal in slots."""
-    place: Integers
-    """[exchange] how many its principal has sent before."""
-    volumes: Integers
-    """[slot] exchanges."""
-    key: Unsigned
-    """[exchange] for draws."""
-
-
-def _times(world: World, operator: Operator, dispatch: Dispatch) -> Integers:
-    """When the extraction exchanges are sent."""
-    slots, owner, key = dispatch.slots, dispatch.owner, dispatch.key
-    first, last = _window(world, operator)
-    begin = np.full(len(slots), float(first))
-    end = np.full(len(slots), float(last))
-    if operator.accounts_opened == "organic":
-        fate = combine(slots.astype(np.uint64), 17)
-        begin += unit(combine(fate, 1)) * 0.5 * (last - first)
-        end -= unit(combine(fate, 2)) * 0.3 * (last - first)
-    length: Floats = end - begin
-    if operator.hours == "human":
-        # The day is drawn as for everybody, then moved into the slot's time at work, hours kept.
-        drawn = world.rhythm.people(world.people.habits(), slots[owner], key)
-        days = np.maximum(1, (length[owner] // DAY).astype(np.int64))
-        moments = (begin[owner] // DAY).astype(np.int64) * DAY + drawn % (days * DAY)
-    elif operator.hours == "paced":
-        phase = 0.5 * unit(combine(slots.astype(np.uint64), 18))[owner]
-        jitter = 0.3 * unit(combine(key, 1))
-        share = np.minimum((dispatch.place + phase + jitter) / dispatch.volumes[owner], 0.9999)
-        moments = (begin[owner] + share * length[owner]).astype(np.int64)
-    else:
-        moments = (begin[owner] + unit(combine(key, 2)) * length[owner]).astype(np.int64)
-    return np.asarray(np.clip(moments, first, last - 1))
-
-
 def _into_window(world: World, operator: Operator, planned: Plan) -> Integers:
     """Camouflage within the operator's time at work, hours of the day kept, sessions kept whole."""
-    first, last = _window(world, operator)
+    first, last = window(world, operator)
     days = max(1, (last - first) // DAY)
     begins = np.flatnonzero(planned["turn"] == 0)
     session = np.cumsum(planned["turn"] == 0) - 1
@@ -216,7 +167,7 @@ def _bans(world: World, operator: Operator, slots: Integers, extraction: Plan) -
             bans.append((at[operator.ban_after - 1 :: operator.ban_after] + 1).tolist())
             continue
         draws = unit(combine(world.keys(4, "ban", operator.name), slot)) * 8.0 + 2.0
-        moments = (np.cumsum(draws) * DAY).astype(np.int64) + _window(world, operator)[0]
+        moments = (np.cumsum(draws) * DAY).astype(np.int64) + window(world, operator)[0]
         bans.append([int(moment) for moment in moments if at.size and moment < at[-1]])
     return bans
 
