@@ -23,6 +23,7 @@ from stillwatch.rejects import RejectLog
 from stillwatch.sketching import Source, sketch_log
 from stillwatch.spool import Spool
 
+HOURS = ("round_the_clock", "round_the_clock", "human", "human", "paced", "nightly", "bursts", "sittings")
 MAIN = 0.3
 """A planted family is learnt from if it holds this share of what the operator's largest one holds: the others
 are chance repetitions of what fills its slots."""
@@ -56,8 +57,9 @@ def recipe(seed: int, held_out: bool) -> Recipe:
                 objectives=tuple(rng.choice(OBJECTIVES, count, replace=False).tolist()),
                 camouflage=float(rng.choice([0, 0.5, 0.8, 0.9])),
                 wordings=int(rng.choice([1, 1, 2, 3, 6])),
-                dispatch=str(rng.choice(["even", "heavy_tailed"])),
-                hours=str(rng.choice(["round_the_clock", "human", "paced"])),
+                dispatch=str(rng.choice(["even", "even", "heavy_tailed"])),
+                hours=str(rng.choice(HOURS)),
+                in_a_row=int(rng.choice([1, 1, 1, 2, 4, 25])),
                 share_payment=str(rng.choice(["none", "some", "all"])),
                 share_network=str(rng.choice(["none", "some", "all"])),
                 replacement=str(rng.choice(["none", "after_exchanges", "random_days"])),
@@ -81,6 +83,7 @@ def recipe(seed: int, held_out: bool) -> Recipe:
         exchanges=int(innocents * rng.uniform(14, 26)),
         operators=tuple(operators),
         withhold=withhold,
+        own_subjects=float(rng.choice([0.0, 0.5, 1.0])),
     )
 
 
