@@ -147,6 +147,26 @@ def test_banned_accounts_are_replaced_within_hours(how):
         assert np.abs(ends - opened).min() < 0.5 * DAY_US
 
 
+@pytest.mark.parametrize("start_day", [0.0, 13.0])
+def test_a_run_breaks_off_where_the_account_is_banned(start_day):
+    """Of a run of 25 the first six are sent, the rest follows from replacements, opened before they send."""
+    table = planted(
+        run(
+            replacement="after_exchanges",
+            ban_after=6,
+            in_a_row=25,
+            exchanges_per_account=25,
+            accounts=8,
+            hours="bursts",
+            start_day=start_day,
+        )
+    )
+    counts = collections.Counter(table["account_id"].to_pylist())
+    assert sum(counts.values()) == 200
+    assert max(counts.values()) == 6
+    assert pc.all(pc.less_equal(table["account_created_at"], table["started_at"])).as_py()
+
+
 def test_pivot_is_at_once_and_together():
     operator = Operator(accounts=40, exchanges_per_account=40, camouflage=0.0)
     shares = {}

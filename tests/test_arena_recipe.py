@@ -48,6 +48,7 @@ def test_any_text_survives_toml(seed, prompt, camouflage, files):
         ('[[operators]]\nobjectives = ["theft"]', "objectives: 'theft' is not one of elicited_reasoning"),
         ("[[operators]]\nobjectives = []", "objectives: none given"),
         ("[[operators]]\nin_a_row = 51", "in_a_row: 51 is outside 1 to 50"),
+        ("[[operators]]\nban_after = 0", "ban_after: 0 is outside 1 to 1000000"),
         ("own_subjects = 1.5", "own_subjects: 1.5 is outside 0.0 to 1.0"),
         ('[[operators]]\nvenue = "moon"', "venue: 'moon' is not one of direct, agent"),
         ("[[operators]]\n[[operators]]", "two have the same name"),

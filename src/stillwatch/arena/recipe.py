@@ -118,6 +118,7 @@ class Operator:
         _check_range("exchanges_per_account", self.exchanges_per_account, 1, 1e9)
         _check_range("camouflage", self.camouflage, 0.0, 0.95)
         _check_range("wordings", self.wordings, 1, 6)
+        _check_range("ban_after", self.ban_after, 1, 1_000_000)
         _check_range("in_a_row", self.in_a_row, 1, 50)
         _check_range("seed_repeats", self.seed_repeats, 1, 1_000)
         for objective in self.objectives:

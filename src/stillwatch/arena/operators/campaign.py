@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import count as count_from
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from stillwatch.arena.world import World, apportion
 
 _SHARE = {"none": 0.0, "some": 0.5, "all": 0.97}
 _ADDRESS_SHARE = {"none": 0.0, "some": 0.3, "all": 0.9}
+_MOST_RANDOM_BANS = 4
 _ODD_COUNTRIES = ("SG", "RU", "VN", "TW")
 
 
@@ -134,15 +136,21 @@ def _into_window(world: World, operator: Operator, planned: Plan) -> Integers:
 
 
 def _replace(world: World, operator: Operator, slots: Integers, plans: list[Plan]) -> None:
-    """Ban accounts as they go; a new one takes the place within hours."""
-    bans = _bans(world, operator, slots, plans[0])
-    for generation in range(1, 1 + max((len(ban) for ban in bans), default=0)):
-        moments = np.array([ban[generation - 1] if len(ban) >= generation else -1 for ban in bans])
-        banned = np.flatnonzero(moments >= 0)
+    """Ban accounts as they go; a new one takes the place within hours, or sooner where the log ends."""
+    horizon = world.recipe.days * DAY
+    originals = slots
+    for generation in count_from(1):
+        # What a pause put off counts where it was sent: the plan is looked at anew for every generation.
+        moments = _bans(world, operator, originals, slots, plans[0], generation)
+        banned = np.flatnonzero((moments >= 0) & (moments < horizon))
+        if not len(banned):
+            return
         fresh = _recruit(world, operator, len(banned), generation)
-        pause = (0.3 + 5.0 * unit(world.keys(len(banned), "pause", operator.name, generation))) * HOUR
-        back = moments[banned] + pause.astype(np.int64)
-        world.people.set_opened(fresh, back - HOUR // 4) if operator.venue != "reseller" else None
+        hours = 0.3 + 5.0 * unit(world.keys(len(banned), "pause", operator.name, generation))
+        pause = np.minimum((hours * HOUR).astype(np.int64), (horizon - moments[banned]) // 2)
+        back = moments[banned] + pause
+        opened = back - np.minimum(HOUR // 4, pause)
+        world.people.set_opened(fresh, opened) if operator.venue != "reseller" else None
         successor = np.full(world.people.principals, -1)
         opens = np.zeros(world.people.principals, dtype=np.int64)
         predecessor = slots[banned]
@@ -152,24 +160,27 @@ def _replace(world: World, operator: Operator, slots: Integers, plans: list[Plan
         since = np.zeros(world.people.principals, dtype=np.int64)
         since[predecessor] = moments[banned]
         for planned in plans:
-            _succeed(planned, successor, since, opens, world.recipe.days * DAY)
+            _succeed(planned, successor, since, opens, horizon)
 
 
-def _bans(world: World, operator: Operator, slots: Integers, extraction: Plan) -> list[list[int]]:
-    """Moments at which each slot's account of the time is banned."""
-    bans: list[list[int]] = []
+def _bans(
+    world: World, operator: Operator, originals: Integers, slots: Integers, extraction: Plan, generation: int
+) -> Integers:
+    """Moment at which each slot's account of the time is banned, -1 where it is not."""
     order = np.lexsort((extraction["at"], extraction["principal"]))
-    edges = np.searchsorted(extraction["principal"][order], slots)
-    for slot, first in zip(slots.tolist(), edges.tolist(), strict=True):
-        last = np.searchsorted(extraction["principal"][order], slot, side="right")
-        at = extraction["at"][order[first:last]]
-        if operator.replacement == "after_exchanges":
-            bans.append((at[operator.ban_after - 1 :: operator.ban_after] + 1).tolist())
-            continue
-        draws = unit(combine(world.keys(4, "ban", operator.name), slot)) * 8.0 + 2.0
-        moments = (np.cumsum(draws) * DAY).astype(np.int64) + window(world, operator)[0]
-        bans.append([int(moment) for moment in moments if at.size and moment < at[-1]])
-    return bans
+    principal, at = extraction["principal"][order], extraction["at"][order]
+    first = np.searchsorted(principal, slots)
+    sent = np.searchsorted(principal, slots, side="right") - first
+    if operator.replacement == "after_exchanges":
+        last = np.minimum(first + operator.ban_after, len(at)) - 1
+        return np.where(sent >= operator.ban_after, at[last] + 1, -1)
+    if generation > _MOST_RANDOM_BANS:
+        return np.full(len(slots), -1)
+    draws = unit(combine(world.keys(_MOST_RANDOM_BANS, "ban", operator.name), originals[:, None])) * 8.0 + 2.0
+    moments = (np.cumsum(draws, axis=1)[:, generation - 1] * DAY).astype(np.int64)
+    moments += window(world, operator)[0]
+    ends = at[np.minimum(first + sent, len(at)) - 1]
+    return np.where((sent > 0) & (moments < ends), moments, -1)
 
 
 def _succeed(planned: Plan, successor: Integers, since: Integers, opens: Integers, horizon: int) -> None:
