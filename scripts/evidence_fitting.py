@@ -60,9 +60,9 @@ MOST_STEP: dict[str, float] = {
     "partition": 1.2,
     "infrastructure_payment": 1.0,
     "coverage": 0.6,
-    "wordings": 1.0,
-    "load": 0.8,
-    "lockstep": 0.5,
+    "wordings": 2.2,
+    "load": 1.6,
+    "lockstep": 0.7,
     "rhythm": 0.35,
     "infrastructure_network": 0.2,
     "harvest": 0.25,
@@ -74,7 +74,7 @@ MOST_STEP: dict[str, float] = {
 may not weigh much, whatever these simulations say; nor may what the simulated innocents never do and real ones
 will: ask for several completions, or move to a new model together because their client does."""
 
-LEAST_STEP: dict[str, float] = {"mixing": 1.2, "pacing": 1.2, "routine": 1.2}
+LEAST_STEP: dict[str, float] = {"mixing": 1.2, "pacing": 0.8, "routine": 1.2}
 """Logits that a stretch below the neutral knot takes away at least. Each signal of conduct is compared with
 the stream itself, so a stream that fails one is no dispatcher's, unless everything else says so; the
 simulated innocents fail several at once and would leave the weight of each undetermined."""

@@ -85,7 +85,7 @@ def judge(
             whole = _sends_whole(scanned, np.flatnonzero(of_family == stream), own)
             part &= ~keeps_own_hours(inside, at[rows], len(own)) & whole
             part |= _vouched(scanned, own, part, whole, inside, at[rows])
-        ruling = _crowd(ruling, int(part.sum()), options.rule.least_principals)
+        ruling = _crowd(ruling, int(part.sum()), options.rule.least_principals, options.bar.principals)
         found.append(Judged(ruling, case, own, exchanges, part))
     return found
 
@@ -119,12 +119,13 @@ def _vouched(
     return vouched if vouched.sum() <= MOST_VOUCHED * part.sum() else np.zeros(len(own), bool)
 
 
-def _crowd(ruling: Ruling, part: int, least: int) -> Ruling:
-    """A campaign takes several principals who take part; without them there is nobody to look at."""
-    if part >= least or ruling.verdict not in SHOWN:
+def _crowd(ruling: Ruling, part: int, least: int, accusing: int) -> Ruling:
+    """A campaign takes several principals who take part; without them there is nobody to look at, or to accuse."""
+    extraction = ruling.verdict is Verdict.EXTRACTION
+    if part >= (accusing if extraction else least) or ruling.verdict not in SHOWN:
         return ruling
     reason = f"only {part} of its principals send more of it than anybody might"
-    if ruling.verdict is Verdict.EXTRACTION and part > 1:
+    if extraction and part > 1:
         return replace(ruling, verdict=Verdict.UNDETERMINED, reasons=(reason, *ruling.reasons))
     return replace(ruling, verdict=Verdict.POPULAR_PROMPT, reasons=(reason,))
 

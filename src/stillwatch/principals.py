@@ -90,11 +90,8 @@ def _begun(sketches: pa.Table, of_row: NDArray[np.int32], first_us: NDArray[np.i
 def _payments(sketches: pa.Table, of_row: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     column = sketches["payment"].combine_chunks()
     named = column.is_valid().to_numpy(zero_copy_only=False)
-    pairs = np.rec.fromarrays(
-        [of_row[named], column.drop_null().to_numpy().astype(np.int64)], names="principal,payment"
-    )
-    pairs = np.unique(pairs)
-    return pairs.principal, pairs.payment
+    pairs = np.unique(np.stack([of_row[named], column.drop_null().to_numpy().astype(np.int64)]), axis=1)
+    return pairs[0].astype(np.int32), pairs[1]
 
 
 def _organizations(sketches: pa.Table, of_row: NDArray[np.int32], count: int) -> pa.Array:

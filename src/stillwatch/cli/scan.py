@@ -40,12 +40,12 @@ UNSUPPORTED = typer.Option(
     help="Country that is not served, ISO 3166-1 alpha-2; calls from it count in reach. May repeat.",
 )
 PRIOR = typer.Option(
-    1e-3,
+    1e-2,
     "--prior",
     min=1e-9,
     max=0.5,
     callback=_number,
-    help="P(extraction) of a shared text before it is measured.",
+    help="P(extraction) of a shared text that asks for training data, before it is measured.",
 )
 MIN_PRINCIPALS = typer.Option(8, "--min-principals", min=2, help="Principals that make a text shared.")
 REJECT_SHARE = typer.Option(

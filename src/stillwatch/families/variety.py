@@ -68,7 +68,10 @@ def _own_pairs(
     """Ordered pairs of one principal's exchanges in each family: float64[families]."""
     owner = principal[np.searchsorted(row, member_row)]
     pairs, counts = np.unique(member_family.astype(np.int64) << 32 | owner, return_counts=True)
-    return np.bincount(pairs >> 32, weights=counts * (counts - 1.0), minlength=families)
+    own: NDArray[np.float64] = np.bincount(
+        pairs >> 32, weights=counts * (counts - 1.0), minlength=families
+    ).astype(np.float64)
+    return own
 
 
 def _alike(
