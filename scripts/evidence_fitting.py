@@ -19,11 +19,16 @@ KNOTS: dict[str, tuple[float, ...]] = {
     "mixing": (-3.0, -2.0, -1.3, -0.9, -0.6, -0.35, -0.15, 0.0),
     "pacing": (-3.0, -2.2, -1.6, -1.2, -0.9, -0.6, -0.35, -0.1),
     "routine": (-2.5, -1.5, -1.0, -0.7, -0.5, -0.3, -0.1),
+    "wordings": (0.0, 0.15, 0.25, 0.35, 0.5),
     "load": (0.1, 0.3, 0.5, 0.7, 0.85, 0.97),
     "rhythm": (0.4, 0.65, 0.8, 0.9, 0.96, 1.0),
     "lockstep": (-1.0, 0.0, 1.0, 2.5, 4.0, 6.0),
     "infrastructure_payment": (-1.0, 0.0, 1.0, 2.5, 4.5, 8.0),
     "infrastructure_network": (-1.0, 0.0, 1.0, 2.5, 4.5, 8.0),
+    "harvest": (0.0, 1.0, 2.5, 4.5, 7.0, 10.0),
+    "pivot": (-1.0, 0.0, 1.0, 2.0, 3.0, 4.5),
+    "reach": (0.0, 0.5, 1.0, 2.0, 3.5, 6.0),
+    "succession": (-2.0, 0.0, 1.0, 2.0, 3.0, 5.0),
 }
 """Values between which each curve is linear: chosen once, spread over what any stream shows."""
 
@@ -34,11 +39,16 @@ NEUTRAL: dict[str, int] = {
     "mixing": 3,
     "pacing": 3,
     "routine": 3,
+    "wordings": 1,
     "load": 3,
     "rhythm": 3,
     "lockstep": 1,
     "infrastructure_payment": 1,
     "infrastructure_network": 1,
+    "harvest": 0,
+    "pivot": 1,
+    "reach": 0,
+    "succession": 1,
 }
 """Knot at which each curve is zero, as a silent signal is."""
 
@@ -50,15 +60,21 @@ MOST_STEP: dict[str, float] = {
     "partition": 1.2,
     "infrastructure_payment": 1.0,
     "coverage": 0.6,
-    "load": 0.5,
-    "lockstep": 0.5,
+    "wordings": 2.2,
+    "load": 1.6,
+    "lockstep": 0.7,
     "rhythm": 0.35,
     "infrastructure_network": 0.2,
+    "harvest": 0.25,
+    "pivot": 0.15,
+    "reach": 0.15,
+    "succession": 0.25,
 }
 """Logits that one stretch between knots may add. What an operator imitates at no cost (hours, load, networks)
-may not weigh much, whatever these simulations say."""
+may not weigh much, whatever these simulations say; nor may what the simulated innocents never do and real ones
+will: ask for several completions, or move to a new model together because their client does."""
 
-LEAST_STEP: dict[str, float] = {"mixing": 1.2, "pacing": 1.2, "routine": 1.2}
+LEAST_STEP: dict[str, float] = {"mixing": 1.2, "pacing": 0.8, "routine": 1.2}
 """Logits that a stretch below the neutral knot takes away at least. Each signal of conduct is compared with
 the stream itself, so a stream that fails one is no dispatcher's, unless everything else says so; the
 simulated innocents fail several at once and would leave the weight of each undetermined."""

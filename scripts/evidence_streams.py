@@ -23,6 +23,7 @@ from stillwatch.rejects import RejectLog
 from stillwatch.sketching import Source, sketch_log
 from stillwatch.spool import Spool
 
+HOURS = ("round_the_clock", "round_the_clock", "human", "human", "paced", "nightly", "bursts", "sittings")
 MAIN = 0.3
 """A planted family is learnt from if it holds this share of what the operator's largest one holds: the others
 are chance repetitions of what fills its slots."""
@@ -44,6 +45,7 @@ class Streams:
 def recipe(seed: int, held_out: bool) -> Recipe:
     """A log of its own kind: operators drawn at random, from other corners where they are held out."""
     rng = np.random.default_rng(seed)
+    pivots = np.random.default_rng((seed, 1)).integers(2, size=5)
     operators = []
     for number in range(5):
         count = int(rng.integers(1, 4))
@@ -55,8 +57,9 @@ def recipe(seed: int, held_out: bool) -> Recipe:
                 objectives=tuple(rng.choice(OBJECTIVES, count, replace=False).tolist()),
                 camouflage=float(rng.choice([0, 0.5, 0.8, 0.9])),
                 wordings=int(rng.choice([1, 1, 2, 3, 6])),
-                dispatch=str(rng.choice(["even", "heavy_tailed"])),
-                hours=str(rng.choice(["round_the_clock", "human", "paced"])),
+                dispatch=str(rng.choice(["even", "even", "heavy_tailed"])),
+                hours=str(rng.choice(HOURS)),
+                in_a_row=int(rng.choice([1, 1, 1, 2, 4, 25])),
                 share_payment=str(rng.choice(["none", "some", "all"])),
                 share_network=str(rng.choice(["none", "some", "all"])),
                 replacement=str(rng.choice(["none", "after_exchanges", "random_days"])),
@@ -66,6 +69,7 @@ def recipe(seed: int, held_out: bool) -> Recipe:
                 accounts_opened=str(rng.choice(["together", "organic"])),
                 reach=str(rng.choice(["odd", "organic"])),
                 harvest=bool(rng.integers(2)),
+                pivot=bool(pivots[number]),
                 days=float(rng.choice([0, 4, 9])),
             )
         )
@@ -79,6 +83,7 @@ def recipe(seed: int, held_out: bool) -> Recipe:
         exchanges=int(innocents * rng.uniform(14, 26)),
         operators=tuple(operators),
         withhold=withhold,
+        own_subjects=float(rng.choice([0.0, 0.5, 1.0])),
     )
 
 

@@ -12,6 +12,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+import objective_whole as whole
 from objective_training import LENGTH_TOLL, SHARPNESS
 from stillwatch.objective.classes import OBJECTIVE_MEANINGS, OBJECTIVES
 from stillwatch.objective.kernel import CHUNKS_CAP, score
@@ -39,9 +40,7 @@ LIMITS = """
   that sends bare benchmark items has no objective that this model can see.
 - Tool-use loops in the prompt of an ordinary agent (Thought, Action, Observation) look like requests for
   trajectories, and long prompts score by accident more often: see the false alarms.
-- Some short ordinary requests share their words with templates and score high: to make an email more polite
-  (54, `instruction_generation`), to translate and keep the tone (39, `safe_rewriting`), which of two schools
-  is better (78, `pairwise_preference`). These are scores of version `c4899cd5b8`.
+- Ordinary requests share their words with templates. This version scores, at its highest objective: {examples}.
 - It does not know who asks. A teacher who grades, a firm that evaluates its own product and a campaign for a
   reward model use the same words; coverage, load and companions tell them apart, not this. The source
   `arena_judges` shows it: prompts of honest graders, measured and never fitted, score like templates. So do
@@ -51,7 +50,7 @@ LIMITS = """
   their maximum.
 - The toll, the training settings, the calibration and the operating point were chosen on these same held-out
   scores, so the tables are a little too kind. The source `literature` follows published prompts closely.
-- The templates of the arena (`arena_a`, `arena_b`) are fitted on since this version, in the final model.
+- The templates of the arena (`arena_a`, `arena_b`) are fitted on as well, in the final model.
   Their rows here are held out, both at once; scores of the shipped model on the arena are not held out.
 - All written text comes from few hands. Held-out sources differ in register, not in author, so a stranger's
   templates score lower than the tables say. The files of real prompts are by strangers: those error rates
@@ -116,8 +115,23 @@ def settings_recalls(material: Material, chances: NDArray[np.float64]) -> str:
     return table(["objective", *header], rows)
 
 
-def _limits(material: Material, chances: NDArray[np.float64]) -> str:
+EXAMPLES = {
+    "to make an email more polite": "Rewrite this email so that it sounds more polite: I need the report now.",
+    "to translate and keep the tone": "Translate the following paragraph into French and keep the tone.",
+    "which of two schools is better": "Which of these two schools is better for my daughter, and why?",
+    "to rate leads by criteria": "Score the lead from 1 to 10 by budget, size and timing, with a reason.",
+    "to grade pupils' essays": "Grade my pupils' essays with the rubric below and comment kindly.",
+}
+"""Ordinary requests, the shorter name of each first."""
+
+
+def _limits(material: Material, chances: NDArray[np.float64], weights_file: Path) -> str:
     """The closing section with the numbers that it quotes."""
+    with weights_file.open("rb") as file:
+        model = read(file)
+    best = {
+        name: max((value, key) for key, value in model.score(text).items()) for name, text in EXAMPLES.items()
+    }
     setting = np.array([document.setting for document in material.documents])
     asked = material.labels.any(axis=1) & np.array([not document.varied for document in material.documents])
     missed = chances.max(axis=1) < ASKS
@@ -129,6 +143,7 @@ def _limits(material: Material, chances: NDArray[np.float64]) -> str:
     return LIMITS.format(
         alone=f"{100 * missed[asked & (setting == 'alone')].mean():.1f}%",
         joined=f"{100 * missed[asked & (setting == 'joined')].mean():.1f}%",
+        examples=", ".join(f"{name} {value} (`{key}`)" for name, (value, key) in best.items()),
         alarms=f"{alarms:.1f}%", sharpness=SHARPNESS, toll=LENGTH_TOLL, cap=CHUNKS_CAP,
     )  # fmt: skip
 
@@ -175,8 +190,38 @@ def nanoseconds(material: Material, weights_file: Path) -> float:
     return min(rounds[1:])
 
 
+def whole_templates(
+    material: Material, chances: NDArray[np.float64], unseen: Path, weights_file: Path
+) -> str:
+    """The section on whole templates: by held-out models, and sources that no fit reads by the shipped one."""
+    with weights_file.open("rb") as file:
+        model = read(file)
+    asking, honest = whole.tables_of(whole.held_out(material, chances))
+    never_asking, never_honest = whole.tables_of(whole.never_fitted(unseen, material, model))
+    return f"""Mean over the readings of a whole template (with changing seeds) of its best objective: what the mean of a
+family sees. The honest ones are system prompts of products and firms, and people's whole messages.
+
+Held out by source, those of the arena included:
+
+{table(whole.ASKING_HEADER, asking)}
+
+{table(whole.HONEST_HEADER, honest)}
+
+By the shipped model, two sources that no fit reads (written before this version, by the same hand as its newest
+sources, in a voice of their own):
+
+{table(whole.ASKING_HEADER, never_asking)}
+
+{table(whole.HONEST_HEADER, never_honest)}"""
+
+
 def write(
-    path: Path, material: Material, chances: NDArray[np.float64], version: str, weights_file: Path
+    path: Path,
+    material: Material,
+    chances: NDArray[np.float64],
+    version: str,
+    weights_file: Path,
+    unseen: Path,
 ) -> None:
     """Compose the card; ``chances`` float64[D, 11]: held-out percentages."""
     lines = material.lines
@@ -234,6 +279,10 @@ text; for any objective, for the one that was asked for, and at 50:
 
 {settings_recalls(material, chances)}
 
+## Whole templates
+
+{whole_templates(material, chances, unseen, weights_file)}
+
 ## False alarms
 
 Texts that ask for none of these; each file or source unseen by the model that scores it.
@@ -242,6 +291,6 @@ Texts that ask for none of these; each file or source unseen by the model that s
 
 ## What it does not tell
 
-{_limits(material, chances)}
+{_limits(material, chances, weights_file)}
 """
     path.write_text(text, "utf-8")

@@ -3,7 +3,7 @@
 A line of ``objective_text/<source>.tsv`` is ``objectives TAB language TAB text``. ``objectives`` is ``none``
 or names joined by commas. In the text ``{a|b|c}`` stands for one of a, b, c (nesting allowed, an empty one
 too), ``\\n`` for a new line and ``@@`` for the place of a seed. The source (file) is what is held out, never
-the line.
+the line. Lines of a file that opens with ``# Whole`` are whole templates, not to be joined to others.
 """
 
 from __future__ import annotations
@@ -140,14 +140,17 @@ def read_written(folder: Path) -> list[Line]:
     """Lines of every ``*.tsv`` in ``folder``; raises ``ValueError`` at a line that breaks the format."""
     lines: list[Line] = []
     for path in sorted(folder.glob("*.tsv")):
-        for number, raw in enumerate(path.read_text("utf-8").splitlines(), 1):
+        rows = path.read_text("utf-8").splitlines()
+        whole = rows[:1] != [] and rows[0].startswith("# Whole")
+        for number, raw in enumerate(rows, 1):
             if not raw.strip() or raw.startswith("#"):
                 continue
             fields = raw.split("\t")
             names = frozenset() if fields[0] == "none" else frozenset(fields[0].split(","))
             if len(fields) != 3 or not names <= set(OBJECTIVES):
                 raise ValueError(f"{path.name}:{number}: want objectives, language and text between tabs")
-            lines.append(Line(path.stem, names, fields[1], fields[2].replace("\\n", "\n"), real=False))
+            text = fields[2].replace("\\n", "\n")
+            lines.append(Line(path.stem, names, fields[1], text, real=False, whole=whole))
     return lines
 
 

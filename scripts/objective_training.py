@@ -102,7 +102,7 @@ class LineFacts:
 class Fit:
     """Integer weights and their calibration."""
 
-    slots: NDArray[np.uint16]
+    slots: NDArray[np.uint32]
     tags: NDArray[np.uint16]
     weights: NDArray[np.int8]
     """``int8[n, 11]``."""
@@ -296,7 +296,7 @@ def quantise(chosen: NDArray[np.uint64], weights: NDArray[np.float64]) -> Fit:
     integers = np.clip(np.rint(body / unit), -WEIGHT_LIMIT, WEIGHT_LIMIT).astype(np.int8)
     kept = np.any(integers != 0, axis=1)
     values = chosen[kept]
-    slots = (values & np.uint64((1 << SLOT_BITS) - 1)).astype(np.uint16)
+    slots = (values & np.uint64((1 << SLOT_BITS) - 1)).astype(np.uint32)
     return Fit(slots, (values >> np.uint64(48)).astype(np.uint16), integers[kept], unit, intercept)
 
 

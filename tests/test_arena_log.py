@@ -53,7 +53,7 @@ def test_rows_are_not_all_of_one_kind(small):
     exchanges, truth = small
     assert set(truth["population"].unique().to_pylist()) >= {
         *("chat", "library", "viral", "client", "agent", "integrator", "reseller", "benchmark", "grader"),
-        *("pipeline", "assignment", "pool", "enthusiast", "tenant", "operator", "camouflage"),
+        *("pipeline", "assignment", "pool", "enthusiast", "tenant", "job", "operator", "camouflage"),
     }
     assert pc.count_distinct(exchanges["country"]).as_py() > 8
     assert exchanges["tools"].null_count < exchanges.num_rows

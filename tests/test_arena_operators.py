@@ -147,6 +147,26 @@ def test_banned_accounts_are_replaced_within_hours(how):
         assert np.abs(ends - opened).min() < 0.5 * DAY_US
 
 
+@pytest.mark.parametrize("start_day", [0.0, 13.0])
+def test_a_run_breaks_off_where_the_account_is_banned(start_day):
+    """Of a run of 25 the first six are sent, the rest follows from replacements, opened before they send."""
+    table = planted(
+        run(
+            replacement="after_exchanges",
+            ban_after=6,
+            in_a_row=25,
+            exchanges_per_account=25,
+            accounts=8,
+            hours="bursts",
+            start_day=start_day,
+        )
+    )
+    counts = collections.Counter(table["account_id"].to_pylist())
+    assert sum(counts.values()) == 200
+    assert max(counts.values()) == 6
+    assert pc.all(pc.less_equal(table["account_created_at"], table["started_at"])).as_py()
+
+
 def test_pivot_is_at_once_and_together():
     operator = Operator(accounts=40, exchanges_per_account=40, camouflage=0.0)
     shares = {}
@@ -241,3 +261,66 @@ def test_staggered_accounts_do_not_start_together():
         return spans["started_at_min"].cast(pa.int64()).to_numpy() / DAY_US
 
     assert first_days("together").std() < 1.0 < first_days("organic").std()
+
+
+def moments_by_account(table: pa.Table) -> list[np.ndarray]:
+    moments = table["started_at"].cast(pa.int64()).to_numpy()
+    accounts = np.array(table["account_id"].to_pylist())
+    return [np.sort(moments[accounts == account]) for account in np.unique(accounts)]
+
+
+HOURS = ("round_the_clock", "human", "paced", "nightly", "bursts", "sittings")
+
+
+@pytest.mark.parametrize("opened", ["together", "organic"])
+@pytest.mark.parametrize("kind", HOURS)
+def test_runs_of_exchanges_with_all_hours(kind, opened):
+    """Six exchanges of an account stand together, a gap of 5 to 120 s apart; the runs lie far apart."""
+    table = planted(run(hours=kind, in_a_row=6, exchanges_per_account=18, accounts_opened=opened))
+    assert table.num_rows == 540
+    gaps = np.concatenate([np.diff(at) for at in moments_by_account(table)]) / 1e6
+    short = gaps[gaps <= 120.0]
+    assert 0.75 * 540 * 5 / 6 < len(short) < 1.1 * 540 * 5 / 6
+    assert np.percentile(short, 90) < 2.2 * np.percentile(short, 10)
+    single = planted(run(hours=kind, exchanges_per_account=18, accounts_opened=opened))
+    alone = np.concatenate([np.diff(at) for at in moments_by_account(single)]) / 1e6
+    assert np.mean(alone <= 120.0) < (0.6 if kind == "sittings" else 0.1)
+
+
+def test_a_sticky_dispatcher_takes_turns():
+    """Everybody's first run is over before the second ones begin."""
+    accounts = moments_by_account(planted(run(in_a_row=25, exchanges_per_account=50, accounts=20)))
+    first, last = [at[0] for at in accounts], [at[-1] for at in accounts]
+    assert np.quantile(first, 0.9) < np.quantile(last, 0.1)
+
+
+def test_nights_of_one_time_zone_and_batches_of_all():
+    night = hours(planted(run(hours="nightly", exchanges_per_account=100)))
+    assert np.count_nonzero(night) == 8 + int(np.count_nonzero(night) == 9)
+    table = planted(run(hours="bursts", exchanges_per_account=100))
+    moments = table["started_at"].cast(pa.int64()).to_numpy()
+    edges = np.flatnonzero(np.diff(moments) > 0.5 * DAY_US / 24) + 1
+    batches = np.split(moments, edges)
+    assert 5 <= len(batches) <= 12
+    assert sum(at[-1] - at[0] for at in batches) < 12 * DAY_US / 4
+    assert (
+        len({a for at in moments_by_account(table) for a in np.searchsorted(moments[edges], at, "right")}) > 4
+    )
+    busiest = max(batches, key=len)
+    present = [np.any((at >= busiest[0]) & (at <= busiest[-1])) for at in moments_by_account(table)]
+    assert np.mean(present) > 0.9
+
+
+def test_sittings_are_of_three_to_eight_and_follow_the_account():
+    accounts = moments_by_account(planted(run(hours="sittings", exchanges_per_account=60)))
+    sizes = []
+    for at in accounts:
+        sizes += [len(part) for part in np.split(at, np.flatnonzero(np.diff(at) > DAY_US / 72) + 1)]
+    assert 3 <= np.median(sizes) <= 8
+    days = [len(np.unique(at // DAY_US)) for at in accounts]
+    assert np.std(days) > 1.0
+
+
+def test_nightly_needs_a_night():
+    with pytest.raises(RecipeError, match=r"'nightly' needs a day at work at least, 'operator-1' has 0\.25"):
+        run(hours="nightly", days=0.25)

@@ -86,8 +86,26 @@ def test_grammar_leaves_no_long_fixed_runs(name):
 @pytest.mark.parametrize("name", SOURCES)
 def test_honest_uses_have_templates_of_their_own(name):
     source = SOURCES[name]
-    counts = {kind: len(source.of_kind(kind)) for kind in ("judge", "pipeline", "harness", "assignment")}
+    counts = {
+        kind: len(source.of_kind(kind)) for kind in ("judge", "pipeline", "harness", "assignment", "job")
+    }
     assert counts["judge"] >= 9
     assert counts["pipeline"] >= 10
     assert counts["harness"] >= 4
     assert counts["assignment"] >= 5
+    assert counts["job"] >= 6
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_templates_use_styles_that_the_source_has(name):
+    source = SOURCES[name]
+    styles = {style for style, language in source.patterns if language == "en"}
+    for template in source.templates:
+        assert {part.style for part in template.parts if isinstance(part, Slot)} <= styles, (
+            template.template_id
+        )
+    one, other = SOURCES.values()
+    assert {key for key in one.patterns if key[1] == "en"} == {
+        key for key in other.patterns if key[1] == "en"
+    }
+    assert {key for key in one.pools if key[1] == "en"} == {key for key in other.pools if key[1] == "en"}

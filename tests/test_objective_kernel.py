@@ -9,9 +9,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stillwatch.objective.kernel import CHUNKS_CAP, LONG, SHORT, WEIGHT_LIMIT, best_sums, features, score
+from stillwatch.objective.kernel import (
+    CHUNKS_CAP,
+    LONG,
+    SHORT,
+    SLOT_BITS,
+    WEIGHT_LIMIT,
+    best_sums,
+    features,
+    score,
+)
 from stillwatch.objective.model import pack
 from stillwatch.segment import words_of
+
+SLOT_MASK = (1 << SLOT_BITS) - 1
 
 START = 0x9E3779B97F4A7C15
 VOCABULARY = [
@@ -67,11 +78,11 @@ def trained(seed=7):
     rng = np.random.default_rng(seed)
     words, _, opens = words_of(" ".join(rng.choice(VOCABULARY, 400)))
     found = sorted({feature for row in plain_features(words, opens) for feature in row})
-    chosen = {feature & 0xFFFF: feature for feature in found if rng.random() < 0.5}
+    chosen = {feature & SLOT_MASK: feature for feature in found if rng.random() < 0.5}
     table = {feature: rng.integers(-WEIGHT_LIMIT, WEIGHT_LIMIT + 1, 11) for feature in chosen.values()}
     hashes = np.array(list(table), np.uint64)
     packed = pack(
-        (hashes & np.uint64(0xFFFF)).astype(np.uint16),
+        (hashes & np.uint64(SLOT_MASK)).astype(np.uint32),
         (hashes >> np.uint64(48)).astype(np.uint16),
         np.array(list(table.values()), np.int8),
     )
@@ -101,7 +112,7 @@ def test_largest_weights_do_not_leave_their_lane():
     hashes = sorted({feature for row in plain_features(words, opens) for feature in row})
     sign = np.array([1, -1] * 5 + [1]) * WEIGHT_LIMIT
     packed = pack(
-        np.array([value & 0xFFFF for value in hashes], np.uint16),
+        np.array([value & SLOT_MASK for value in hashes], np.uint32),
         np.array([value >> 48 for value in hashes], np.uint16),
         np.tile(sign, (len(hashes), 1)).astype(np.int8),
     )

@@ -123,19 +123,8 @@ def test_a_template_in_another_script_scores_high(objective, text):
     assert load().score(text)[objective] >= 70
 
 
-TAKEN_FOR_TEMPLATES = (
-    "Rewrite this email so that it sounds more polite: I need the report now.",
-    "Translate the following paragraph into French and keep the tone.",
-)
-"""Ordinary requests that the present weights score at 54 and 39: one text proves nothing, and the card says so."""
-
-
 @pytest.mark.parametrize("text", ORDINARY)
-def test_an_ordinary_request_scores_low(text, request):
-    if text in TAKEN_FOR_TEMPLATES:
-        request.applymarker(
-            pytest.mark.xfail(strict=True, reason="rewriting is taken for style or safe rewriting")
-        )
+def test_an_ordinary_request_scores_low(text):
     assert max(load().score(text).values()) < 30
 
 
@@ -178,9 +167,9 @@ def stored(**changes):
     ("changes", "message"),
     [
         ({"tags": None}, "weights file lacks ['tags']; fit it anew with scripts/fit_objective"),
-        ({"format": np.int64(9)}, "weights file has format 9 and 11 objectives, this version reads format 2"),
-        ({"objectives": np.array(["other"])}, "weights file has format 2 and 1 objectives"),
-        ({"slots": np.zeros(2, np.uint16), "weights": np.zeros((2, 11), np.int8)},
+        ({"format": np.int64(9)}, "weights file has format 9 and 11 objectives, this version reads format 3"),
+        ({"objectives": np.array(["other"])}, "weights file has format 3 and 1 objectives"),
+        ({"slots": np.zeros(2, np.uint32), "weights": np.zeros((2, 11), np.int8)},
          "weights file has two features in a slot or a weight too large; fit it anew"),
     ],
 )  # fmt: skip

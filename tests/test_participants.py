@@ -16,6 +16,8 @@ from stillwatch.participants import (
     MADE_OF_SITTINGS,
     MOST_CROWDED,
     keeps_own_hours,
+    opened_for_it,
+    pays_with_them,
     sends_whole,
     takes_part,
 )
@@ -161,3 +163,18 @@ def test_sending_it_whole_is_what_the_plain_definition_says(rows: list[tuple[int
     )
     found = sends_whole(owner, family.astype(np.int32), matched.astype(np.int32), 6)
     assert found.tolist() == [bool(own) and median(own) >= 0.75 for own in shares.values()]
+
+
+def test_a_new_account_is_opened_for_the_campaign_and_an_old_customer_is_not() -> None:
+    day = 24 * HOUR
+    begun = np.array([10, 10, 3, -1, 20]) * day
+    first = np.array([10, 13, 10, 10, 21]) * day
+    assert opened_for_it(begun, first, 9 * day).tolist() == [True, False, False, False, True]
+
+
+def test_a_card_that_strangers_hold_too_vouches_for_nobody() -> None:
+    own, brand = 100, 200
+    principal = np.arange(12, dtype=np.int32)
+    payment = np.array([own] * 4 + [brand] * 8)
+    part = np.isin(principal, [0, 1, 4, 5])
+    assert np.flatnonzero(pays_with_them(principal, payment, part)).tolist() == [0, 1, 2, 3]

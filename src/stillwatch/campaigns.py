@@ -298,7 +298,8 @@ def _know(
     rows = [np.unique(members.row[order[start:stop]]) for start, stop in bounds.T]
     own = [np.unique(principals.of_row[row]) for row in rows]
     payments, holders = _payments(own, principals, traits)
-    return Suspects(suspects, rows, own, payments, principals.count, holders)
+    lives = principals.first_us, principals.last_us
+    return Suspects(suspects, rows, own, payments, principals.count, holders, *lives)
 
 
 def _payments(

@@ -73,7 +73,8 @@ def examine(spool: Spool, presence: Presence, options: Options) -> Scanned:
     licensed = covered(principals, options.registry)
     members = streams.family_members(families, sketches)
     judged = streams.keep_rows(members, ~licensed[principals.of_row])
-    narrowed = streams.narrow(sketches)
+    narrowed = streams.narrow(sketches, options.unsupported_regions)
+    stated = streams.releases_of(sketches, options.releases)
     weights = load_weights()
     engine = DuckDBEngine(options.memory)
 
@@ -82,7 +83,7 @@ def examine(spool: Spool, presence: Presence, options: Options) -> Scanned:
         return measure(engine, count, weights)
 
     try:
-        traits = streams.register_log(engine, narrowed)["traits"]
+        traits = streams.register_log(engine, narrowed, stated)["traits"]
         by_family = weigh(judged, len(families.names))
         groups = group(
             judged, by_family, principals, traits, options.suspicion, accused(by_family, options.bar),

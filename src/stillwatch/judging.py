@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stillwatch.participants import keeps_own_hours, sends_whole, takes_part
+from stillwatch.participants import (
+    MOST_VOUCHED,
+    keeps_own_hours,
+    opened_for_it,
+    pays_with_them,
+    sends_whole,
+    takes_part,
+)
 from stillwatch.verdict import Case, Ruling, Verdict, rule
 
 if TYPE_CHECKING:
@@ -75,9 +82,10 @@ def judge(
         if ruling.verdict is Verdict.EXTRACTION:
             rows = members.row[members.stream == stream]
             inside = np.searchsorted(own, scanned.principals.of_row[rows])
-            part &= ~keeps_own_hours(inside, at[rows], len(own))
-            part &= _sends_whole(scanned, np.flatnonzero(of_family == stream), own)
-        ruling = _crowd(ruling, int(part.sum()), options.rule.least_principals)
+            whole = _sends_whole(scanned, np.flatnonzero(of_family == stream), own)
+            part &= ~keeps_own_hours(inside, at[rows], len(own)) & whole
+            part |= _vouched(scanned, own, part, whole, inside, at[rows])
+        ruling = _crowd(ruling, int(part.sum()), options.rule.least_principals, options.bar.principals)
         found.append(Judged(ruling, case, own, exchanges, part))
     return found
 
@@ -90,12 +98,34 @@ def _sends_whole(scanned: Scanned, held: NDArray[np.int64], own: NDArray[np.int3
     return sends_whole(owner, families.family[held], families.matched[held], len(own))
 
 
-def _crowd(ruling: Ruling, part: int, least: int) -> Ruling:
-    """A campaign takes several principals who take part; without them there is nobody to look at."""
-    if part >= least or ruling.verdict not in SHOWN:
+def _vouched(
+    scanned: Scanned, own: NDArray[np.int32], part: NDArray[np.bool_], whole: NDArray[np.bool_],
+    owner: NDArray[np.int64], at_us: NDArray[np.int64],
+) -> NDArray[np.bool_]:  # fmt: skip
+    """Who sent the whole template too seldom or too crowded to take part by that alone, and is vouched for otherwise.
+
+    ``owner`` and ``at_us``: the exchanges of the stream, by place in ``own``. A replaced account has no time to send
+    much, and is opened for it or paid for with the others.
+    """
+    doubtful = whole & ~part
+    if not doubtful.any() or not part.any():
+        return np.zeros(len(own), bool)
+    first = np.full(len(own), np.iinfo(np.int64).max)
+    np.minimum.at(first, owner, at_us)
+    taking = np.zeros(scanned.principals.count, bool)
+    taking[own[part]] = True
+    vouched = doubtful & opened_for_it(scanned.principals.begun_us[own], first, int(at_us.min()))
+    vouched |= doubtful & pays_with_them(*scanned.principals.payments, taking)[own]
+    return vouched if vouched.sum() <= MOST_VOUCHED * part.sum() else np.zeros(len(own), bool)
+
+
+def _crowd(ruling: Ruling, part: int, least: int, accusing: int) -> Ruling:
+    """A campaign takes several principals who take part; without them there is nobody to look at, or to accuse."""
+    extraction = ruling.verdict is Verdict.EXTRACTION
+    if part >= (accusing if extraction else least) or ruling.verdict not in SHOWN:
         return ruling
     reason = f"only {part} of its principals send more of it than anybody might"
-    if ruling.verdict is Verdict.EXTRACTION and part > 1:
+    if extraction and part > 1:
         return replace(ruling, verdict=Verdict.UNDETERMINED, reasons=(reason, *ruling.reasons))
     return replace(ruling, verdict=Verdict.POPULAR_PROMPT, reasons=(reason,))
 

@@ -25,6 +25,13 @@ MOST_CROWDED = 0.5
 DEVIATIONS = 6.0
 """Standard deviations beyond the schedule: an account that is fed passes them less than once in ten thousand."""
 
+NEW_DAYS = 2
+"""Days between the opening of an account, or its first sight, and its first use of a template that it was opened for."""
+
+MOST_VOUCHED = 0.2
+"""Principals who are vouched for, as a share of those who take part without: with more, the text is one that people
+meet somewhere."""
+
 MADE_OF_SITTINGS = 0.5
 """Share of the principals with two requests of one day that are so crowded: above it, the stream is made of
 sittings and has no schedule to compare a principal with."""
@@ -60,6 +67,43 @@ def sends_whole(
     share = matched / _medians(family, matched)[family]
     whole: NDArray[np.bool_] = _medians(principal, share, principals) >= WHOLE
     return whole
+
+
+def opened_for_it(
+    begun_us: NDArray[np.int64], first_us: NDArray[np.int64], since_us: int
+) -> NDArray[np.bool_]:
+    """Which principals were opened for a campaign: bool[p].
+
+    ``begun_us``: when each was opened, -1 where that is unknown; ``first_us``: its first exchange of the template;
+    ``since_us``: first exchange of the campaign. A replacement for a banned account is opened while the campaign runs and
+    sends its template within ``NEW_DAYS``.
+
+    >>> days = np.array([1, 40, 41, -1]) * 24 * HOUR_US
+    >>> opened_for_it(days, np.array([42, 42, 42, 42]) * 24 * HOUR_US, 40 * 24 * HOUR_US).tolist()
+    [False, True, True, False]
+    """
+    span = NEW_DAYS * 24 * HOUR_US
+    return (begun_us >= 0) & (begun_us >= since_us - span) & (first_us - begun_us <= span)
+
+
+def pays_with_them(
+    principal: NDArray[np.int32], payment: NDArray[np.int64], part: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """Which principals have a means of payment in common with several who take part: bool[len(part)].
+
+    ``principal`` and ``payment``: the pairs of the whole log; ``part``: bool[principals of the log]. At least two holders
+    of the means must take part, and half of all its holders, so that a brand of cards vouches for nobody.
+
+    >>> owner, card = np.array([0, 1, 2, 3, 4]), np.array([7, 7, 7, 8, 8])
+    >>> pays_with_them(owner, card, np.array([True, True, False, False, True])).tolist()
+    [True, True, True, False, False]
+    """
+    values, inverse, holders = np.unique(payment, return_inverse=True, return_counts=True)
+    mine = np.bincount(inverse, weights=part[principal], minlength=len(values))
+    shared = (mine >= 2) & (2 * mine >= holders)
+    found = np.zeros(len(part), bool)
+    found[principal[shared[inverse]]] = True
+    return found
 
 
 def _medians(owner: NDArray[Any], values: NDArray[Any], owners: int = 0) -> NDArray[np.float64]:

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from stillwatch.registry import Registry
 
 
+DAY_US = 86_400_000_000
+
+
 @dataclass(frozen=True, slots=True)
 class Principals:
     """The p principals of a log of n exchanges, in order of their keyed hash."""
@@ -31,6 +34,13 @@ class Principals:
     last_us: NDArray[np.int64]
     account: NDArray[np.int32]
     """int32[p]: number of the account, so that end users of one key are seen to share it."""
+
+    begun_us: NDArray[np.int64]
+    """int64[p]: when the account was opened; without ages in the log, when the principal was first seen, -1 on the first
+    day, since then it may be of any age."""
+
+    payments: tuple[NDArray[np.int32], NDArray[np.int64]]
+    """Principal and means of payment of each distinct pair of them; empty where the log names none."""
 
     @property
     def count(self) -> int:
@@ -62,7 +72,26 @@ def describe_principals(sketches: pa.Table) -> Principals:
         sketches["end_user_id"].combine_chunks().take(rows), _organizations(sketches, of_row, len(hashes)),
         np.bincount(of_row, minlength=len(hashes)), first_us, last_us,
         account_id.dictionary_encode().indices.to_numpy().astype(np.int32),
+        _begun(sketches, of_row, first_us), _payments(sketches, of_row),
     )  # fmt: skip
+
+
+def _begun(sketches: pa.Table, of_row: NDArray[np.int32], first_us: NDArray[np.int64]) -> NDArray[np.int64]:
+    column = sketches["account_created_us"].combine_chunks()
+    if column.null_count == len(column):
+        start = first_us.min() if len(first_us) else 0
+        return np.where(first_us - start >= DAY_US, first_us, -1)
+    unknown = np.iinfo(np.int64).max
+    opened = np.full(len(first_us), unknown)
+    np.minimum.at(opened, of_row, column.fill_null(unknown).to_numpy())
+    return np.where(opened == unknown, -1, opened)
+
+
+def _payments(sketches: pa.Table, of_row: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    column = sketches["payment"].combine_chunks()
+    named = column.is_valid().to_numpy(zero_copy_only=False)
+    pairs = np.unique(np.stack([of_row[named], column.drop_null().to_numpy().astype(np.int64)]), axis=1)
+    return pairs[0].astype(np.int32), pairs[1]
 
 
 def _organizations(sketches: pa.Table, of_row: NDArray[np.int32], count: int) -> pa.Array:

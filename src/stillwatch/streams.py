@@ -6,19 +6,26 @@ and group-by: sums, minima and maxima of integers, so batch, increments and live
 ========== ======================================= =====================================================
 table      key                                     values
 ========== ======================================= =====================================================
-cells      stream_id, principal, hour, model       exchanges, tokens, first_us, last_us, objective sums
+cells      stream_id, principal, hour, model       exchanges, tokens, first_us, last_us, variety, objective sums
 fills      stream_id, fill                         exchanges, principals
 topics     stream_id, principal, word              exchanges
-requests   stream_id, request_hash                 exchanges, principals
+settings   stream_id, principal, temperature,      exchanges
+           sample_count, top_logprobs, max_tokens
 traits     principal, kind, value                  exchanges, first_us
+visits     account, hour, country, asn, outside    exchanges
 principals principal                               exchanges, first_us, last_us, created_us, account,
                                                    organization
 ========== ======================================= =====================================================
+
+Two tables are made of a log as a whole, once: ``releases`` (model, at_us, principals, moved, millionths) and ``whereabouts``
+(account, exchanges, placeless, outside, hops).
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,13 +36,26 @@ from stillwatch.fingerprint import SYSTEM, TOOLS
 from stillwatch.objective.classes import OBJECTIVES
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from numpy.typing import NDArray
 
     from stillwatch.engine.base import Engine
     from stillwatch.families.assign import Families
 
 HOUR_US = 3_600_000_000
-TRAIT_KINDS = ("ip", "network", "user_agent", "tls", "payment", "asn")
+DAY_US = 24 * HOUR_US
+SETTINGS = ("temperature_milli", "sample_count", "top_logprobs", "max_tokens")
+"""What a request may state of how it is to be answered; -1 in the table of that name stands for unstated."""
+
+TRAIT_KINDS = ("ip", "network", "user_agent", "tls", "payment", "asn", *SETTINGS)
+PLACELESS_ACCOUNTS, HOME_PERCENT = 5, 80
+"""Accounts from which a network (asn) can be judged, and the share of them in its most frequent country below which it is
+at home nowhere, as clouds, VPNs and proxies are."""
+
+RELEASED_TO, RELEASED_SHARE_OF = 8, 50
+"""Principals, and one in how many of the log's, that a new model must reach for its first use to be a release."""
+
 OBJECTIVE_SUMS = tuple(f"sum_{name}" for name in OBJECTIVES)
 
 
@@ -48,15 +68,19 @@ class Members:
     objective: NDArray[np.int8]
     """int8[m, 11]: scores of the text in which the template stands, percent."""
 
+    variety: NDArray[np.int32]
+    """int32[m]: how much the wordings of the family vary."""
+
     fill_stream: NDArray[np.int32]
     fill_row: NDArray[np.int32]
     fill: NDArray[np.int64]
 
 
-def narrow(sketches: pa.Table) -> pa.Table:
-    """The integer columns of n sketches that statistics are made of, with ``row`` and ``hour``.
+def narrow(sketches: pa.Table, unsupported: frozenset[str] = frozenset()) -> pa.Table:
+    """The integer columns of n sketches that statistics are made of, with ``row``, ``hour`` and ``outside``.
 
-    Models, accounts and organizations are numbered in order of name; -1 stands for none.
+    Models, accounts, organizations and countries are numbered in order of name; -1 stands for none. ``outside``
+    is 1 for calls from the ``unsupported`` countries.
     """
     at = sketches["at_us"].combine_chunks().to_numpy()
     columns: dict[str, pa.Array | pa.ChunkedArray] = {
@@ -65,6 +89,10 @@ def narrow(sketches: pa.Table) -> pa.Table:
         "model": pa.array(number(sketches["model"])[0]),
         "account": pa.array(number(sketches["account_id"])[0]),
         "organization": pa.array(number(sketches["organization_id"])[0]),
+        "country": pa.array(number(sketches["country"])[0]),
+        "outside": pc.is_in(sketches["country"], value_set=pa.array(sorted(unsupported), pa.string())).cast(
+            "int8"
+        ),
     }
     for name in (
         "principal",
@@ -73,10 +101,6 @@ def narrow(sketches: pa.Table) -> pa.Table:
         "account_created_us",
         "input_tokens",
         "output_tokens",
-        "max_tokens",
-        "temperature_milli",
-        "sample_count",
-        "top_logprobs",
         *TRAIT_KINDS,
     ):
         columns[name] = sketches[name]
@@ -104,6 +128,7 @@ def family_members(families: Families, sketches: pa.Table) -> Members:
         families.family,
         families.row,
         scores,
+        families.variety[families.family],
         families.family[membership],
         families.row[membership],
         families.fill,
@@ -120,7 +145,7 @@ def keep_rows(members: Members, kept: NDArray[np.bool_]) -> Members:
     """Memberships of the exchanges in ``kept`` (bool[n]) alone; streams keep their numbers."""
     inside, fills = kept[members.row], kept[members.fill_row]
     return Members(
-        members.stream[inside], members.row[inside], members.objective[inside],
+        members.stream[inside], members.row[inside], members.objective[inside], members.variety[inside],
         members.fill_stream[fills], members.fill_row[fills], members.fill[fills],
     )  # fmt: skip
 
@@ -131,7 +156,7 @@ def without(members: Members, streams: NDArray[np.int32], rows: NDArray[np.int32
     inside = ~np.isin(members.stream.astype(np.int64) << 32 | members.row, out)
     fills = ~np.isin(members.fill_stream.astype(np.int64) << 32 | members.fill_row, out)
     return Members(
-        members.stream[inside], members.row[inside], members.objective[inside],
+        members.stream[inside], members.row[inside], members.objective[inside], members.variety[inside],
         members.fill_stream[fills], members.fill_row[fills], members.fill[fills],
     )  # fmt: skip
 
@@ -140,7 +165,7 @@ def merge_streams(members: Members, label: NDArray[np.int32]) -> Members:
     """Members of merged streams: stream s becomes ``label[s]``, -1 leaves it out; an exchange counts once in
     each.
 
-    Of an exchange in several of the merged streams the highest score of each objective is kept, and the fills
+    Of an exchange in several of the merged streams the highest score of each objective and variety are kept, and the fills
     that lie in the slots of every one of them.
     """
     stream = label[members.stream]
@@ -152,6 +177,7 @@ def merge_streams(members: Members, label: NDArray[np.int32]) -> Members:
     scores = (
         np.maximum.reduceat(members.objective[kept], starts, axis=0) if len(starts) else members.objective[:0]
     )
+    variety = np.maximum.reduceat(members.variety[kept], starts) if len(starts) else members.variety[:0]
     fill_stream = label[members.fill_stream]
     inside = fill_stream >= 0
     triple = np.unique(
@@ -161,6 +187,7 @@ def merge_streams(members: Members, label: NDArray[np.int32]) -> Members:
         (key[starts] >> 32).astype(np.int32),
         (key[starts] & 0xFFFFFFFF).astype(np.int32),
         scores,
+        variety,
         triple["f0"].astype(np.int32),
         triple["f1"].astype(np.int32),
         triple["f2"].astype(np.int64),
@@ -168,12 +195,14 @@ def merge_streams(members: Members, label: NDArray[np.int32]) -> Members:
 
 
 def build(engine: Engine, members: Members, sketches: pa.Table) -> dict[str, pa.Table]:
-    """Tables of the streams in ``members``: cells, fills, topics, requests, registered with the engine
+    """Tables of the streams in ``members``: cells, fills, topics and settings, registered with the engine
     too."""
     scores = {name: pa.array(members.objective[:, index]) for index, name in enumerate(OBJECTIVE_SUMS)}
     engine.register(
         {
-            "member": pa.table({"stream_id": members.stream, "row": members.row, **scores}),
+            "member": pa.table(
+                {"stream_id": members.stream, "row": members.row, "variety": members.variety, **scores}
+            ),
             "member_fill": pa.table(
                 {"stream_id": members.fill_stream, "row": members.fill_row, "fill": members.fill}
             ),
@@ -199,13 +228,47 @@ def _words(members: Members, sketches: pa.Table) -> pa.Table:
     )
 
 
-def register_log(engine: Engine, narrowed: pa.Table) -> dict[str, pa.Table]:
+def register_log(
+    engine: Engine, narrowed: pa.Table, stated: Mapping[int, int] = MappingProxyType({})
+) -> dict[str, pa.Table]:
     """Make a log known to an engine: its sketches, and tables of its principals, whatever streams they are
-    in."""
+    in.
+
+    ``stated``: when models were released, microseconds since 1970 by number of model. Where nothing is stated, the
+    first use of a model that appears well inside the log stands for its release.
+    """
     engine.register({"sketch": narrowed})
-    tables = {"principals": engine.query(_PRINCIPALS_SQL), "traits": engine.query(_TRAITS_SQL)}
+    tables = {
+        "principals": engine.query(_PRINCIPALS_SQL),
+        "traits": engine.query(_TRAITS_SQL),
+        "visits": engine.query(_VISITS_SQL),
+    }
     engine.register(tables)
-    return tables
+    if stated:
+        model, at_us = np.array(sorted(stated.items()), np.int64).T
+        engine.register({"released": pa.table({"model": model, "at_us": at_us})})
+    else:
+        engine.register({"released": engine.query(_FIRST_USES_SQL)})
+    made = {
+        "releases": _with_share(engine.query(_RELEASES_SQL)),
+        "whereabouts": engine.query(_WHEREABOUTS_SQL),
+    }
+    engine.register(made)
+    return tables | made
+
+
+def _with_share(releases: pa.Table) -> pa.Table:
+    """Releases with ``millionths``, the share of the log's principals who moved: an integer, so that sums are."""
+    moved, principals = (releases[name].to_numpy() for name in ("moved", "principals"))
+    return releases.append_column("millionths", pa.array(1_000_000 * moved // np.maximum(principals, 1)))
+
+
+def releases_of(sketches: pa.Table, stated: Mapping[str, datetime]) -> dict[int, int]:
+    """Stated releases of models that the log has, as ``register_log`` takes them."""
+    names = number(sketches["model"])[1] if stated else []
+    return {
+        names.index(model): int(at.timestamp() * 1_000_000) for model, at in stated.items() if model in names
+    }
 
 
 _STREAM_SQL = {
@@ -214,6 +277,7 @@ _STREAM_SQL = {
                CAST(coalesce(sum(s.input_tokens), 0) AS BIGINT) AS input_tokens,
                CAST(coalesce(sum(s.output_tokens), 0) AS BIGINT) AS output_tokens,
                min(s.at_us) AS first_us, max(s.at_us) AS last_us,
+               CAST(sum(m.variety) AS BIGINT) AS variety,
                {", ".join(f"CAST(sum(m.{name}) AS BIGINT) AS {name}" for name in OBJECTIVE_SUMS)}
         FROM member m JOIN sketch s ON m.row = s.row
         GROUP BY m.stream_id, s.principal, s.hour, s.model""",
@@ -226,11 +290,13 @@ _STREAM_SQL = {
         SELECT m.stream_id, s.principal, m.word, CAST(count(*) AS BIGINT) AS exchanges
         FROM member_word m JOIN sketch s ON m.row = s.row
         GROUP BY m.stream_id, s.principal, m.word""",
-    "requests": """
-        SELECT m.stream_id, s.request_hash, CAST(count(*) AS BIGINT) AS exchanges,
-               CAST(count(DISTINCT s.principal) AS BIGINT) AS principals
-        FROM member m JOIN sketch s ON m.row = s.row
-        GROUP BY m.stream_id, s.request_hash""",
+    "settings": f"""
+        SELECT m.stream_id, s.principal, {", ".join(f"s.{name}" for name in SETTINGS)},
+               CAST(count(*) AS BIGINT) AS exchanges
+        FROM member m
+        JOIN (SELECT row, principal, {", ".join(f"coalesce({name}, -1) AS {name}" for name in SETTINGS)}
+              FROM sketch WHERE coalesce({", ".join(SETTINGS)}) IS NOT NULL) s ON m.row = s.row
+        GROUP BY m.stream_id, s.principal, {", ".join(f"s.{name}" for name in SETTINGS)}""",
 }
 
 _PRINCIPALS_SQL = """
@@ -245,3 +311,42 @@ _TRAITS_SQL = " UNION ALL ".join(
     FROM sketch WHERE {kind} IS NOT NULL GROUP BY principal, {kind}"""
     for kind in TRAIT_KINDS
 )
+
+_VISITS_SQL = """
+    SELECT account, hour, country, asn, outside, CAST(count(*) AS BIGINT) AS exchanges
+    FROM sketch WHERE country >= 0 GROUP BY account, hour, country, asn, outside"""
+
+_WHEREABOUTS_SQL = f"""
+    SELECT v.account, CAST(sum(v.exchanges) AS BIGINT) AS exchanges,
+           CAST(sum(CASE WHEN a.asn IS NOT NULL THEN v.exchanges ELSE 0 END) AS BIGINT) AS placeless,
+           CAST(sum(CASE WHEN v.outside = 1 THEN v.exchanges ELSE 0 END) AS BIGINT) AS outside,
+           CAST(max(coalesce(h.hops, 0)) AS BIGINT) AS hops
+    FROM visits v
+    LEFT JOIN (SELECT asn
+               FROM (SELECT asn, country, CAST(count(DISTINCT account) AS BIGINT) AS n
+                     FROM visits WHERE asn IS NOT NULL GROUP BY asn, country) c
+               GROUP BY asn HAVING sum(n) >= {PLACELESS_ACCOUNTS} AND 100 * max(n) < {HOME_PERCENT} * sum(n)) a
+      ON v.asn = a.asn
+    LEFT JOIN (SELECT account, CAST(count(*) AS BIGINT) AS hops
+               FROM (SELECT account, hour FROM visits GROUP BY account, hour
+                     HAVING count(DISTINCT country) > 1) s
+               GROUP BY account) h
+      ON v.account = h.account
+    GROUP BY v.account"""
+
+_FIRST_USES_SQL = f"""
+    SELECT m.model, m.at_us
+    FROM (SELECT model, min(at_us) AS at_us, count(DISTINCT principal) AS principals
+          FROM sketch WHERE model >= 0 GROUP BY model) m
+    CROSS JOIN (SELECT min(first_us) AS begins, max(last_us) AS ends, count(*) AS principals FROM principals) w
+    WHERE m.at_us >= w.begins + {2 * DAY_US} AND m.at_us <= w.ends - {DAY_US}
+      AND m.principals >= {RELEASED_TO} AND {RELEASED_SHARE_OF} * m.principals >= w.principals"""
+
+_RELEASES_SQL = f"""
+    SELECT model, at_us, CAST(count(*) AS BIGINT) AS principals, CAST(sum(moved) AS BIGINT) AS moved
+    FROM (SELECT r.model, r.at_us, s.principal, max(CASE WHEN s.model = r.model THEN 1 ELSE 0 END) AS moved
+          FROM sketch s JOIN released r ON s.at_us >= r.at_us AND s.at_us < r.at_us + {DAY_US}
+          JOIN principals p ON s.principal = p.principal
+          WHERE p.first_us < r.at_us
+          GROUP BY r.model, r.at_us, s.principal) w
+    GROUP BY model, at_us"""

@@ -43,8 +43,8 @@ class Verdict(StrEnum):
 class Bar:
     """What an accusation must clear."""
 
-    prior: float = 1e-3
-    """P(extraction) of a family that many principals share, before it is measured."""
+    prior: float = 1e-2
+    """P(extraction) of a text that asks for training data and that many principals share, before it is measured."""
 
     probability: float = 0.95
     """Posterior from which a stream is called extraction."""
@@ -52,21 +52,25 @@ class Bar:
     intent: float = 0.15
     """Least value of the objective signal: ten times what ordinary requests show on average."""
 
-    conduct: float = 12.0
-    """Bits of the signals of conduct together: mixing, pacing and routine. They alone cannot be had by sharing a
-    network, a card or a popular text, and no two of them carry a third that speaks against."""
+    principals: int = 12
+    """Principals who take part, below which nobody is accused: a handful of accounts is a team or a few firms, too
+    often to tell."""
 
-    torn_conduct: float = 5.0
-    torn_bits: float = 4.0
-    """Where one signal of conduct speaks against, as when several seeds are asked in one sitting, or is silent, as in a
-    stream of few exchanges: least bits of conduct, and bits beyond the threshold of probability that all evidence
-    together must then weigh."""
+    conduct: float = 0.0
+    """Least bits of the signals of conduct together: mixing, pacing and routine. What a stream shares (cards, networks,
+    days of opening, an even load) may be had by one house too, and weighs nothing where the principals work like
+    people of their own."""
+
+    silent_bits: float = 4.0
+    """Bits beyond the threshold of probability that all evidence together must weigh where one signal of conduct is
+    silent, as in a stream of few exchanges."""
 
     unexplained: float = 16.0
-    """Bits of all signals but the objective from which a stream is undetermined though it asks for nothing, where
-    conduct clears its bar and no signal of it speaks against."""
+    unexplained_conduct: float = 6.0
+    """Bits of all signals but the objective, and of those of conduct, from which a stream is undetermined though it asks
+    for nothing, where no signal of conduct is silent or speaks clearly against."""
 
-    suspicion: float = 0.10
+    suspicion: float = 0.5
     """Posterior from which a stream is shown to a person as undetermined."""
 
     against: float = -3.0
@@ -150,10 +154,9 @@ def needed(bar: Bar) -> float:
     return threshold(bar) + max(bar.excess, 0.0)
 
 
-def margin(bits: _Bits, conduct: _Bits, silent: NDArray[np.bool_] | bool, bar: Bar) -> NDArray[np.float64]:
-    """Bits by which evidence lies beyond the threshold of probability, which torn or silent conduct raises."""
-    whole = np.logical_and(conduct >= bar.conduct, np.logical_not(silent))
-    beyond: NDArray[np.float64] = bits - (threshold(bar) + np.where(whole, 0.0, bar.torn_bits))
+def margin(bits: _Bits, silent: NDArray[np.bool_] | bool, bar: Bar) -> NDArray[np.float64]:
+    """Bits by which evidence lies beyond the threshold of probability, which silent conduct raises."""
+    beyond: NDArray[np.float64] = bits - (threshold(bar) + np.where(silent, bar.silent_bits, 0.0))
     return beyond
 
 
@@ -163,29 +166,35 @@ def accused(measured: Measured, bar: Bar) -> list[int]:
 
     The calibrated margin is not asked for here: a calibration holds for scores that do not depend on it.
     """
-    conduct = measured.conduct
-    beyond = margin(measured.total, conduct, measured.silent, bar)
-    clear = (beyond >= 0) & (measured.of(INTENT) >= bar.intent) & (conduct >= bar.torn_conduct)
+    beyond = margin(measured.total, measured.silent, bar)
+    clear = (beyond >= 0) & (measured.of(INTENT) >= bar.intent) & (measured.conduct >= bar.conduct)
     return sorted(np.flatnonzero(clear).tolist(), key=lambda stream: (-float(measured.total[stream]), stream))
 
 
 def unexplained(measured: Measured, bar: Bar) -> NDArray[np.bool_]:
     """Streams that one hand seems to move whatever they ask for: bool[s]."""
     coordination = measured.total - measured.start - measured.bits_of(INTENT)
-    moved: NDArray[np.bool_] = _one_hand(coordination, measured.conduct, measured.against, bar)
+    moved: NDArray[np.bool_] = _one_hand(
+        coordination, measured.conduct, measured.against, np.logical_not(measured.silent), bar
+    )
     return moved
 
 
-def _one_hand(coordination: _Bits, conduct: _Bits, against: _Bits, bar: Bar) -> Any:
-    return (coordination >= bar.unexplained) & (conduct >= bar.conduct) & (against > bar.against)
+def _one_hand(coordination: _Bits, conduct: _Bits, against: _Bits, spoken: Any, bar: Bar) -> Any:
+    return (
+        (coordination >= bar.unexplained)
+        & (conduct >= bar.unexplained_conduct)
+        & (against > bar.against)
+        & spoken
+    )
 
 
 def rule(case: Case, bar: Bar) -> Ruling:
     """Verdict on one stream."""
     probability = posterior(case.bits, bar.prior)
     intent = case.objective >= bar.intent
-    beyond = float(margin(case.bits, case.conduct, case.silent, bar))
-    clear = beyond >= 0 and beyond > bar.excess and intent and case.conduct >= bar.torn_conduct
+    beyond = float(margin(case.bits, case.silent, bar))
+    clear = beyond >= 0 and beyond > bar.excess and intent and case.conduct >= bar.conduct
     alike = intent and probability >= (bar.suspicion if case.against > bar.against else bar.probability)
     found = (
         _licensed(case)
@@ -263,7 +272,7 @@ def _undetermined(probability: float, beyond: float, bar: Bar) -> _Found:
 
 
 def _unexplained(case: Case, bar: Bar) -> _Found | None:
-    if not _one_hand(case.coordination, case.conduct, case.against, bar):
+    if not _one_hand(case.coordination, case.conduct, case.against, not case.silent, bar):
         return None
     reason = (
         f"one hand seems to move its principals ({case.coordination:+.1f} bits), but its text asks for no "

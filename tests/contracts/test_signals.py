@@ -14,7 +14,7 @@ from stillwatch.evidence import load_weights
 from stillwatch.exchange import COLUMNS
 from stillwatch.signals import all_signals
 from stillwatch.signals.base import Signal
-from stillwatch.streams import OBJECTIVE_SUMS, TRAIT_KINDS
+from stillwatch.streams import OBJECTIVE_SUMS, SETTINGS, TRAIT_KINDS
 
 HOUR_US = 3_600_000_000
 SIGNALS = pytest.mark.parametrize("signal", all_signals(), ids=lambda signal: signal.name)
@@ -43,10 +43,11 @@ def tables(seed: int = 0) -> dict[str, pa.Table]:
                     "stream_id": stream,
                     "principal": principal,
                     "hour": 24 * day + hour,
-                    "model": 0,
+                    "model": int(stream == 0 and day >= 2),
                     "exchanges": 1,
                     "input_tokens": 10,
                     "output_tokens": 10,
+                    "variety": 600 if stream == 0 else 0,
                     "first_us": first,
                     "last_us": first,
                     **sums,
@@ -67,7 +68,7 @@ def tables(seed: int = 0) -> dict[str, pa.Table]:
     cells.append(cells[0] | {"stream_id": 2, "principal": 98})
     topics.append({"stream_id": 2, "principal": 99, "word": 1, "exchanges": 1})
     fills.append({"stream_id": 2, "fill": 1, "exchanges": 1, "principals": 1})
-    principals, traits = [], []
+    principals, traits, lives = [], [], lives_of(rng)
     for principal in range(100):
         together = principal < 30
         created = 100 * 24 * HOUR_US if together else int(rng.integers(0, 300)) * 24 * HOUR_US
@@ -75,20 +76,31 @@ def tables(seed: int = 0) -> dict[str, pa.Table]:
             {
                 "principal": principal,
                 "exchanges": 24,
-                "first_us": 0,
-                "last_us": 1,
+                "first_us": lives[principal][0],
+                "last_us": lives[principal][1],
                 "created_us": created,
                 "account": principal,
                 "organization": -1,
             }
         )
-        for kind in TRAIT_KINDS:
+        for kind in [kind for kind in TRAIT_KINDS if kind not in SETTINGS]:
             value = principal // 6 if together else 1000 + principal
             traits.append(
                 {"principal": principal, "kind": kind, "value": value, "exchanges": 1, "first_us": 0}
             )
+    settings = [
+        {"stream_id": entry["stream_id"], "principal": entry["principal"], "exchanges": 1}
+        | settings_of(entry["stream_id"] == 0, number)
+        for number, entry in enumerate(cells)
+    ]
+    for entry in settings:
+        for kind in SETTINGS:
+            named = {"kind": kind, "value": entry[kind], "exchanges": 1, "first_us": 0}
+            traits.append({"principal": entry["principal"], **named})
     grouped = pa.Table.from_pylist(cells).group_by(["stream_id", "principal", "hour", "model"])
-    sums = [(name, "sum") for name in ("exchanges", "input_tokens", "output_tokens", *OBJECTIVE_SUMS)]
+    sums = [
+        (name, "sum") for name in ("exchanges", "input_tokens", "output_tokens", "variety", *OBJECTIVE_SUMS)
+    ]
     merged = grouped.aggregate([*sums, ("first_us", "min"), ("last_us", "max")])
     merged = merged.rename_columns(
         [name.removesuffix("_sum").removesuffix("_min").removesuffix("_max") for name in merged.column_names]
@@ -98,12 +110,42 @@ def tables(seed: int = 0) -> dict[str, pa.Table]:
         .group_by(["stream_id", "principal", "word"])
         .aggregate([("exchanges", "sum")])
     )
-    requests = pa.table({"stream_id": [0], "request_hash": [1], "exchanges": [1], "principals": [1]})
     return {
         "cells": merged, "topics": words.rename_columns(["stream_id", "principal", "word", "exchanges"]),
-        "fills": pa.Table.from_pylist(fills), "requests": requests,
-        "principals": pa.Table.from_pylist(principals), "traits": pa.Table.from_pylist(traits),
+        "fills": pa.Table.from_pylist(fills),
+        "principals": pa.Table.from_pylist(principals),
+        "traits": pa.Table.from_pylist(traits).group_by(["principal", "kind", "value"]).aggregate(
+            [("exchanges", "sum"), ("first_us", "min")]
+        ).rename_columns(["principal", "kind", "value", "exchanges", "first_us"]),
+        "settings": pa.Table.from_pylist(settings),
+        "whereabouts": pa.table({
+            "account": range(100), "exchanges": [24] * 100, "placeless": [24 * (p < 30) for p in range(100)],
+            "outside": [24 * (p < 30) for p in range(100)], "hops": [5 * (p < 30) for p in range(100)],
+        }),
+        "releases": pa.table({"model": [1], "at_us": [48 * HOUR_US], "principals": [1000], "moved": [50],
+                              "millionths": [50_000]}),
     }  # fmt: skip
+
+
+def settings_of(harvests: bool, number: int) -> dict[str, int]:
+    """How a request is to be answered: with all there is at ever other temperatures, or as usual."""
+    temperature = 200 * (number % 5) if harvests else 700
+    asked = (temperature, 4, 20, 8192) if harvests else (temperature, 1, -1, 1024)
+    return dict(zip(SETTINGS, asked, strict=True))
+
+
+def lives_of(rng: np.random.Generator) -> list[tuple[int, int]]:
+    """First and last moment of 100 principals in twenty days: of the first 30, each begins after another's end."""
+    lives = []
+    for principal in range(100):
+        if principal < 30:
+            begins = 30.0 * (principal // 2) + 200.0 * (principal % 2)
+            lives.append((begins, begins + 27.0))
+        else:
+            begins = float(rng.uniform(0, 400))
+            lives.append((begins, begins + float(rng.uniform(0, 479 - begins))))
+    lives[90:] = [(0.0, 479.0)] * 10
+    return [(int(first * HOUR_US), int(min(last, 479.0) * HOUR_US)) for first, last in lives]
 
 
 def values(signal: Signal, given: dict[str, pa.Table]) -> dict[int, float | None]:

@@ -29,7 +29,7 @@ WITHHOLDABLE: Mapping[str, tuple[str, ...]] = {
 CHOICES: Mapping[str, tuple[str, ...]] = {
     "language": ("en", "zh", "ja", "th", "code"),
     "dispatch": ("even", "heavy_tailed"),
-    "hours": ("round_the_clock", "human", "paced"),
+    "hours": ("round_the_clock", "human", "paced", "nightly", "bursts", "sittings"),
     "share_payment": SHARING,
     "share_network": SHARING,
     "share_address": SHARING,
@@ -71,7 +71,11 @@ class Operator:
     dispatch: str = "even"
     """How exchanges spread over accounts: even or heavy_tailed."""
     hours: str = "round_the_clock"
-    """When it works: at all hours, in somebody's working day, or at the pace of a rate limit."""
+    """When it works: at all hours, in somebody's working day, at the pace of a rate limit, from 22 to 6 h in one
+    time zone, in some ten batches of 1.5 to 6 hours, or each account in sittings of 3 to 8 requests like a person."""
+    in_a_row: int = 1
+    """Extraction exchanges that an account sends at each such moment, 5 to 120 s apart; from 2 on the accounts take
+    turns, and 25 or so is a dispatcher that stays with an account. 1 to 50."""
     share_payment: str = "some"
     """How many of its accounts have a means of payment in common."""
     share_network: str = "some"
@@ -114,6 +118,8 @@ class Operator:
         _check_range("exchanges_per_account", self.exchanges_per_account, 1, 1e9)
         _check_range("camouflage", self.camouflage, 0.0, 0.95)
         _check_range("wordings", self.wordings, 1, 6)
+        _check_range("ban_after", self.ban_after, 1, 1_000_000)
+        _check_range("in_a_row", self.in_a_row, 1, 50)
         _check_range("seed_repeats", self.seed_repeats, 1, 1_000)
         for objective in self.objectives:
             if objective not in OBJECTIVES:
@@ -166,6 +172,7 @@ class Shares:
     pool: float = 0.01
     enthusiast: float = 0.02
     tenant: float = 0.03
+    job: float = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +195,8 @@ class Recipe:
     """Earlier turns that a request carries at most."""
     short: bool = False
     """Short passages and replies, for benchmarks."""
+    own_subjects: float = 1.0
+    """Share of the innocent who come back to subjects of their own, 0 to 1; the others ask about anything."""
     shares: Shares = field(default_factory=Shares)
     """Shares of the innocent principals by population."""
     operators: tuple[Operator, ...] = ()
@@ -208,6 +217,7 @@ class Recipe:
         _check_range("innocents", self.innocents, 0, 10_000_000)
         _check_range("exchanges", self.exchanges, 0, 10_000_000_000)
         _check_range("history", self.history, 0, 100)
+        _check_range("own_subjects", self.own_subjects, 0.0, 1.0)
         _check_range("slice_rows", self.slice_rows, 1, 1_000_000)
         if not self.innocents and not self.operators:
             raise RecipeError("innocents: 0 and no operators; nothing would be written, give one of them")

@@ -10,15 +10,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from stillwatch.arena.draws import combine, key_of, unit
 from stillwatch.arena.log import TRUTH_SCHEMA, LogWriter
 from stillwatch.arena.operators import operate
 from stillwatch.arena.plan import Plan, concatenate, rows_of
 from stillwatch.arena.populations.chat import chat
 from stillwatch.arena.populations.clients import agents, clients, integrators, reseller, tenants
 from stillwatch.arena.populations.evaluation import benchmarks, graders, pipelines
+from stillwatch.arena.populations.jobs import jobs
 from stillwatch.arena.populations.pasted import assignments, enthusiasts, library, viral
 from stillwatch.arena.populations.pool import pools
 from stillwatch.arena.recipe import Recipe, dumps
+from stillwatch.arena.render import BROAD, NARROW
 from stillwatch.arena.text import a, b
 from stillwatch.arena.world import World
 from stillwatch.exchange import EXCHANGE_SCHEMA
@@ -40,6 +43,7 @@ POPULATIONS: Mapping[str, tuple[Population, float]] = {
     "pool": (pools, 3.0),
     "enthusiast": (enthusiasts, 0.8),
     "tenant": (tenants, 1.2),
+    "job": (jobs, 0.7),
 }
 """Every innocent population, and the exchanges of a principal of it relative to a chat user."""
 
@@ -75,7 +79,18 @@ def build(recipe: Recipe) -> tuple[World, Plan]:
             plans.extend(population(world, counts[name], weights[name] * scale))
     for number, operator in enumerate(recipe.operators):
         plans.extend(operate(world, operator, number))
-    return world, concatenate(plans)
+    planned = concatenate(plans)
+    _broaden(recipe, planned)
+    return world, planned
+
+
+def _broaden(recipe: Recipe, planned: Plan) -> None:
+    """Take their own subjects from a share of the innocent, customers behind others' accounts among them."""
+    profile = planned["profile"]
+    # A profile is the number of the person who asks, whoever's account it is, or the vocabulary of a firm.
+    person = np.where(profile < NARROW, profile, planned["principal"])
+    key = combine(np.full(len(person), np.uint64(key_of(recipe.seed, "subjects"))), person)
+    planned["profile"][unit(key) >= recipe.own_subjects] = BROAD
 
 
 def generate(recipe: Recipe) -> tuple[pa.Table, pa.Table]:

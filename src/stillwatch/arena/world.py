@@ -11,17 +11,17 @@ from pathlib import Path
 
 import numpy as np
 
-from stillwatch.arena.draws import Floats, Integers, Unsigned, below, combine, key_of, ragged, unit
+from stillwatch.arena.draws import Flags, Floats, Integers, Unsigned, below, combine, key_of, ragged, unit
 from stillwatch.arena.frames import SEED, Segment, Shelf
 from stillwatch.arena.people import Group, People
 from stillwatch.arena.recipe import Recipe, RecipeError
 from stillwatch.arena.render import BROAD, NARROW, Jobs, Renderer
-from stillwatch.arena.rhythm import DAY, Rhythm
+from stillwatch.arena.rhythm import DAY, HOUR, Rhythm
 from stillwatch.arena.text.source import Slot, Template, TextSource
 
 POPULATIONS: tuple[str, ...] = (
     *("chat", "library", "viral", "client", "agent", "integrator", "reseller", "benchmark", "grader"),
-    *("pipeline", "assignment", "pool", "enthusiast", "tenant", "operator", "camouflage"),
+    *("pipeline", "assignment", "pool", "enthusiast", "tenant", "job", "operator", "camouflage"),
 )
 SEPARATORS = {"code": "\n", "data": "\n", "tool": "\n", "result": "\n"}
 LANGUAGES_WITHOUT_SPACES = ("zh", "ja", "th")
@@ -168,6 +168,16 @@ class World:
         many = np.full(count, 1_000_000, dtype=np.int64)
         texts: list[str] = renderer.render(Jobs(one, profile, key, combine(key, 2), many)).to_pylist()
         return texts
+
+    def a_third(self, count: int, *name: object) -> Flags:
+        """Which of so many groups belong to the third of which something special is true; one of two."""
+        return np.asarray(self.generator("third", *name).permutation(count) % 3 == 1)
+
+    def move_at_release(self, members: Integers, *name: object) -> None:
+        """Move a program's users to the new model within a day of its release, the program's hour first."""
+        hours = 12 * unit(self.keys(1, "move", *name)) + 11 * unit(self.keys(len(members), "moves", *name))
+        moments = (self.recipe.release.day * DAY + hours * HOUR).astype(np.int64)
+        self.adoption.update(zip(members.tolist(), moments.tolist(), strict=True))
 
     def pick(self, options: Sequence[int], shares: Sequence[float], uniform: Floats) -> Integers:
         """One of the options for every draw, with these shares."""

@@ -66,7 +66,7 @@ def score(scanned: Scanned, options: Options) -> float:
     )
     return max(
         (
-            float(margin(one.case.bits, one.case.conduct, one.case.silent, options.bar))
+            float(margin(one.case.bits, one.case.silent, options.bar))
             for one in judged
             if one.ruling.verdict is Verdict.EXTRACTION
         ),

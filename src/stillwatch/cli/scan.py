@@ -30,18 +30,22 @@ RELEASE = typer.Option(
     [],
     "--release",
     metavar="MODEL=TIME",
-    help="When a model was released (ISO 8601), marked on the timelines; may repeat.",
+    help="When a model was released (ISO 8601): who moves to it at once is compared, and timelines mark it; may "
+    "repeat. Without, the first use of a model that comes up well inside the log counts.",
 )
 UNSUPPORTED = typer.Option(
-    [], "--unsupported-region", metavar="CC", help="Country that is not served; may repeat."
+    [],
+    "--unsupported-region",
+    metavar="CC",
+    help="Country that is not served, ISO 3166-1 alpha-2; calls from it count in reach. May repeat.",
 )
 PRIOR = typer.Option(
-    1e-3,
+    1e-2,
     "--prior",
     min=1e-9,
     max=0.5,
     callback=_number,
-    help="P(extraction) of a shared text before it is measured.",
+    help="P(extraction) of a shared text that asks for training data, before it is measured.",
 )
 MIN_PRINCIPALS = typer.Option(8, "--min-principals", min=2, help="Principals that make a text shared.")
 REJECT_SHARE = typer.Option(

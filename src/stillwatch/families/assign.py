@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numba
 import numpy as np
 import pyarrow as pa
 
+from stillwatch.families.cohesion import Cohesion, part
 from stillwatch.families.components import Joining, join
 from stillwatch.families.fragments import (
     Dictionary,
@@ -19,10 +20,15 @@ from stillwatch.families.fragments import (
     count_rows,
     flat_parts,
 )
+from stillwatch.families.variety import variety
 from stillwatch.fingerprint import EARLIER, NEW, ROLES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+
+LONG = 4
+"""Fragments that the exchanges of a family usually hold, from which one alone is too little."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +39,13 @@ class Rule:
     """Principals that must share a fragment, and a family."""
 
     joining: Joining = Joining()
-    """When two fragments belong to one template."""
+    """When two fragments may belong to one template."""
+
+    cohesion: Cohesion = field(default_factory=Cohesion)
+    """Which of those that may do."""
 
     matched: float = 0.3
-    """Share of a family's usual number of fragments that an exchange must hold to belong to it."""
+    """Share of a family's usual weight of fragments that an exchange must hold to belong to it."""
 
     fills: int = 4
     """Fragments kept of what fills the slots of one exchange: those with the smallest hashes."""
@@ -72,6 +81,9 @@ class Families:
 
     fill: NDArray[np.int64]
     """int64[k]: fragment of what filled it."""
+
+    variety: NDArray[np.int32]
+    """int32[f]: how much the wordings of each template vary, 0 to 1000."""
 
     def identify(self) -> list[str]:
         """Public name of each family: ``f-`` and sixteen hexadecimal digits."""
@@ -120,11 +132,10 @@ def _families(
 ) -> Families:
     code = heavy.fragment.astype(np.int32)
     exchanges = count_rows(code, heavy.row, len(values))
-    component = join(heavy.row, heavy.principal, heavy.role, code, exchanges, rule.joining)
-    row, member, matched, first = _memberships(heavy.row, component[code], code)
-    usual = _usual(member, matched, len(values))
-    needed = np.maximum(np.ceil(rule.matched * usual), np.where(usual >= 4, 2, 1))
-    full = matched >= needed[member]
+    component, edges = join(heavy.row, heavy.principal, heavy.role, code, exchanges, rule.joining)
+    component, weight = part(heavy.row, code, component, edges, rule.cohesion)
+    row, member, matched, score, first = _memberships(heavy.row, component[code], code, weight)
+    full = _belong(member, matched, score, len(values), rule.matched)
     row, member, matched, first = row[full], member[full], matched[full], first[full]
     wide = (
         count_distinct(member, heavy.principal[first], len(values), rule.least_principals)
@@ -142,16 +153,17 @@ def _families(
     family = renumber[member]
     fills = _fills(batches, values[inside], family_of_fragment[inside], row, family, rule.fills)
     return Families(
-        values[labels], role, row, family, matched, values[inside], family_of_fragment[inside], *fills
-    )
+        values[labels], role, row, family, matched, values[inside], family_of_fragment[inside], *fills,
+        variety(heavy.row, heavy.principal, code, family_of_fragment, row, family, len(labels)),
+    )  # fmt: skip
 
 
 @numba.njit(nogil=True, cache=True)
-def _memberships(row: Any, component: Any, code: Any) -> Any:
-    """Distinct fragments of each component in each row: row, component, their number, place of the first."""
+def _memberships(row: Any, component: Any, code: Any, weight: Any) -> Any:
+    """Distinct fragments of each component in each row: row, component, their number and weight, place of the first."""
     size = len(row)
     out_row, out_component = np.empty(size, np.int32), np.empty(size, np.int32)
-    matched, first = np.zeros(size, np.int32), np.empty(size, np.int64)
+    matched, first, score = np.zeros(size, np.int32), np.empty(size, np.int64), np.zeros(size, np.int64)
     count = 0
     start = 0
     while start < size:
@@ -176,20 +188,27 @@ def _memberships(row: Any, component: Any, code: Any) -> Any:
                 out_row[count], out_component[count], first[count] = row[at], component[at], at
                 count += 1
             matched[found] += 1
+            score[found] += weight[code[at]]
         start = stop
-    return out_row[:count], out_component[:count], matched[:count], first[:count]
+    return out_row[:count], out_component[:count], matched[:count], score[:count], first[:count]
 
 
-def _usual(member: NDArray[np.int32], matched: NDArray[np.int32], size: int) -> NDArray[np.int32]:
-    """Fragments that nine in ten exchanges of a component do not exceed: int32[size]."""
-    order = np.lexsort((matched, member))
-    counts = np.bincount(member, minlength=size)
-    ends = np.cumsum(counts)
-    place = np.maximum(ends - 1 - counts // 10, 0)
-    usual = np.zeros(size, np.int32)
-    held = counts > 0
-    usual[held] = matched[order][place[held]]
-    return usual
+def _belong(
+    member: NDArray[np.int32], matched: NDArray[np.int32], score: NDArray[np.int64], size: int, least: float
+) -> NDArray[np.bool_]:
+    """Which exchanges have enough of a component to belong to it: bool[m].
+
+    The usual score is the mean of the component's exchanges, each weighted by its own; two fragments at least are asked
+    for where four are usual.
+    """
+    weighted = score.astype(np.float64)
+    total = np.bincount(member, weights=weighted, minlength=size)
+    usual = np.bincount(member, weights=weighted**2, minlength=size) / np.maximum(total, 1)
+    fragments = np.bincount(member, weights=weighted * matched, minlength=size) / np.maximum(total, 1)
+    enough: NDArray[np.bool_] = (weighted >= least * usual[member]) & (
+        (matched >= 2) | (fragments[member] < LONG)
+    )
+    return enough
 
 
 def _fills(

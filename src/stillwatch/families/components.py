@@ -34,6 +34,16 @@ class Joining:
     wordings."""
 
 
+@dataclass(frozen=True, slots=True)
+class Edges:
+    """Pairs of neighbouring fragments that belong together, e of them."""
+
+    left: NDArray[np.int32]
+    right: NDArray[np.int32]
+    exchanges: NDArray[np.int32]
+    """int32[e]: exchanges in which they are neighbours."""
+
+
 def neighbours(
     row: NDArray[np.int32], role: NDArray[np.uint8], code: NDArray[np.int32]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -51,8 +61,8 @@ def join(
     code: NDArray[np.int32],
     exchanges: NDArray[np.int32],
     rule: Joining,
-) -> NDArray[np.int32]:
-    """Component of each heavy fragment, named by its smallest code: int32[len(exchanges)].
+) -> tuple[NDArray[np.int32], Edges]:
+    """Component of each heavy fragment, named by its smallest code: int32[len(exchanges)]; and what joined them.
 
     The first four arrays are postings in order of row; ``exchanges`` counts the rows that hold each fragment.
     """
@@ -65,8 +75,8 @@ def join(
     left, right = (names >> 32).astype(np.int32), (names & 0xFFFFFFFF).astype(np.int32)
     most = np.maximum(exchanges[left], exchanges[right])
     strong = (together >= rule.together) & (shared >= rule.overlap * most)
-    component: NDArray[np.int32] = _components(left[strong], right[strong], len(exchanges))
-    return component
+    edges = Edges(left[strong], right[strong], shared[strong])
+    return connected(edges.left, edges.right, len(exchanges)), edges
 
 
 @numba.njit(inline="always", cache=True)
@@ -78,7 +88,8 @@ def _root(parent: Any, node: int) -> int:
 
 
 @numba.njit(nogil=True, cache=True)
-def _components(left: Any, right: Any, nodes: int) -> Any:
+def connected(left: Any, right: Any, nodes: int) -> Any:
+    """Component of each of ``nodes`` nodes that the edges join, named by its smallest: int32[nodes]."""
     parent = np.arange(nodes).astype(np.int32)
     for edge in range(len(left)):
         first, second = _root(parent, left[edge]), _root(parent, right[edge])

@@ -48,6 +48,10 @@ class Suspects:
     payment_holders: dict[int, int]
     """Accounts of the whole log behind each means of payment."""
 
+    first_us: NDArray[np.int64]
+    last_us: NDArray[np.int64]
+    """int64[all principals]: first and last exchange of each, whatever it sends."""
+
 
 class Link(Protocol):
     """One reason to join two families."""

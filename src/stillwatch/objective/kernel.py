@@ -30,7 +30,7 @@ WEIGHT_LIMIT = 32767 // (2 * LONG * FEATURES)
 CHUNKS_CAP = 32
 """More chunks give more chances to score by accident, and count against a score up to this many."""
 
-SLOT_BITS = 16
+SLOT_BITS = 18
 _SLOT_MASK = np.uint64((1 << SLOT_BITS) - 1)
 _START = np.uint64(0x9E3779B97F4A7C15)  # stands for "before the sentence"
 _PAIR = np.uint64(0xD6E8FEB86659FD93)
@@ -105,7 +105,7 @@ def score(words: Any, opens: Any, count: int, weights: Any, bias: Any, out: Any)
     """Write how surely the text asks for each objective, in percent.
 
     ``words`` uint64[>= count], ``opens`` uint8[>= count]: as :func:`stillwatch.segment.segment` writes them;
-    ``weights`` int64[2^16, 3]: packed; ``bias`` float32[3, 11]: slope, intercept and
+    ``weights`` int64[2^18, 3]: packed; ``bias`` float32[3, 11]: slope, intercept and
     weight of the logarithm of the chunks (at most :data:`CHUNKS_CAP`) of each class;
     ``out`` int8[11]: result, 0 to 100.
     """

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _WEIGHTS_FILE = "weights.npz"
-_FORMAT = 2
+_FORMAT = 3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,7 +28,7 @@ class ObjectiveModel:
     """Name of the fit: a digest of its weights; two models of one version score alike."""
 
     weights: NDArray[np.int64]
-    """Packed weights, ``int64[2^16, 3]``: one slot a row, see :func:`pack`."""
+    """Packed weights, ``int64[2^18, 3]``: one slot a row, see :func:`pack`."""
 
     bias: NDArray[np.float32]
     """``float32[3, 11]``: logit a unit of weight, intercept, and logit a unit of log chunks (negative)."""
@@ -51,7 +51,7 @@ class ObjectiveModel:
 def pack(slots: NDArray[Any], tags: NDArray[Any], weights: NDArray[np.int8]) -> NDArray[np.int64]:
     """Rows of the kernel's table: lanes of 16 bits, four to a word; top lane of the third word: the tag.
 
-    ``slots`` and ``tags`` uint16[n]: low and high 16 bits of each feature's hash; ``weights`` int8[n, 11].
+    ``slots`` uint32[n] and ``tags`` uint16[n]: low 18 and high 16 bits of each feature's hash; ``weights`` int8[n, 11].
     """
     table = np.zeros((1 << SLOT_BITS, 3), np.int64)
     lanes = np.zeros((len(slots), 12), np.int64)

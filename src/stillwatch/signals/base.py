@@ -57,6 +57,24 @@ def result(
     )
 
 
+def share_lift(
+    count: NDArray[np.float64],
+    of: NDArray[np.float64],
+    all_count: NDArray[np.float64],
+    all_of: NDArray[np.float64],
+    most: float,
+) -> NDArray[np.float64]:
+    """log2 of how many of a stream's ``of`` members have a habit over how many would at the rate of the rest of
+    the log, two added to both, between 0 and ``most`` bits.
+
+    >>> share_lift(*(np.array([x]) for x in (30.0, 40.0, 70.0, 4040.0)), most=4.0).round(2).tolist()
+    [3.74]
+    """
+    expected = of * ratio(np.maximum(all_count - count, 0), all_of - of)
+    lift: NDArray[np.float64] = np.clip(np.log2((count + 2) / (expected + 2)), 0.0, most)
+    return lift
+
+
 def cautious_lift(expected: NDArray[np.float64], observed: NDArray[np.float64]) -> NDArray[np.float64]:
     """log2 of expected over observed coincidences, with the observed ones at their upper bound.
 

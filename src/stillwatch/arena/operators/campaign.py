@@ -1,12 +1,14 @@
-"""One operator at work: accounts, dispatch, times, replacement, camouflage."""
+"""One operator at work: accounts, dispatch, replacement, camouflage."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from itertools import count as count_from
 
 import numpy as np
 
-from stillwatch.arena.draws import Floats, Integers, Unsigned, below, combine, key_of, ragged, unit
+from stillwatch.arena.draws import Integers, below, combine, key_of, ragged, unit
+from stillwatch.arena.operators.hours import times, window
 from stillwatch.arena.operators.wording import Work, works
 from stillwatch.arena.people import Group
 from stillwatch.arena.plan import Array, Plan, plan
@@ -19,6 +21,7 @@ from stillwatch.arena.world import World, apportion
 
 _SHARE = {"none": 0.0, "some": 0.5, "all": 0.97}
 _ADDRESS_SHARE = {"none": 0.0, "some": 0.3, "all": 0.9}
+_MOST_RANDOM_BANS = 4
 _ODD_COUNTRIES = ("SG", "RU", "VN", "TW")
 
 
@@ -44,17 +47,9 @@ def operate(world: World, operator: Operator, number: int) -> list[Plan]:
     return plans
 
 
-def _window(world: World, operator: Operator) -> tuple[int, int]:
-    """First and last moment of the work, microseconds from the start of the log."""
-    horizon = world.recipe.days * DAY
-    first = min(int(operator.start_day * DAY), horizon - 1)
-    last = min(horizon, first + int(operator.days * DAY)) if operator.days else horizon
-    return first, last
-
-
 def _group(world: World, operator: Operator) -> Group:
     """How the operator's accounts look."""
-    first = _window(world, operator)[0] / DAY
+    first = window(world, operator)[0] / DAY
     odd = operator.reach == "odd"
     together = operator.accounts_opened == "together"
     shared = operator.share_network != "none"
@@ -92,10 +87,10 @@ def _volumes(world: World, operator: Operator) -> Integers:
 
 def _extract(world: World, operator: Operator, number: int, slots: Integers, volumes: Integers) -> Plan:
     """The exchanges that the operator is after."""
-    owner, place = ragged(volumes)
+    owner, _ = ragged(volumes)
     count = len(owner)
     key = world.keys(count, "extraction", operator.name)
-    at = _times(world, operator, Dispatch(slots, owner, place, volumes, key))
+    at = times(world, operator, slots, volumes, key)
     # Sampling seeds without replacement over all accounts: shuffled, each one seed_repeats times.
     order = world.generator("seeds", operator.name).permutation(count) // operator.seed_repeats
     base = np.uint64(key_of(world.recipe.seed, "seeds", operator.name))
@@ -128,51 +123,9 @@ def _extract(world: World, operator: Operator, number: int, slots: Integers, vol
     return planned
 
 
-@dataclass(frozen=True, slots=True)
-class Dispatch:
-    """How exchanges are dealt out."""
-
-    slots: Integers
-    """Principals at work."""
-    owner: Integers
-    """[exchange] position of its principal in slots."""
-    place: Integers
-    """[exchange] how many its principal has sent before."""
-    volumes: Integers
-    """[slot] exchanges."""
-    key: Unsigned
-    """[exchange] for draws."""
-
-
-def _times(world: World, operator: Operator, dispatch: Dispatch) -> Integers:
-    """When the extraction exchanges are sent."""
-    slots, owner, key = dispatch.slots, dispatch.owner, dispatch.key
-    first, last = _window(world, operator)
-    begin = np.full(len(slots), float(first))
-    end = np.full(len(slots), float(last))
-    if operator.accounts_opened == "organic":
-        fate = combine(slots.astype(np.uint64), 17)
-        begin += unit(combine(fate, 1)) * 0.5 * (last - first)
-        end -= unit(combine(fate, 2)) * 0.3 * (last - first)
-    length: Floats = end - begin
-    if operator.hours == "human":
-        # The day is drawn as for everybody, then moved into the slot's time at work, hours kept.
-        drawn = world.rhythm.people(world.people.habits(), slots[owner], key)
-        days = np.maximum(1, (length[owner] // DAY).astype(np.int64))
-        moments = (begin[owner] // DAY).astype(np.int64) * DAY + drawn % (days * DAY)
-    elif operator.hours == "paced":
-        phase = 0.5 * unit(combine(slots.astype(np.uint64), 18))[owner]
-        jitter = 0.3 * unit(combine(key, 1))
-        share = np.minimum((dispatch.place + phase + jitter) / dispatch.volumes[owner], 0.9999)
-        moments = (begin[owner] + share * length[owner]).astype(np.int64)
-    else:
-        moments = (begin[owner] + unit(combine(key, 2)) * length[owner]).astype(np.int64)
-    return np.asarray(np.clip(moments, first, last - 1))
-
-
 def _into_window(world: World, operator: Operator, planned: Plan) -> Integers:
     """Camouflage within the operator's time at work, hours of the day kept, sessions kept whole."""
-    first, last = _window(world, operator)
+    first, last = window(world, operator)
     days = max(1, (last - first) // DAY)
     begins = np.flatnonzero(planned["turn"] == 0)
     session = np.cumsum(planned["turn"] == 0) - 1
@@ -183,15 +136,21 @@ def _into_window(world: World, operator: Operator, planned: Plan) -> Integers:
 
 
 def _replace(world: World, operator: Operator, slots: Integers, plans: list[Plan]) -> None:
-    """Ban accounts as they go; a new one takes the place within hours."""
-    bans = _bans(world, operator, slots, plans[0])
-    for generation in range(1, 1 + max((len(ban) for ban in bans), default=0)):
-        moments = np.array([ban[generation - 1] if len(ban) >= generation else -1 for ban in bans])
-        banned = np.flatnonzero(moments >= 0)
+    """Ban accounts as they go; a new one takes the place within hours, or sooner where the log ends."""
+    horizon = world.recipe.days * DAY
+    originals = slots
+    for generation in count_from(1):
+        # What a pause put off counts where it was sent: the plan is looked at anew for every generation.
+        moments = _bans(world, operator, originals, slots, plans[0], generation)
+        banned = np.flatnonzero((moments >= 0) & (moments < horizon))
+        if not len(banned):
+            return
         fresh = _recruit(world, operator, len(banned), generation)
-        pause = (0.3 + 5.0 * unit(world.keys(len(banned), "pause", operator.name, generation))) * HOUR
-        back = moments[banned] + pause.astype(np.int64)
-        world.people.set_opened(fresh, back - HOUR // 4) if operator.venue != "reseller" else None
+        hours = 0.3 + 5.0 * unit(world.keys(len(banned), "pause", operator.name, generation))
+        pause = np.minimum((hours * HOUR).astype(np.int64), (horizon - moments[banned]) // 2)
+        back = moments[banned] + pause
+        opened = back - np.minimum(HOUR // 4, pause)
+        world.people.set_opened(fresh, opened) if operator.venue != "reseller" else None
         successor = np.full(world.people.principals, -1)
         opens = np.zeros(world.people.principals, dtype=np.int64)
         predecessor = slots[banned]
@@ -201,24 +160,27 @@ def _replace(world: World, operator: Operator, slots: Integers, plans: list[Plan
         since = np.zeros(world.people.principals, dtype=np.int64)
         since[predecessor] = moments[banned]
         for planned in plans:
-            _succeed(planned, successor, since, opens, world.recipe.days * DAY)
+            _succeed(planned, successor, since, opens, horizon)
 
 
-def _bans(world: World, operator: Operator, slots: Integers, extraction: Plan) -> list[list[int]]:
-    """Moments at which each slot's account of the time is banned."""
-    bans: list[list[int]] = []
+def _bans(
+    world: World, operator: Operator, originals: Integers, slots: Integers, extraction: Plan, generation: int
+) -> Integers:
+    """Moment at which each slot's account of the time is banned, -1 where it is not."""
     order = np.lexsort((extraction["at"], extraction["principal"]))
-    edges = np.searchsorted(extraction["principal"][order], slots)
-    for slot, first in zip(slots.tolist(), edges.tolist(), strict=True):
-        last = np.searchsorted(extraction["principal"][order], slot, side="right")
-        at = extraction["at"][order[first:last]]
-        if operator.replacement == "after_exchanges":
-            bans.append((at[operator.ban_after - 1 :: operator.ban_after] + 1).tolist())
-            continue
-        draws = unit(combine(world.keys(4, "ban", operator.name), slot)) * 8.0 + 2.0
-        moments = (np.cumsum(draws) * DAY).astype(np.int64) + _window(world, operator)[0]
-        bans.append([int(moment) for moment in moments if at.size and moment < at[-1]])
-    return bans
+    principal, at = extraction["principal"][order], extraction["at"][order]
+    first = np.searchsorted(principal, slots)
+    sent = np.searchsorted(principal, slots, side="right") - first
+    if operator.replacement == "after_exchanges":
+        last = np.minimum(first + operator.ban_after, len(at)) - 1
+        return np.where(sent >= operator.ban_after, at[last] + 1, -1)
+    if generation > _MOST_RANDOM_BANS:
+        return np.full(len(slots), -1)
+    draws = unit(combine(world.keys(_MOST_RANDOM_BANS, "ban", operator.name), originals[:, None])) * 8.0 + 2.0
+    moments = (np.cumsum(draws, axis=1)[:, generation - 1] * DAY).astype(np.int64)
+    moments += window(world, operator)[0]
+    ends = at[np.minimum(first + sent, len(at)) - 1]
+    return np.where((sent > 0) & (moments < ends), moments, -1)
 
 
 def _succeed(planned: Plan, successor: Integers, since: Integers, opens: Integers, horizon: int) -> None:

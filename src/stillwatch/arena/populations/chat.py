@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from stillwatch.arena.draws import Integers, combine, unit
+from stillwatch.arena.draws import Integers, Unsigned, below, combine, unit
 from stillwatch.arena.frames import POOL, Segment
 from stillwatch.arena.people import Group
 from stillwatch.arena.plan import Plan, plan
@@ -106,3 +106,17 @@ def split(members: Integers, groups: int, smallest: int, generator: np.random.Ge
     sizes = np.full(groups, smallest) + np.floor(extra * weight / weight.sum()).astype(np.int64)
     shuffled = generator.permutation(members)
     return np.split(shuffled, np.cumsum(sizes)[:-1])
+
+
+def ask_for_more(planned: Plan, key: Unsigned) -> Plan:
+    """Let rows use the settings of somebody who wants many answers; rows with the same key use the same one.
+
+    Several completions, log-probabilities, a sweep of temperatures, or room for long replies.
+    """
+    wish = below(combine(key, 1), 4)
+    sweep = 0.2 + 0.2 * below(combine(planned["wording_seed"], 8), 5)
+    planned["sample_count"][wish == 0] = 4
+    planned["top_logprobs"][wish == 1] = 5 + 15 * below(combine(key[wish == 1], 2), 2)
+    planned["temperature"] = np.where(wish == 2, sweep, planned["temperature"]).astype(np.float32)
+    planned["max_tokens"][wish == 3] = 8192
+    return planned

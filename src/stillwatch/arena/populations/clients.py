@@ -36,12 +36,15 @@ def clients(world: World, count: int, total: float) -> list[Plan]:
     )
     # Users of some clients ask what everybody asks; of others they never collide.
     usual = np.clip(unit(world.keys(len(groups), "usual")) * 1.3 - 0.3, 0.0, 0.9)
+    eager = world.a_third(len(groups), "client")
     for index, (members, prompt) in enumerate(zip(groups, prompts, strict=True)):
         volumes = world.volumes(len(members), total * len(members) / count, 1.1, "client", index)
         rows = world.sessions(members, volumes, "client", index)
         own = asked[index * count_asked : (index + 1) * count_asked]
         offer = customer_menu(world, own, float(usual[index]))
         world.client_frames.append(world.shelf.fixed(prompt))
+        if eager[index]:
+            world.move_at_release(members, "client", index)
         plans.append(
             converse(
                 *(world, "client", rows, offer),
@@ -164,8 +167,11 @@ def integrators(world: World, count: int, total: float) -> list[Plan]:
     prompts = system_prompts(world, count, 3, 9, "integrator")
     volumes = world.volumes(count, total, 1.2, "integrator")
     questions = world.compose([world.shelf.passage("question:en", 1, 1)], count * 25, "faq", narrow=True)
+    eager = world.a_third(count, "integrator")
     plans = []
     for index in range(count):
+        if eager[index]:
+            world.move_at_release(who[index : index + 1], "integrator", index)
         offer = customer_menu(world, questions[index * 25 : index * 25 + 25], 0.45)
         rows = program_rows(world, who[index : index + 1], volumes[index : index + 1], "integrator", index)
         plans.append(
@@ -205,7 +211,11 @@ def tenants(world: World, count: int, total: float) -> list[Plan]:
     group = Group("tenant", client="library", network="cloud", organization="each", opened=(-300.0, -5.0))
     who = world.people.add(group, count)
     plans = []
-    for index, members in enumerate(split(who, max(1, count // 13), 8, world.generator("tenant", "groups"))):
+    groups = split(who, max(1, count // 13), 8, world.generator("tenant", "groups"))
+    eager = world.a_third(len(groups), "tenant")
+    for index, members in enumerate(groups):
+        if eager[index]:
+            world.move_at_release(members, "tenant", index)
         steps = 2 + index % 2
         prompts = system_prompts(world, steps, 2, 5, "tenant", index)
         for step, prompt in enumerate(prompts):

@@ -7,7 +7,7 @@ import numpy as np
 from stillwatch.arena.draws import Integers, Unsigned, below, combine, key_of, ragged, unit
 from stillwatch.arena.people import Group
 from stillwatch.arena.plan import Plan
-from stillwatch.arena.populations.chat import converse, menu, split
+from stillwatch.arena.populations.chat import ask_for_more, converse, menu, split
 from stillwatch.arena.populations.clients import firm
 from stillwatch.arena.render import BROAD
 from stillwatch.arena.rhythm import DAY, HOUR, SECOND
@@ -66,7 +66,9 @@ def graders(world: World, count: int, total: float) -> list[Plan]:
     who = world.people.add(Group("grader", client="library", weekend=(0.2, 0.9)), count)
     plans: list[Plan] = [everyday(world, "grader", who, 0.4 * total / max(count, 1))]
     judges = world.source.of_kind("judge")
-    for index, members in enumerate(split(who, len(judges), 8, world.generator("grader", "groups"))):
+    groups = split(who, len(judges), 8, world.generator("grader", "groups"))
+    wanting = world.a_third(len(groups), "grader")
+    for index, members in enumerate(groups):
         whole = world.template_frame(judges[index])
         volumes = world.volumes(len(members), 0.6 * total * len(members) / count, 1.0, "grader", index)
         bursts = np.maximum(1, volumes // 12)
@@ -87,6 +89,8 @@ def graders(world: World, count: int, total: float) -> list[Plan]:
                 temperature=0.0,
             )
         )
+        if wanting[index]:
+            ask_for_more(plans[-1], np.repeat(world.keys(1, "grader", "wish", index), len(rows)))
     return plans
 
 
@@ -97,6 +101,7 @@ def pipelines(world: World, count: int, total: float) -> list[Plan]:
     sizes = split(
         np.arange(count), max(1, min(count // 8, 3 * len(templates))), 8, world.generator("pipeline")
     )
+    wanting = world.a_third(len(sizes), "pipeline")
     for index, members in enumerate(sizes):
         day = -60.0 + below(world.keys(1, "pipeline", index), 55).item()
         group = Group(
@@ -127,6 +132,8 @@ def pipelines(world: World, count: int, total: float) -> list[Plan]:
                 temperature=0.2,
             )
         )
+        if wanting[index]:
+            ask_for_more(plans[-1], np.repeat(world.keys(1, "pipeline", "wish", index), len(rows)))
     return plans
 
 

@@ -8,7 +8,7 @@ from stillwatch.arena.draws import Integers, below, combine, unit
 from stillwatch.arena.frames import Segment
 from stillwatch.arena.people import Group
 from stillwatch.arena.plan import Plan
-from stillwatch.arena.populations.chat import Menu, converse, menu, split
+from stillwatch.arena.populations.chat import Menu, ask_for_more, converse, menu, split
 from stillwatch.arena.rhythm import DAY, HOUR
 from stillwatch.arena.world import Sessions, World
 
@@ -162,4 +162,9 @@ def enthusiasts(world: World, count: int, total: float) -> list[Plan]:
     release = int(world.recipe.release.day * DAY)
     delay = (unit(combine(who.astype(np.uint64), 71)) * 20 * HOUR).astype(np.int64)
     world.adoption.update(zip(who.tolist(), (release + delay).tolist(), strict=True))
+    wanting = world.a_third(count, "enthusiast")[np.searchsorted(who, rows.principal)]
+    wish = combine(rows.principal[wanting].astype(np.uint64), 72)
+    more = ask_for_more({name: values[wanting] for name, values in planned.items()}, wish)
+    for name in ("sample_count", "top_logprobs", "temperature", "max_tokens"):
+        planned[name][wanting] = more[name]
     return [planned]
