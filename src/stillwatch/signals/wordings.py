@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from stillwatch.families.variety import LEAST_EXCHANGES, UNIT
 from stillwatch.signals.base import integers, ratio, result
+
+LEAST_EXCHANGES = 60
+"""Exchanges of a stream below which its wordings say nothing."""
+
+THOUSANDTHS = 1000
+"""Variety is stated in thousandths."""
 
 
 class Wordings:
@@ -31,7 +36,7 @@ class Wordings:
     def value(self, stats: pa.Table) -> pa.Table:
         """Mean variety in [0, 1]; silent below ``LEAST_EXCHANGES``."""
         variety, n = integers(stats, "variety", "n")
-        return result(stats, ratio(variety, n * UNIT), n, n >= LEAST_EXCHANGES)
+        return result(stats, ratio(variety, n * THOUSANDTHS), n, n >= LEAST_EXCHANGES)
 
     def describe(self, value: float, n: int) -> str:
         """Say how much of the template varies."""
