@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
 
 from stillwatch.links import all_links
 from stillwatch.links.base import Linked, Suspects
@@ -83,7 +82,6 @@ def group(
     members: Members,
     measured: Measured,
     principals: Principals,
-    traits: pa.Table,
     rule: Suspicion,
     accused: list[int],
     unexplained: NDArray[np.bool_],
@@ -103,7 +101,7 @@ def group(
     suspects = np.flatnonzero(asked).astype(np.int32)
     strong = np.zeros(len(asked), bool)
     strong[accused] = True
-    known = _know(suspects, members, principals, traits)
+    known = _know(suspects, members, principals)
     inner, around = _nested(known, strong, measured)
     strong[[*inner, *around]] = False
     forest = _Forest(suspects.tolist())
@@ -290,30 +288,22 @@ class _Forest:
         self._parent[high] = low
 
 
-def _know(
-    suspects: NDArray[np.int32], members: Members, principals: Principals, traits: pa.Table
-) -> Suspects:
+def _know(suspects: NDArray[np.int32], members: Members, principals: Principals) -> Suspects:
     order = np.argsort(members.stream, kind="stable")
     bounds = np.searchsorted(members.stream[order], np.stack([suspects, suspects + 1]))
     rows = [np.unique(members.row[order[start:stop]]) for start, stop in bounds.T]
     own = [np.unique(principals.of_row[row]) for row in rows]
-    payments, holders = _payments(own, principals, traits)
+    payments, holders = _payments(own, principals)
     lives = principals.first_us, principals.last_us
     return Suspects(suspects, rows, own, payments, principals.count, holders, *lives)
 
 
 def _payments(
-    sets: list[NDArray[np.int32]], principals: Principals, traits: pa.Table
+    sets: list[NDArray[np.int32]], principals: Principals
 ) -> tuple[list[NDArray[np.int64]], dict[int, int]]:
-    paid = traits.filter(pa.compute.equal(traits["kind"], "payment"))
-    if not paid.num_rows or not sets:
-        return [np.empty((2, 0), np.int64) for _ in sets], {}
-    owner = np.searchsorted(principals.hashes, paid["principal"].to_numpy())
-    value = paid["value"].to_numpy()
+    owner, value = principals.payments
     pairs = np.unique(np.stack([principals.account[owner], value]), axis=1)
     held, counts = np.unique(pairs[1], return_counts=True)
-    order = np.argsort(owner, kind="stable")
-    owner, value = owner[order], value[order]
     found = []
     for own in sets:
         inside = np.flatnonzero(np.isin(owner, own))

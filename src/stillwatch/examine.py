@@ -83,10 +83,10 @@ def examine(spool: Spool, presence: Presence, options: Options) -> Scanned:
         return measure(engine, count, weights)
 
     try:
-        traits = streams.register_log(engine, narrowed, stated)["traits"]
+        streams.register_log(engine, narrowed, stated)
         by_family = weigh(judged, len(families.names))
         groups = group(
-            judged, by_family, principals, traits, options.suspicion, accused(by_family, options.bar),
+            judged, by_family, principals, options.suspicion, accused(by_family, options.bar),
             unexplained(by_family, options.bar),
         )  # fmt: skip
         merged = streams.merge_streams(judged, groups.judged)

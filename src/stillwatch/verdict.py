@@ -66,9 +66,11 @@ class Bar:
     silent, as in a stream of few exchanges."""
 
     unexplained: float = 16.0
+    """Bits of all signals but the objective from which a stream is undetermined though it asks for nothing, where no
+    signal of conduct is silent or speaks clearly against."""
+
     unexplained_conduct: float = 6.0
-    """Bits of all signals but the objective, and of those of conduct, from which a stream is undetermined though it asks
-    for nothing, where no signal of conduct is silent or speaks clearly against."""
+    """Bits of the signals of conduct that this takes besides."""
 
     suspicion: float = 0.5
     """Posterior from which a stream is shown to a person as undetermined."""
