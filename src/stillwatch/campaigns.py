@@ -50,6 +50,11 @@ class Suspicion:
     of its own part of the campaign. Camouflage may be dealt out by the same hand, and some of it asks for
     something, but its text is of ordinary customers, and they send it too."""
 
+    alike: float = 0.5
+    """Principals that two families have in common, as a share of all that either has, from which weak suspects that a
+    link joins are judged together. None of them clears the bar, so only what is sent by much the same principals may
+    add up: camouflage that an operator's accounts share is sent by many others too, who would be accused with it."""
+
     loss: float = 6.0
     """Bits that joining may cost against the strongest family alone; beyond, the families are kept apart."""
 
@@ -92,8 +97,8 @@ def group(
     ``accused``: families whose evidence clears the bar by itself; they form cores, joined by every link. A
     weak suspect attaches itself to the core whose principals send nearly all of it, and is no evidence: a
     chain of everyday phrases can neither swallow a campaign nor dilute it. The other weak suspects are joined
-    with each other and judged together, and so are those that ask for nothing while one hand seems to move them
-    (``unexplained``: bool[families]).
+    where much the same principals send them, and judged together, and so are those that ask for nothing while one
+    hand seems to move them (``unexplained``: bool[families]).
     """
     asked = (measured.of("objective") >= rule.objective) & (measured.total >= rule.weak)
     moved = unexplained & ~asked
@@ -112,7 +117,10 @@ def group(
     home |= {family: forest.root(outer) for family, outer in inner.items()}
     free = asked & ~strong
     free[list(home)] = False
-    for link in (weak := (*_find(_only(known, free & ~moved)), *_find(_only(known, free & moved)))):
+    weak = [
+        link for kind in (free & ~moved, free & moved) for link in _find_alike(_only(known, kind), rule.alike)
+    ]
+    for link in weak:
         forest.join(link.first, link.second)
     root = {family: forest.root(_settled(family, home)) for family in suspects.tolist()}
     core = asked.copy()
@@ -122,6 +130,18 @@ def group(
 
 def _find(known: Suspects) -> tuple[Linked, ...]:
     return tuple(link for kind in all_links() for link in kind.find(known))
+
+
+def _find_alike(known: Suspects, least: float) -> list[Linked]:
+    """Links of families whose principals are at least to the share ``least`` the same (Jaccard 1912)."""
+    principals = dict(zip(known.family.tolist(), known.principals, strict=True))
+    found = []
+    for link in _find(known):
+        first, second = principals[link.first], principals[link.second]
+        common = len(np.intersect1d(first, second, assume_unique=True))
+        if common >= least * (len(first) + len(second) - common):
+            found.append(link)
+    return found
 
 
 def _only(known: Suspects, chosen: NDArray[np.bool_]) -> Suspects:
