@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
+from stillwatch.evidence import posterior
 from stillwatch.report import charts
 from stillwatch.report.charts import curves, principal_days, svg, timeline, waterfall
 from tests.test_report_examples import PRIOR, campaigns, iso
@@ -36,7 +37,7 @@ def drawings(width: float) -> dict[str, str]:
         "principal days": charts.draw_principal_days("p", first["principals"], width),
         "waterfall": charts.draw_waterfall("w", first, 0.99, width),
         "curves": charts.draw_curves("c", CURVES, width),
-        "certainty": charts.draw_certainty("s", first["posterior"], PRIOR, 0.99),
+        "certainty": charts.draw_certainty("s", first["posterior"], first, 0.99),
     }
 
 
@@ -123,11 +124,28 @@ def test_the_waterfall_ends_at_the_posterior_and_shows_what_does_not_add_up():
     assert {bar.paint for bar in plain if bar.figure.startswith("+")} == {"for"}
 
 
+def certainty_dots(own_prior: float) -> tuple[list[float], list[float]]:
+    """Places of the hollow dots and of the full ones, in the order of drawing."""
+    campaign = campaigns()[0]
+    own = {"prior": own_prior, "probability": posterior(campaign["evidence_bits"], own_prior)}
+    root = ElementTree.fromstring(charts.draw_certainty("s", campaign["posterior"], own, 0.99))
+    dots = [dot for dot in root.iter(f"{SVG}circle") if "f-paper" not in (dot.get("class") or "")]
+    assert dots[-1].get("fill") != "none", "the dot of the scan lies on top"
+    hollow = [float(dot.get("cx")) for dot in dots if dot.get("fill") == "none"]
+    return hollow, [float(dot.get("cx")) for dot in dots if dot.get("fill") != "none"]
+
+
 def test_the_certainty_strip_puts_a_higher_probability_further_right():
-    root = ElementTree.fromstring(charts.draw_certainty("s", campaigns()[0]["posterior"], PRIOR, 0.99))
-    places = [float(dot.get("cx")) for dot in root.iter(f"{SVG}circle") if dot.get("class") != "f-paper"]
-    assert places == sorted(places)
-    assert len(set(places)) == 3
+    hollow, (full,) = certainty_dots(PRIOR)
+    low, high = hollow
+    assert low < full < high
+
+
+def test_the_certainty_strip_shows_a_prior_that_is_none_of_the_usual():
+    hollow, (full,) = certainty_dots(3e-4)
+    assert len(hollow) == 3
+    assert hollow == sorted(hollow)
+    assert hollow[0] < full < hollow[1]
 
 
 @pytest.mark.parametrize("most_cells", [1, 4, 100])

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from stillwatch.engine.base import Engine
 
-PRIORS = (1e-5, 1e-3, 1e-1)
+PRIORS = (1e-5, 1e-3, 1e-2)
 """Priors at which the posterior of a campaign is shown, beside the one that was asked for."""
 
 INTENT = "objective"

@@ -89,9 +89,7 @@ def _with_pictures(campaign: Mapping[str, Any], place: int, overview: Mapping[st
             f"p{place}", lambda name, width: charts.draw_principal_days(name, principals, width)
         ),
         "certainty": _drawn(
-            charts.draw_certainty(
-                f"s{place}", campaign["posterior"], campaign["prior"], threshold, POSTERIOR_WIDTH
-            )
+            charts.draw_certainty(f"s{place}", campaign["posterior"], campaign, threshold, POSTERIOR_WIDTH)
         ),
     }
     return {

@@ -1,4 +1,4 @@
-"""How sure, at three priors: one dot each on an axis of log-odds, with the threshold marked."""
+"""How sure, at several priors: one dot each on an axis of log-odds, with the threshold marked."""
 
 from __future__ import annotations
 
@@ -14,11 +14,16 @@ EDGE = 14  # pixels left and right, so that the outer labels are not cut
 
 
 def draw_certainty(
-    identity: str, posterior: Sequence[Mapping[str, Any]], prior: float, threshold: float, width: float = 230
+    identity: str,
+    posterior: Sequence[Mapping[str, Any]],
+    own: Mapping[str, Any],
+    threshold: float,
+    width: float = 230,
 ) -> str:
     """A strip from 1% to 99.99%; the full dot is the probability at the prior of the scan.
 
-    posterior: items with ``prior`` and ``probability``; what lies beyond the axis is drawn at its end.
+    posterior: items with ``prior`` and ``probability``; what lies beyond the axis is drawn at its end. own: that of the
+    scan, which need not be among them.
     """
 
     def place(probability: float) -> float:
@@ -36,18 +41,19 @@ def draw_certainty(
         )
     mark = place(threshold)
     parts.append(svg.line(mark, middle - 9, mark, middle + 9, "ink"))
-    spots = [place(item["probability"]) for item in posterior]
-    if spots:
-        parts.append(svg.rect(min(spots), middle - 1, max(spots) - min(spots), 2, "total"))
-    for item, x in zip(posterior, spots, strict=True):
-        if item["prior"] == prior:
-            parts.append(svg.circle(x, middle, 5, "total"))
-        else:
-            parts.extend((svg.circle(x, middle, 4, "paper"), svg.circle(x, middle, 4, "total", hollow=True)))
+    others = [item for item in posterior if item["prior"] != own["prior"]]
+    shown = sorted([*others, own], key=lambda item: float(item["prior"]))
+    spots = [place(item["probability"]) for item in shown]
+    parts.append(svg.rect(min(spots), middle - 1, max(spots) - min(spots), 2, "total"))
+    for item in others:
+        x = place(item["probability"])
+        parts.extend((svg.circle(x, middle, 4, "paper"), svg.circle(x, middle, 4, "total", hollow=True)))
+    # Last, so that none of the others covers it.
+    parts.append(svg.circle(place(own["probability"]), middle, 5, "total"))
     told = "; ".join(
-        f"{percent(item['probability'])} at a prior of {one_in(item['prior'])}" for item in posterior
+        f"{percent(item['probability'])} at a prior of {one_in(item['prior'])}" for item in shown
     )
     description = f"{told}. The threshold is {percent(threshold)}."
     return svg.picture(
-        identity, width, HEIGHT, parts, title="Probability at three priors", description=description
+        identity, width, HEIGHT, parts, title="Probability at several priors", description=description
     )
