@@ -187,6 +187,14 @@ def test_a_nonsense_length_of_a_request_leaves_its_end_as_its_time(length: objec
     assert row_of("sglang", record)["started_at"].isoformat() == "2026-02-01T10:00:01.500000+00:00"
 
 
+@pytest.mark.parametrize(
+    ("name", "field"), [("litellm-spend-logs", "request_id"), ("helicone", "request_id")]
+)
+def test_an_empty_name_of_an_exchange_is_a_reject(name: str, field: str) -> None:
+    piece = read(name, {**RECORDS[name][0], field: ""})
+    assert piece.rejected == ((1, "exchange_id is missing or empty"),)
+
+
 def test_what_each_log_leaves_out_is_counted() -> None:
     skipped = {name: dict(read(name, *RECORDS[name]).skipped) for name in NAMES}
     assert skipped == {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -252,7 +253,7 @@ class _Lines:
         size = max(1, self._file.stat().st_size)
         rest = b""
         row = 1
-        for share, data in self._chunks(size):
+        for share, data in _ahead(self._chunks(size)):
             lines = (rest + data).split(b"\n")
             rest = lines.pop()
             row += len(lines)
@@ -312,6 +313,15 @@ class _Lines:
             return records_of(b"\n".join(parts))
         except (msgspec.MsgspecError, MalformedError, UnicodeDecodeError, RecursionError):
             return None
+
+
+def _ahead(chunks: Iterator[tuple[float, bytes]]) -> Iterator[tuple[float, bytes]]:
+    """Yield chunks, each read and decompressed while the one before it is worked on."""
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(next, chunks, None)
+        while (chunk := coming.result()) is not None:
+            coming = pool.submit(next, chunks, None)
+            yield chunk
 
 
 def _is_json(text: bytes) -> bool:

@@ -145,7 +145,8 @@ def exchange_of(
     columns = bodies.columns | {name: value for name, value in known.items() if value not in (None, "")}
     if columns.get("started_at") is None:
         raise MalformedError(no_time)
-    columns.setdefault("account_id", None)
+    # What is missing is told of all formats alike, where every column is checked.
+    columns = {"exchange_id": "", "account_id": None} | columns
     return Reading([StatedExchange(**columns)], nulled + bodies.nulled)
 
 

@@ -49,7 +49,8 @@ _ANSWERS = ("output", "outputs", "results", "result")
 
 def kind_of_part(part: object) -> str:
     """Return the type that a part or an item names; empty where it names none."""
-    kind = part.get("type") if isinstance(part, Mapping) else None
+    # A dict, not any mapping: decoded JSON holds no other, and the check is made for every message.
+    kind = part.get("type") if isinstance(part, dict) else None
     return kind if isinstance(kind, str) else ""
 
 
@@ -114,13 +115,13 @@ def call_text(name: object, arguments: object) -> str:
     return f"{name}({canonical(arguments if arguments is not None else {})})"
 
 
-def calls_text(calls: Iterable[object]) -> list[str]:
-    """Return the texts of OpenAI ``tool_calls``."""
+def calls_text(calls: object) -> list[str]:
+    """Return the texts of OpenAI ``tool_calls``; of what is no list there are none."""
     texts = []
-    for call in calls:
-        if isinstance(call, Mapping):
+    for call in calls if isinstance(calls, list) else ():
+        if isinstance(call, dict):
             function = call.get("function") or call.get("custom") or call
-            if isinstance(function, Mapping):
+            if isinstance(function, dict):
                 arguments = function.get("arguments", function.get("input"))
                 texts.append(call_text(function.get("name"), arguments))
     return texts
@@ -128,7 +129,7 @@ def calls_text(calls: Iterable[object]) -> list[str]:
 
 def part_text(part: object) -> str:
     """Return the text of one typed part of a content list."""
-    if not isinstance(part, Mapping):
+    if not isinstance(part, dict):
         return part if isinstance(part, str) else canonical(part)
     kind = kind_of_part(part)
     if kind in REASONING_PARTS:
@@ -163,7 +164,7 @@ def _other_text(kind: str, part: Mapping[str, Any]) -> str:
         return content_text(part.get("content"))
     if kind == "document":
         source = part.get("source")
-        if isinstance(source, Mapping) and source.get("type") in ("text", "content"):
+        if isinstance(source, dict) and source.get("type") in ("text", "content"):
             return content_text(source.get("data", source.get("content")))
     for name in ("logs", "stdout"):
         if isinstance(part.get(name), str):
@@ -178,7 +179,7 @@ def _payload(part: Mapping[str, Any]) -> str:
         inner = part.get(key)
         if isinstance(inner, str):
             return inner
-        if isinstance(inner, Mapping):
+        if isinstance(inner, dict):
             for name in _CONTENTS:
                 if isinstance(inner.get(name), str):
                     return str(inner[name])
@@ -242,7 +243,7 @@ def stated_messages(value: object) -> list[StatedMessage]:
         return []
     if isinstance(value, str):
         return [StatedMessage("user", value)]
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         value = [value]
     if not isinstance(value, list):
         raise MalformedError("messages are neither text nor a list")
@@ -261,7 +262,7 @@ def _role_of_item(kind: str) -> str:
 def _stated_message(item: object) -> StatedMessage:
     if isinstance(item, str):
         return StatedMessage("user", item)
-    if not isinstance(item, Mapping):
+    if not isinstance(item, dict):
         raise MalformedError("a message is neither text nor an object")
     role, content, calls = item.get("role"), item.get("content"), item.get("tool_calls")
     if not isinstance(role, str):
