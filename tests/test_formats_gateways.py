@@ -191,7 +191,7 @@ def test_a_nonsense_length_of_a_request_leaves_its_end_as_its_time(length: objec
     ("name", "field"), [("litellm-spend-logs", "request_id"), ("helicone", "request_id")]
 )
 def test_an_empty_name_of_an_exchange_is_a_reject(name: str, field: str) -> None:
-    piece = read(name, {**RECORDS[name][0], field: ""})
+    piece = read(name, {**RECORDS[name][0], field: "", "response": {}, "response_body": {}})
     assert piece.rejected == ((1, "exchange_id is missing or empty"),)
 
 
