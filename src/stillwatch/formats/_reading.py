@@ -8,7 +8,7 @@ from itertools import groupby
 
 import msgspec
 
-from stillwatch.formats import Complete, LineFormat, PairedFormat, Piece, all_formats, conform_stated
+from stillwatch.formats import Complete, LineFormat, PairedFormat, Piece, conform_stated, line_formats
 from stillwatch.formats._decode import mend
 from stillwatch.formats._pairs import NO_REQUEST, Leftover, Pairs, Place
 from stillwatch.formats._stated import MalformedError, NotAnExchangeError, Reading, StatedExchange
@@ -53,6 +53,8 @@ class Pending:
         file: str = "",
     ) -> None:
         self._format = format_
+        # Once: to ask whether an object has a protocol takes longer than to read a record.
+        self._paired = format_ if isinstance(format_, PairedFormat) else None
         self._complete = complete
         self._pairs = pairs
         self._folder, self._file = folder, file
@@ -116,9 +118,9 @@ class Pending:
                 self._nulled.update(reading.nulled)
 
     def _read_pair(self, request: bytes, reply: bytes | None) -> Reading:
-        if not isinstance(self._format, PairedFormat):
+        if self._paired is None:
             raise TypeError(f"{self._format.name} reads no pairs")
-        return self._format.read_pair(request, reply)
+        return self._paired.read_pair(request, reply)
 
     def read_leftover(self, half: Leftover) -> None:
         """Read what is known of a half that its own folder had no other half of."""
@@ -142,9 +144,7 @@ class Pending:
 def read_leftovers(pairs: Pairs, complete: Complete | None, most: int) -> Iterator[tuple[str, Piece]]:
     """Yield what the halves that are left give, in pieces of at most so many, each with the file it is of."""
     for (name, file), halves in groupby(pairs.leftovers(), key=lambda half: (half.format, half.file)):
-        format_ = all_formats()[name]
-        if not isinstance(format_, PairedFormat):
-            raise TypeError(f"{name} reads no pairs")
+        (format_,) = (found for found in line_formats() if found.name == name)
         pending = Pending(format_, pairs, complete)
         for count, half in enumerate(halves, start=1):
             pending.read_leftover(half)
