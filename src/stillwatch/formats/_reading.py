@@ -95,6 +95,7 @@ class Pending:
         self._read(self._format.read, text, row)
 
     def _read(self, read: Callable[[bytes], Reading], text: bytes, row: int) -> None:
+        size = len(text)
         try:
             reading = read(text)
             if reading.half is not None:
@@ -102,6 +103,7 @@ class Pending:
                 met = self._pairs.match(self._format.name, reading.half, text, place)
                 if met is None:
                     return
+                size = sum(map(len, met))
                 reading = self._read_pair(*met)
         except MalformedError as error:
             self._rejected.append((row, str(error)))
@@ -110,7 +112,7 @@ class Pending:
         except RecursionError:
             self._rejected.append((row, "nested too deeply"))
         else:
-            self.bytes += len(text)
+            self.bytes += size
             for exchange in reading.exchanges:
                 self._exchanges.append(exchange)
                 self._rows.append(row)
