@@ -122,6 +122,7 @@ def test_every_kind_of_item_is_read_or_left_out_and_none_costs_the_record() -> N
             "code": "1+1",
             "outputs": [{"type": "logs", "logs": "2"}],
         },
+        {"type": "function_call", "role": "assistant", "name": "w", "arguments": "{}"},
         {"type": "something_new", "text": "?"},
     ) == [
         ("assistant", "run(ls -l)"),
@@ -131,6 +132,7 @@ def test_every_kind_of_item_is_read_or_left_out_and_none_costs_the_record() -> N
         ("tool", "[media:sha256:0bfe935e70c321c7]"),
         ("assistant", "find({})\nfound"),
         ("assistant", 'code_interpreter({"code":"1+1"})\n2'),
+        ("assistant", "w({})"),
         ("assistant", "?"),
     ]
 

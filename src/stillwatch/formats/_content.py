@@ -265,8 +265,9 @@ def _stated_message(item: object) -> StatedMessage:
     if not isinstance(item, dict):
         raise MalformedError("a message is neither text nor an object")
     role, content, calls = item.get("role"), item.get("content"), item.get("tool_calls")
-    if not isinstance(role, str):
-        return StatedMessage(_role_of_item(kind_of_part(item)), part_text(item))
+    kind = kind_of_part(item)
+    if not isinstance(role, str) or (kind and (is_call(kind) or is_result(kind))):
+        return StatedMessage(_role_of_item(kind), part_text(item))
     if content is not None and not isinstance(content, str | list):
         content = [content]
     legacy = item.get("function_call")

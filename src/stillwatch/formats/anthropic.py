@@ -57,7 +57,7 @@ class Anthropic:
     about = About(
         title="Anthropic Messages request and response bodies",
         needs="one JSON object an exchange: request and response, and beside them started_at and any of the "
-        "identity and network columns by their own names; or the request body with them (and response) added",
+        "identity and network columns by their own names; or the request body with time (and response) added",
         fields={
             "exchange_id": "exchange_id, else response.id, else a hash of the record",
             "account_id": "account_id, else the mapping of identities by end user",
