@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import tempfile
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from stillwatch.exchange import EXCHANGE_SCHEMA
 from stillwatch.formats import MalformedError, _pairs
@@ -69,6 +73,25 @@ def test_the_order_of_files_and_lines_does_not_matter(name: str, tmp_path: Path)
     by_id = sorted(expected, key=lambda row: row["exchange_id"])
     assert sorted(turned, key=lambda row: row["exchange_id"]) == by_id
     assert sorted(apart, key=lambda row: row["exchange_id"]) == by_id
+
+
+SOME = [half(name, text) for name in "abcdef" for half, text in ((request, name), (reply, f"={name}"))]
+
+
+@settings(max_examples=40, deadline=None, derandomize=True, database=None)
+@given(order=st.permutations(range(len(SOME))), cuts=st.lists(st.integers(0, len(SOME)), max_size=3))
+def test_any_order_over_any_files_gives_the_same_exchanges(order: list[int], cuts: list[int]) -> None:
+    edges = [0, *sorted(cuts), len(SOME)]
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [
+            write(Path(folder) / f"{number}.jsonl", [SOME[place] for place in order[start:end]])
+            for number, (start, end) in enumerate(pairwise(edges))
+        ]
+        rows, rejects = read(*paths)
+    assert sorted(row["messages"][0]["content"] + row["completion"] for row in rows) == [
+        f"{n}={n}" for n in "abcdef"
+    ]
+    assert (rejects.rejected, rejects.skipped) == (0, {})
 
 
 def test_every_column_of_a_batch_of_openai(tmp_path: Path) -> None:

@@ -53,10 +53,13 @@ class OpenAIBatch:
         needs="the input file and the output and error files of each batch, in any order within one scan; "
         "beside the fields of either line, the identity and network columns by their own names",
         fields={
-            "exchange_id": "exchange_id, else response.body.id, else the line's id, else a hash of the request",
+            "exchange_id": "exchange_id, else response.body.id, else the line's id, else a hash of the two lines",
             "account_id": "account_id on one of the two lines, else the mapping of identities by end user",
             "started_at": "started_at or time on one of the two lines, else response.body.created, .created_at",
-            **{name: field.replace("request.", "body.") for name, field in BODY_FIELDS.items()},
+            **{
+                name: field.replace("request.", "body.").replace("response", "response.body")
+                for name, field in BODY_FIELDS.items()
+            },
             "end_user_id": "end_user_id, else body.safety_identifier, else body.user",
             "conversation_id": "conversation_id, else body.conversation",
             "status": "status, else success where response.status_code is 200, else failure; null without output",
