@@ -274,17 +274,27 @@ def table_bytes() -> bytes:
     return written
 
 
-def try_table(seed: int, folder: Path) -> None:
-    """Read a Parquet file with some bytes changed: rows of the schema, or a named error."""
+@cache
+def messages(name: str) -> tuple[bytes, ...]:
+    """Binary files of a format, where its fixtures have any."""
+    return tuple(path.read_bytes() for path in sorted((FIXTURES / name).glob("*.pb")))
+
+
+def names_of_binaries() -> tuple[str, ...]:
+    """Formats that are read from binary files."""
+    return (NATIVE_TABLE.name, *(format_.name for format_ in line_formats() if messages(format_.name)))
+
+
+def try_binary(name: str, seed: int, folder: Path) -> None:
+    """Read a binary file with some bytes changed: rows of the schema, or a named error."""
     draw = random.Random(seed)
-    file = folder / "log.parquet"
-    file.write_bytes(changed_bytes(draw, table_bytes()))
+    table = name == NATIVE_TABLE.name
+    file = folder / ("log.parquet" if table else "log.pb")
+    file.write_bytes(changed_bytes(draw, table_bytes() if table else draw.choice(messages(name))))
     try:
         for batch in open_log([file], rejects=Reasons()):
             batch.validate(full=True)
     except LogError:
         return
     except Exception as error:
-        raise BrokenPromiseError(
-            f"{NATIVE_TABLE.name}: {type(error).__name__} has no name of ours"
-        ) from error
+        raise BrokenPromiseError(f"{name}: {type(error).__name__} has no name of ours") from error

@@ -11,7 +11,15 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from stillwatch.formats import MalformedError, line_formats
-from tests.fuzzing import CANARY, BrokenPromiseError, check_lines, corpus, try_lines, try_table
+from tests.fuzzing import (
+    CANARY,
+    BrokenPromiseError,
+    check_lines,
+    corpus,
+    names_of_binaries,
+    try_binary,
+    try_lines,
+)
 
 NAMES = [format_.name for format_ in line_formats()]
 # Over all formats some two thousand inputs; benchmarks/fuzz reads 100,000 of each.
@@ -27,11 +35,12 @@ def test_no_good_record_is_lost_among_changed_ones(name: str, seed: int) -> None
         try_lines(name, seed, INPUTS, Path(folder))
 
 
+@pytest.mark.parametrize("name", names_of_binaries())
 @settings(max_examples=100, deadline=None, derandomize=True, database=None)
 @given(seed=SEEDS)
-def test_a_changed_table_is_read_or_refused_by_name(seed: int) -> None:
+def test_a_changed_binary_file_is_read_or_refused_by_name(name: str, seed: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        try_table(seed, Path(folder))
+        try_binary(name, seed, Path(folder))
 
 
 @pytest.mark.parametrize("name", NAMES)
