@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import importlib.util
 import json
 import re
@@ -76,3 +77,54 @@ def test_the_accuracy_benchmark_writes_a_page_its_recipes_and_its_results(tmp_pa
     assert [len(loads(block).operators) for block in blocks] == [3, 0, 3]
     subprocess.run([*command, "--page-only"], check=True, capture_output=True, timeout=60)
     assert page.read_text(encoding="utf-8") == text
+
+
+def run(*words: object) -> str:
+    command = [sys.executable, *map(str, words)]
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=120).stdout
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize("codec", ["plain", "zstd"])
+def test_the_benchmark_of_a_large_log_reads_every_record_and_writes_a_row(codec: str, tmp_path: Path) -> None:
+    results = tmp_path / "read.csv"
+    run(
+        ROOT / "benchmarks" / "read",
+        "--large",
+        2100,
+        "--runs",
+        1,
+        "--codec",
+        codec,
+        "--folder",
+        tmp_path,
+        "--results",
+        results,
+    )
+    (row,) = rows(results)
+    assert (row["records"], row["codec"]) == ("2100", codec)
+    assert 12_000 < int(row["bytes_a_record"]) < 13_500
+    assert float(row["records_a_s"]) > 0
+    assert list(tmp_path.iterdir()) == [results]
+
+
+def test_the_fuzz_benchmark_writes_a_row_for_each_format(tmp_path: Path) -> None:
+    results = tmp_path / "fuzz.csv"
+    run(
+        ROOT / "benchmarks" / "fuzz",
+        "--inputs",
+        50,
+        "--formats",
+        "kong",
+        "native-parquet",
+        "--results",
+        results,
+    )
+    assert [(row["format"], row["inputs"], row["failures"]) for row in rows(results)] == [
+        ("kong", "50", "0"),
+        ("native-parquet", "50", "0"),
+    ]

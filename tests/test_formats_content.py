@@ -106,6 +106,7 @@ def test_messages_of_no_known_shape_are_malformed(messages: object) -> None:
         ({"choices": [{"text": "legacy"}]}, Reply("legacy", None)),
         ({"choices": [{"message": {"content": None, "refusal": "no"}}]}, Reply("no", None)),
         ({"choices": [{"message": {"content": "a"}}, {"message": {"content": "b"}}]}, Reply("a\nb", None)),
+        ({"choices": [{"message": {"content": "a", "tool_calls": 7}}]}, Reply("a", None)),
         ({"choices": [None, {"message": {"content": [{"type": "text", "text": "a"}]}}]}, Reply("a", None)),
         (
             {

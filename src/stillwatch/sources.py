@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -10,10 +12,11 @@ import pyarrow as pa
 
 from stillwatch.formats import Complete, LineFormat, MalformedError, Piece, all_formats, format_of
 from stillwatch.formats._decode import mend
-from stillwatch.formats._reading import Pending, read_body, records_of
+from stillwatch.formats._pairs import Pairs
+from stillwatch.formats._reading import Pending, read_body, read_leftovers, records_of
 from stillwatch.formats.native_parquet import FORMAT as NATIVE_TABLE
 from stillwatch.formats.native_parquet import read_schema
-from stillwatch.identities import Identities, read_identities
+from stillwatch.identities import read_identities
 from stillwatch.listing import COMPRESSED_SUFFIXES, PARQUET_SUFFIX, list_files, readable, size_of, unreadable
 from stillwatch.rejects import (
     DamagedLogError,
@@ -89,15 +92,21 @@ def open_log(
     files = list_files(paths)
     mapping = None if identities is None else read_identities(identities)
     sizes = [size_of(file) for file in files]
+    complete: Complete | None = None if mapping is None else mapping.complete
     before = 0
-    for file, size in zip(files, sizes, strict=True):
-        for share, piece in _read(file, format, mapping, batch_rows):
-            _account(piece, file, rejects)
-            if progress is not None:
-                progress(before + round(share * size), sum(sizes))
+    with closing(Pairs()) as pairs:
+        for file, size in zip(files, sizes, strict=True):
+            for share, piece in _read(file, format, complete, batch_rows, pairs):
+                _account(piece, file, rejects)
+                if progress is not None:
+                    progress(before + round(share * size), sum(sizes))
+                if len(piece.batch):
+                    yield piece.batch
+            before += size
+        for name, piece in read_leftovers(pairs, complete, batch_rows):
+            _account(piece, Path(name), rejects)
             if len(piece.batch):
                 yield piece.batch
-        before += size
     if mapping is not None:
         rejects.unmapped += mapping.unmapped
     rejects.check(final=True)
@@ -119,25 +128,24 @@ def _account(piece: Piece, file: Path, rejects: RejectLog) -> None:
 
 
 def _read(
-    file: Path, format_name: str, mapping: Identities | None, batch_rows: int
+    file: Path, format_name: str, complete: Complete | None, batch_rows: int, pairs: Pairs
 ) -> Iterator[tuple[float, Piece]]:
     """Yield one file in pieces; a file that goes away meanwhile is an error of the log, not of the result."""
     try:
-        yield from _pieces(file, format_name, mapping, batch_rows)
+        yield from _pieces(file, format_name, complete, batch_rows, pairs)
     except OSError as error:
         raise unreadable(file) from error
 
 
 def _pieces(
-    file: Path, format_name: str, mapping: Identities | None, batch_rows: int
+    file: Path, format_name: str, complete: Complete | None, batch_rows: int, pairs: Pairs
 ) -> Iterator[tuple[float, Piece]]:
     """Yield one file in pieces, each with the share of its bytes that was read by then."""
-    complete: Complete | None = None if mapping is None else mapping.complete
     if not is_parquet(file):
         lines = _Lines(file)
         if lines.blank:
             return
-        yield from lines.pieces(lines.format_named(format_name), complete, batch_rows)
+        yield from lines.pieces(lines.format_named(format_name), complete, batch_rows, pairs)
         return
     schema = read_schema(file)
     if SKETCH_METADATA in (schema.metadata or {}):
@@ -214,10 +222,10 @@ class _Lines:
         return decoded
 
     def pieces(
-        self, format_: LineFormat, complete: Complete | None, batch_rows: int
+        self, format_: LineFormat, complete: Complete | None, batch_rows: int, pairs: Pairs
     ) -> Iterator[tuple[float, Piece]]:
         """Yield the file in pieces, each with the share of its bytes that was read by then."""
-        pending = Pending(format_, complete)
+        pending = Pending(format_, pairs, complete, folder=str(self._file.parent), file=str(self._file))
         first = 1
         for share, texts in self._texts():
             for row, text in enumerate(texts, start=first):
@@ -245,7 +253,7 @@ class _Lines:
         size = max(1, self._file.stat().st_size)
         rest = b""
         row = 1
-        for share, data in self._chunks(size):
+        for share, data in _ahead(self._chunks(size)):
             lines = (rest + data).split(b"\n")
             rest = lines.pop()
             row += len(lines)
@@ -305,6 +313,15 @@ class _Lines:
             return records_of(b"\n".join(parts))
         except (msgspec.MsgspecError, MalformedError, UnicodeDecodeError, RecursionError):
             return None
+
+
+def _ahead(chunks: Iterator[tuple[float, bytes]]) -> Iterator[tuple[float, bytes]]:
+    """Yield chunks, each read and decompressed while the one before it is worked on."""
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(next, chunks, None)
+        while (chunk := coming.result()) is not None:
+            coming = pool.submit(next, chunks, None)
+            yield chunk
 
 
 def _is_json(text: bytes) -> bool:

@@ -17,6 +17,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from stillwatch.formats._conform import Complete, Piece, conform_stated
 from stillwatch.formats._stated import (
+    Half,
     MalformedError,
     NotAnExchangeError,
     Reading,
@@ -28,9 +29,11 @@ __all__ = [
     "About",
     "Complete",
     "Format",
+    "Half",
     "LineFormat",
     "MalformedError",
     "NotAnExchangeError",
+    "PairedFormat",
     "Piece",
     "Reading",
     "StatedExchange",
@@ -79,6 +82,21 @@ class LineFormat(Format, Protocol):
 
         Raises MalformedError with a reason that holds no value of the record, and NotAnExchangeError for a
         record that is well-formed but no account's request for text.
+        """
+        ...
+
+
+@runtime_checkable
+class PairedFormat(LineFormat, Protocol):
+    """A log that tells an exchange in two records, which may lie in two files.
+
+    ``read`` says which half a record is; the two texts meet in :meth:`read_pair`.
+    """
+
+    def read_pair(self, request: bytes, reply: bytes | None) -> Reading:
+        """Read one exchange from its two halves, or from a request that no reply was found for. Pure.
+
+        Raises what ``read`` raises.
         """
         ...
 

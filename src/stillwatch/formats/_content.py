@@ -28,8 +28,12 @@ ROLES = {
     "function": "tool",
 }
 REASONING_PARTS = frozenset({"thinking", "redacted_thinking", "reasoning"})
-CALL_PARTS = frozenset({"tool_use", "server_tool_use", "function_call", "custom_tool_call", "mcp_call"})
-RESULT_PARTS = frozenset({"tool_result", "function_call_output", "custom_tool_call_output"})
+# Calls and results are told by the end of their names (web_search_call, mcp_tool_result); the rest is here.
+CALL_PARTS = frozenset({"tool_use", "server_tool_use", "mcp_tool_use", "mcp_approval_request"})
+CALL_ENDING = "_call"
+RESULT_ENDINGS = ("_call_output", "tool_result")
+# Items of a Responses request that hold no text of anyone: pointers, switches and lists of tools.
+SILENT_ITEMS = frozenset({"item_reference", "compaction", "mcp_list_tools", "mcp_approval_response"})
 # No word of any language is this long; a shorter run of base64 is left as text.
 BLOB_CHARACTERS = 200
 BLOB_PATTERN = f"[A-Za-z0-9+/]{{{BLOB_CHARACTERS}}}"
@@ -37,12 +41,27 @@ _BLOB = re.compile(rf"(?:data:[^,\s]{{0,100}};base64,)?([A-Za-z0-9+/]{{{BLOB_CHA
 _DATA_URL = re.compile(r"data:[^,\s]{0,100};base64,")
 _PAYLOADS = ("image_url", "video_url", "input_audio", "audio", "file", "source", "document", "image", "url")
 _CONTENTS = ("url", "data", "file_data", "file_id", "file_url", "content", "text")
+_UNSAID = REASONING_PARTS | SILENT_ITEMS
+# What a call says of itself and not of what it asks for, and what it may carry of its answer.
+_OF_THE_CALL = frozenset({"type", "id", "call_id", "status", "name", "container_id", "created_by", "agent"})
+_ANSWERS = ("output", "outputs", "results", "result")
 
 
 def kind_of_part(part: object) -> str:
     """Return the type that a part or an item names; empty where it names none."""
-    kind = part.get("type") if isinstance(part, Mapping) else None
+    # A dict, not any mapping: decoded JSON holds no other, and the check is made for every message.
+    kind = part.get("type") if isinstance(part, dict) else None
     return kind if isinstance(kind, str) else ""
+
+
+def is_call(kind: str) -> bool:
+    """Whether a type of part or item is a call of a tool."""
+    return kind in CALL_PARTS or kind.endswith(CALL_ENDING)
+
+
+def is_result(kind: str) -> bool:
+    """Whether a type of part or item is what a tool answered."""
+    return kind.endswith(RESULT_ENDINGS)
 
 
 def known_role(role: str) -> str:
@@ -96,13 +115,13 @@ def call_text(name: object, arguments: object) -> str:
     return f"{name}({canonical(arguments if arguments is not None else {})})"
 
 
-def calls_text(calls: Iterable[object]) -> list[str]:
-    """Return the texts of OpenAI ``tool_calls``."""
+def calls_text(calls: object) -> list[str]:
+    """Return the texts of OpenAI ``tool_calls``; of what is no list there are none."""
     texts = []
-    for call in calls:
-        if isinstance(call, Mapping):
+    for call in calls if isinstance(calls, list) else ():
+        if isinstance(call, dict):
             function = call.get("function") or call.get("custom") or call
-            if isinstance(function, Mapping):
+            if isinstance(function, dict):
                 arguments = function.get("arguments", function.get("input"))
                 texts.append(call_text(function.get("name"), arguments))
     return texts
@@ -110,17 +129,48 @@ def calls_text(calls: Iterable[object]) -> list[str]:
 
 def part_text(part: object) -> str:
     """Return the text of one typed part of a content list."""
-    if not isinstance(part, Mapping):
+    if not isinstance(part, dict):
         return part if isinstance(part, str) else canonical(part)
     kind = kind_of_part(part)
     if kind in REASONING_PARTS:
         return ""
-    if kind in CALL_PARTS:
-        return call_text(part.get("name"), part.get("input", part.get("arguments")))
-    if kind in RESULT_PARTS:
+    if is_call(kind):
+        return _call_part_text(kind, part)
+    if is_result(kind):
         return content_text(part.get("content", part.get("output")))
     text = part.get("text", part.get("refusal"))
-    return text if isinstance(text, str) else media_token(_payload(part))
+    return text if isinstance(text, str) else _other_text(kind, part)
+
+
+def _call_part_text(kind: str, part: Mapping[str, Any]) -> str:
+    """Return a call with its arguments, and what it carries of its answer on the next line."""
+    asked = part.get("input", part.get("arguments"))
+    if asked is None:
+        asked = {
+            name: value for name, value in part.items() if name not in _OF_THE_CALL and name not in _ANSWERS
+        }
+    text = call_text(part.get("name") or kind.removesuffix(CALL_ENDING), asked)
+    answer = next((part[name] for name in _ANSWERS if part.get(name)), None)
+    if answer is None:
+        return text
+    # The one answer that is a picture, as bare base64.
+    told = media_token(str(answer)) if kind == "image_generation_call" else content_text(answer)
+    return f"{text}\n{told}"
+
+
+def _other_text(kind: str, part: Mapping[str, Any]) -> str:
+    """Return the text inside of a part that has it elsewhere, else the token of a medium."""
+    if kind == "search_result":
+        return content_text(part.get("content"))
+    if kind == "document":
+        source = part.get("source")
+        if isinstance(source, dict) and source.get("type") in ("text", "content"):
+            return content_text(source.get("data", source.get("content")))
+    for name in ("logs", "stdout"):
+        if isinstance(part.get(name), str):
+            error = part.get("stderr")
+            return "\n".join(text for text in (part[name], error) if text and isinstance(text, str))
+    return media_token(_payload(part))
 
 
 def _payload(part: Mapping[str, Any]) -> str:
@@ -129,7 +179,7 @@ def _payload(part: Mapping[str, Any]) -> str:
         inner = part.get(key)
         if isinstance(inner, str):
             return inner
-        if isinstance(inner, Mapping):
+        if isinstance(inner, dict):
             for name in _CONTENTS:
                 if isinstance(inner.get(name), str):
                     return str(inner[name])
@@ -174,11 +224,11 @@ def add_turns(messages: Iterable[StatedMessage], roles: list[str], contents: lis
 def _typed_turns(role: str, message: StatedMessage) -> Iterable[tuple[str, str]]:
     content = message.content
     if isinstance(content, list) and role == "user":
-        told = [part for part in content if kind_of_part(part) in RESULT_PARTS]
+        told = [part for part in content if is_result(kind_of_part(part))]
         yield from (("tool", part_text(part)) for part in told)
         if told and len(told) == len(content):
             return
-        content = [part for part in content if kind_of_part(part) not in RESULT_PARTS]
+        content = [part for part in content if not is_result(kind_of_part(part))]
     texts = [content_text(content)] if content else []
     if message.tool_calls:
         texts += calls_text(message.tool_calls)
@@ -193,24 +243,31 @@ def stated_messages(value: object) -> list[StatedMessage]:
         return []
     if isinstance(value, str):
         return [StatedMessage("user", value)]
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         value = [value]
     if not isinstance(value, list):
         raise MalformedError("messages are neither text nor a list")
-    return [_stated_message(item) for item in value if kind_of_part(item) not in REASONING_PARTS]
+    return [_stated_message(item) for item in value if kind_of_part(item) not in _UNSAID]
+
+
+def _role_of_item(kind: str) -> str:
+    """Return whose item it is where it does not say so itself."""
+    if not kind:
+        raise MalformedError("a message has no role")
+    if is_result(kind):
+        return "tool"
+    return "user" if kind == "text" or kind.startswith("input_") else "assistant"
 
 
 def _stated_message(item: object) -> StatedMessage:
     if isinstance(item, str):
         return StatedMessage("user", item)
-    if not isinstance(item, Mapping):
+    if not isinstance(item, dict):
         raise MalformedError("a message is neither text nor an object")
-    kind = kind_of_part(item)
-    if kind in CALL_PARTS or kind in RESULT_PARTS:
-        return StatedMessage("assistant" if kind in CALL_PARTS else "tool", part_text(item))
     role, content, calls = item.get("role"), item.get("content"), item.get("tool_calls")
-    if not isinstance(role, str):
-        raise MalformedError("a message has no role")
+    kind = kind_of_part(item)
+    if not isinstance(role, str) or (kind and (is_call(kind) or is_result(kind))):
+        return StatedMessage(_role_of_item(kind), part_text(item))
     if content is not None and not isinstance(content, str | list):
         content = [content]
     legacy = item.get("function_call")

@@ -29,9 +29,14 @@ def stated_numbers(
     found: dict[str, Any] = {}
     nulled = []
     for column, candidates in names.items():
-        value = next((record[name] for name in candidates if record.get(name) is not None), None)
+        for name in candidates:
+            value = record.get(name)
+            if value is not None:
+                break
+        else:
+            continue
         # logprobs is a switch in one API and a number in another.
-        if value is None or isinstance(value, bool):
+        if isinstance(value, bool):
             continue
         if isinstance(value, int | float):
             found[column] = value

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Iterator
+from itertools import groupby
 
 import msgspec
 
-from stillwatch.formats import Complete, LineFormat, Piece, conform_stated
-from stillwatch.formats._stated import MalformedError, NotAnExchangeError, StatedExchange
+from stillwatch.formats import Complete, LineFormat, PairedFormat, Piece, conform_stated, line_formats
+from stillwatch.formats._decode import mend
+from stillwatch.formats._pairs import NO_REQUEST, Leftover, Pairs, Place
+from stillwatch.formats._stated import MalformedError, NotAnExchangeError, Reading, StatedExchange
 
 
 def records_of(text: bytes) -> list[bytes]:
@@ -21,15 +25,39 @@ def records_of(text: bytes) -> list[bytes]:
     try:
         return [bytes(record) for record in msgspec.json.decode(text, type=list[msgspec.Raw])]
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        raise MalformedError("not a JSON array") from None
+        # One NaN must not cost the other records of the array.
+        mended = mend(text)
+    if not isinstance(mended, list):
+        raise MalformedError("not a JSON array")
+    return [msgspec.json.encode(record) for record in mended]
 
 
 class Pending:
-    """Exchanges that were read and wait to become a batch, with the row that each came from."""
+    """Exchanges that were read and wait to become a batch, with the row that each came from.
 
-    def __init__(self, format_: LineFormat, complete: Complete | None = None) -> None:
+    Args:
+        format_: reads the records.
+        complete: fills in what the log leaves out.
+        pairs: keeps the halves of exchanges until their other halves come.
+        folder: where the file lies; halves of one folder belong together.
+        file: the file, for what is said of its rows once it was read.
+    """
+
+    def __init__(
+        self,
+        format_: LineFormat,
+        pairs: Pairs,
+        complete: Complete | None = None,
+        *,
+        folder: str = "",
+        file: str = "",
+    ) -> None:
         self._format = format_
+        # Once: to ask whether an object has a protocol takes longer than to read a record.
+        self._paired = format_ if isinstance(format_, PairedFormat) else None
         self._complete = complete
+        self._pairs = pairs
+        self._folder, self._file = folder, file
         self._start()
 
     def _start(self) -> None:
@@ -63,9 +91,20 @@ class Pending:
             self.read_record(record, row)
 
     def read_record(self, text: bytes, row: int) -> None:
-        """Read one JSON object."""
+        """Read one JSON object; a half of an exchange waits for its other half."""
+        self._read(self._format.read, text, row)
+
+    def _read(self, read: Callable[[bytes], Reading], text: bytes, row: int) -> None:
+        size = len(text)
         try:
-            reading = self._format.read(text)
+            reading = read(text)
+            if reading.half is not None:
+                place = Place(self._folder, self._file, row)
+                met = self._pairs.match(self._format.name, reading.half, text, place)
+                if met is None:
+                    return
+                size = sum(map(len, met))
+                reading = self._read_pair(*met)
         except MalformedError as error:
             self._rejected.append((row, str(error)))
         except NotAnExchangeError as error:
@@ -73,12 +112,26 @@ class Pending:
         except RecursionError:
             self._rejected.append((row, "nested too deeply"))
         else:
-            self.bytes += len(text)
+            self.bytes += size
             for exchange in reading.exchanges:
                 self._exchanges.append(exchange)
                 self._rows.append(row)
             if reading.nulled:
                 self._nulled.update(reading.nulled)
+
+    def _read_pair(self, request: bytes, reply: bytes | None) -> Reading:
+        if self._paired is None:
+            raise TypeError(f"{self._format.name} reads no pairs")
+        return self._paired.read_pair(request, reply)
+
+    def read_leftover(self, half: Leftover) -> None:
+        """Read what is known of a half that its own folder had no other half of."""
+        if half.reason is not None:
+            self._rejected.append((half.row, half.reason))
+        elif half.request is None:
+            self._skipped[NO_REQUEST] += 1
+        else:
+            self._read(lambda request: self._read_pair(request, half.reply), half.request, half.row)
 
     def flush(self) -> Piece:
         """Return what waits as a batch, with the rows of the log that were rejected, and start anew."""
@@ -90,12 +143,25 @@ class Pending:
         return piece
 
 
+def read_leftovers(pairs: Pairs, complete: Complete | None, most: int) -> Iterator[tuple[str, Piece]]:
+    """Yield what the halves that are left give, in pieces of at most so many, each with the file it is of."""
+    for (name, file), halves in groupby(pairs.leftovers(), key=lambda half: (half.format, half.file)):
+        (format_,) = (found for found in line_formats() if found.name == name)
+        pending = Pending(format_, pairs, complete)
+        for count, half in enumerate(halves, start=1):
+            pending.read_leftover(half)
+            if count % most == 0:
+                yield file, pending.flush()
+        yield file, pending.flush()
+
+
 def read_body(format_: LineFormat, body: bytes, complete: Complete | None = None) -> Piece:
     """Read one HTTP body, an object or an array of them, as a file of the same records is read.
 
     A rejected row is the position of the record in the body, from 1.
     """
-    pending = Pending(format_, complete)
+    pairs = Pairs()
+    pending = Pending(format_, pairs, complete)
     try:
         records = records_of(body)
     except MalformedError:
@@ -104,4 +170,7 @@ def read_body(format_: LineFormat, body: bytes, complete: Complete | None = None
         records = []
     for position, record in enumerate(records, start=1):
         pending.read_record(record, position)
+    for half in pairs.leftovers():
+        pending.read_leftover(half)
+    pairs.close()
     return pending.flush()

@@ -23,7 +23,7 @@ def reply_of(response: object) -> Reply:
     >>> reply_of({"output": [{"type": "message", "content": [{"type": "output_text", "text": "42"}]}]})
     Reply(completion='42', reasoning=None)
     """
-    if isinstance(response, Mapping):
+    if isinstance(response, dict):
         choices = response.get("choices")
         if isinstance(choices, list):
             return _choices(choices)
@@ -37,15 +37,15 @@ def _choices(choices: Iterable[object]) -> Reply:
     completions: list[str] = []
     reasonings: list[str] = []
     for choice in choices:
-        if not isinstance(choice, Mapping):
+        if not isinstance(choice, dict):
             continue
         message = choice.get("message")
-        if not isinstance(message, Mapping):
+        if not isinstance(message, dict):
             completions.append(content_text(choice.get("text")))
             continue
         texts = [content_text(message.get(name)) for name in ("content", "refusal") if message.get(name)]
-        texts += calls_text(message.get("tool_calls") or ())
-        if isinstance(message.get("function_call"), Mapping):
+        texts += calls_text(message.get("tool_calls"))
+        if isinstance(message.get("function_call"), dict):
             texts += calls_text([message["function_call"]])
         completions.append("\n".join(texts))
         reasoning = message.get("reasoning_content") or message.get("reasoning")
@@ -58,9 +58,9 @@ def _blocks(blocks: Iterable[object]) -> Reply:
     completions: list[str] = []
     reasonings: list[str] = []
     for block in blocks:
-        if isinstance(block, Mapping) and kind_of_part(block) in REASONING_PARTS:
+        if isinstance(block, dict) and kind_of_part(block) in REASONING_PARTS:
             reasonings.append(_reasoning_text(block))
-        elif isinstance(block, Mapping) and kind_of_part(block) == "message":
+        elif isinstance(block, dict) and kind_of_part(block) == "message":
             completions.append(content_text(block.get("content")))
         else:
             completions.append(part_text(block))

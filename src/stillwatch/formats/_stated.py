@@ -60,8 +60,19 @@ class StatedExchange(msgspec.Struct, kw_only=True, gc=False):
     status: Identifier = None
 
 
+class Half(NamedTuple):
+    """A record that is one half of an exchange, as the lines of a batch are."""
+
+    key: str
+    """What the two halves share."""
+    is_reply: bool
+    """Whether this is the half with the reply; the other one has the request."""
+
+
 class Reading(NamedTuple):
     """What one record held: its exchanges, and the names of optional fields that could not be read."""
 
     exchanges: list[StatedExchange]
     nulled: tuple[str, ...] = ()
+    half: Half | None = None
+    """The record is no whole exchange: it waits for its other half."""

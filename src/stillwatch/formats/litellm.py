@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from stillwatch.formats import About
+from stillwatch.formats._bodies import NO_TEXT
 from stillwatch.formats._content import stated_messages
 from stillwatch.formats._decode import decode
 from stillwatch.formats._parameters import PARAMETERS, stated_numbers, stated_tools
@@ -35,6 +36,7 @@ TEXT_CALLS = frozenset(
     }
 )
 REDACTED = "redacted-by-litellm"
+NO_KEY = "a caller without a valid key"
 
 
 class _Metadata(msgspec.Struct, gc=False):
@@ -66,6 +68,17 @@ class _Payload(msgspec.Struct, gc=False):
 
 
 _DECODER = msgspec.json.Decoder(_Payload)
+
+
+def asks_for_text(call_type: str | None) -> bool:
+    """Whether a kind of call asks for text; one that is not named does.
+
+    >>> asks_for_text("acompletion"), asks_for_text("aembedding")
+    (True, False)
+    """
+    call = (call_type or "completion").removeprefix("_").removeprefix("a")
+    # "anthropic_messages" begins with an a that is no prefix.
+    return call in TEXT_CALLS or call_type in TEXT_CALLS
 
 
 class LiteLLM:
@@ -114,18 +127,18 @@ class LiteLLM:
 
     def recognises(self, record: Mapping[str, Any]) -> bool:
         """Say whether the object carries the payload's own names."""
-        return "startTime" in record and "call_type" in record and "metadata" in record
+        named = "startTime" in record and "call_type" in record and "metadata" in record
+        # The table of spend has all three as well.
+        return named and "request_id" not in record
 
     def read(self, text: bytes) -> Reading:
         """Read one payload; a failure is an exchange with its status."""
         payload, nulled = decode(_DECODER, text)
-        call = (payload.call_type or "completion").removeprefix("_").removeprefix("a")
-        # "anthropic_messages" begins with an a that is no prefix.
-        if call not in TEXT_CALLS and payload.call_type not in TEXT_CALLS:
-            raise NotAnExchangeError("a call that asks for no text")
+        if not asks_for_text(payload.call_type):
+            raise NotAnExchangeError(NO_TEXT)
         metadata = payload.metadata
         if payload.status == "failure" and (payload.error_information or {}).get("error_code") == "401":
-            raise NotAnExchangeError("a caller without a valid key")
+            raise NotAnExchangeError(NO_KEY)
         parameters = payload.model_parameters or {}
         numbers, unread = stated_numbers(parameters, PARAMETERS)
         reply = reply_of(payload.response)
