@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from stillwatch.exchange import EXCHANGE_SCHEMA
-from stillwatch.formats import LineFormat, line_formats
+from stillwatch.formats import LineFormat, MessageFormat, line_formats
 from stillwatch.rejects import LogError, RejectLog
 from stillwatch.sources import open_log, read_body
 
@@ -78,7 +78,9 @@ def test_any_value_at_any_place_is_read_or_rejected_with_a_reason(
     piece = read_body(format_, text)
     piece.batch.validate(full=True)
     assert piece.batch.schema.equals(EXCHANGE_SCHEMA)
-    assert len(piece.batch) + len(piece.rejected) + sum(piece.skipped.values()) == 1
+    told = len(piece.batch) + len(piece.rejected) + sum(piece.skipped.values())
+    # What was put in may be several spans.
+    assert told == 1 or (told and isinstance(format_, MessageFormat))
 
 
 @settings(max_examples=80, deadline=None, derandomize=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -10,7 +10,9 @@ import pyarrow as pa
 
 from stillwatch.formats import Complete, LineFormat, MalformedError, Piece, all_formats, format_of
 from stillwatch.formats._decode import mend
+from stillwatch.formats._framing import HEAD_BYTES, framing_of, messages
 from stillwatch.formats._reading import Pending, read_body, records_of
+from stillwatch.formats._told import Told
 from stillwatch.formats.native_parquet import FORMAT as NATIVE_TABLE
 from stillwatch.formats.native_parquet import read_schema
 from stillwatch.identities import Identities, read_identities
@@ -90,8 +92,10 @@ def open_log(
     mapping = None if identities is None else read_identities(identities)
     sizes = [size_of(file) for file in files]
     before = 0
+    told = Told()
     for file, size in zip(files, sizes, strict=True):
-        for share, piece in _read(file, format, mapping, batch_rows):
+        for share, told_of in _read(file, format, mapping, batch_rows):
+            piece = told.first_only(told_of)
             _account(piece, file, rejects)
             if progress is not None:
                 progress(before + round(share * size), sum(sizes))
@@ -102,11 +106,14 @@ def open_log(
         rejects.unmapped += mapping.unmapped
     rejects.check(final=True)
     if not rejects.seen:
-        raise _empty(files[0], sum(rejects.skipped.values()))
+        raise _empty(files[0], rejects.skipped)
 
 
-def _empty(file: Path, skipped: int = 0) -> EmptyLogError:
-    what = f" but {skipped:,} records of other kinds" if skipped else ""
+def _empty(file: Path, skipped: Mapping[str, int] | None = None) -> EmptyLogError:
+    what = ""
+    if skipped:
+        most = max(skipped, key=lambda reason: skipped[reason])
+        what = f" but {sum(skipped.values()):,} records of other kinds ({most}: {skipped[most]:,})"
     return EmptyLogError(f"{file} holds no exchange{what}. Give a log that is not empty.", file=file)
 
 
@@ -164,7 +171,7 @@ def is_blank(file: Path) -> bool:
 
 
 class _Lines:
-    """A file of JSON objects: lines, or one document that is an array; plain or compressed.
+    """A file of JSON objects: lines, or one document that is an array; or of messages; plain or compressed.
 
     Attributes:
         blank: the file holds nothing, as the log of a quiet hour does.
@@ -173,10 +180,19 @@ class _Lines:
     def __init__(self, file: Path) -> None:
         self._file = readable(file)
         self.blank = False
-        self._document = self._whole_document()
+        self._framing = framing_of(next(self._chunks(1), (0.0, b""))[1][:HEAD_BYTES])
+        self._document = None if self._framing else self._whole_document()
 
     def format_named(self, name: str) -> LineFormat:
         """Return the named format, or with "auto" the one that recognises the first records."""
+        if self._framing is not None:
+            if name in ("auto", self._framing.format.name):
+                return self._framing.format
+            raise UnknownFormatError(
+                f"{self._file} holds binary messages and cannot be read as {name}. "
+                "Leave the format to be found by itself.",
+                file=self._file,
+            )
         if name != "auto":
             named = all_formats().get(name)
             if isinstance(named, LineFormat):
@@ -219,23 +235,32 @@ class _Lines:
         """Yield the file in pieces, each with the share of its bytes that was read by then."""
         pending = Pending(format_, complete)
         first = 1
-        for share, texts in self._texts():
-            for row, text in enumerate(texts, start=first):
-                if not text or text.isspace():
-                    continue
-                pending.read(text, row)
-                if (
-                    len(pending) >= batch_rows
-                    or pending.bytes >= BATCH_BYTES
-                    or pending.rejects >= batch_rows
-                ):
-                    yield share, pending.flush()
-            first += len(texts)
+        try:
+            for share, texts in self._texts():
+                for row, text in enumerate(texts, start=first):
+                    if self._framing is not None:
+                        pending.read_message(text, row)
+                    elif text and not text.isspace():
+                        pending.read(text, row)
+                    if (
+                        len(pending) >= batch_rows
+                        or pending.bytes >= BATCH_BYTES
+                        or pending.rejects >= batch_rows
+                    ):
+                        yield share, pending.flush()
+                first += len(texts)
+        except MalformedError as error:
+            pending.reject(first, str(error))
         yield 1.0, pending.flush()
 
     def _texts(self) -> Iterator[tuple[float, list[bytes]]]:
-        """Yield the JSON texts: the lines, or the elements of a document."""
-        if self._document is None:
+        """Yield the JSON texts: the lines, or the elements of a document; or the messages.
+
+        Raises MalformedError for a message that is not there in full.
+        """
+        if self._framing is not None:
+            yield from messages(self._chunks(max(1, self._file.stat().st_size)), self._framing)
+        elif self._document is None:
             yield from self._lines()
         else:
             yield 1.0, self._document

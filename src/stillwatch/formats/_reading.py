@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from operator import itemgetter
 
 import msgspec
+import numpy as np
 
-from stillwatch.formats import Complete, LineFormat, Piece, conform_stated
+from stillwatch.formats import Complete, LineFormat, MessageFormat, Piece, conform_stated
+from stillwatch.formats._framing import unpacked
 from stillwatch.formats._stated import MalformedError, NotAnExchangeError, StatedExchange
+from stillwatch.formats._told import Told
 
 
 def records_of(text: bytes) -> list[bytes]:
@@ -35,6 +39,8 @@ class Pending:
     def _start(self) -> None:
         self._exchanges: list[StatedExchange] = []
         self._rows: list[int] = []
+        self._places: list[str] = []
+        self._calls: list[int] = []
         self._rejected: list[tuple[int, str]] = []
         self._nulled: Counter[str] = Counter()
         self._skipped: Counter[str] = Counter()
@@ -62,8 +68,21 @@ class Pending:
         for record in records:
             self.read_record(record, row)
 
+    def read_message(self, message: bytes, row: int) -> None:
+        """Read one binary message, which may be compressed."""
+        try:
+            text = unpacked(message)
+        except MalformedError as error:
+            self.reject(row, str(error))
+        else:
+            self.read_record(text, row)
+
+    def reject(self, row: int, reason: str) -> None:
+        """Set a record aside that cannot be read."""
+        self._rejected.append((row, reason))
+
     def read_record(self, text: bytes, row: int) -> None:
-        """Read one JSON object."""
+        """Read one JSON object, or one message."""
         try:
             reading = self._format.read(text)
         except MalformedError as error:
@@ -79,23 +98,37 @@ class Pending:
                 self._rows.append(row)
             if reading.nulled:
                 self._nulled.update(reading.nulled)
+            self._places += reading.places
+            self._calls += reading.calls
+            self._skipped.update(reading.skipped)
+            self._rejected += [(row, reason) for reason in reading.rejected]
 
     def flush(self) -> Piece:
         """Return what waits as a batch, with the rows of the log that were rejected, and start anew."""
         checked = conform_stated(self._exchanges, self._complete)
-        rejected = self._rejected + [(self._rows[index], reason) for index, reason in checked.rejected]
+        places = [f"{place}: " for place in self._places] or [""] * len(self._rows)
+        rejected = self._rejected + [
+            (self._rows[index], places[index] + reason) for index, reason in checked.rejected
+        ]
         self._nulled.update(checked.nulled)
-        piece = Piece(checked.batch, tuple(sorted(rejected)), self._nulled, self._skipped)
+        calls = None
+        if self._calls:
+            calls = np.delete(np.array(self._calls, np.uint64), [index for index, _ in checked.rejected])
+        in_order = tuple(sorted(rejected, key=itemgetter(0)))
+        piece = Piece(checked.batch, in_order, self._nulled, self._skipped, calls)
         self._start()
         return piece
 
 
 def read_body(format_: LineFormat, body: bytes, complete: Complete | None = None) -> Piece:
-    """Read one HTTP body, an object or an array of them, as a file of the same records is read.
+    """Read one HTTP body, an object, an array of them or a message, as a file of the same records is read.
 
     A rejected row is the position of the record in the body, from 1.
     """
     pending = Pending(format_, complete)
+    if isinstance(format_, MessageFormat) and format_.recognises_message(body):
+        pending.read_record(body, 1)
+        return Told().first_only(pending.flush())
     try:
         records = records_of(body)
     except MalformedError:
@@ -104,4 +137,4 @@ def read_body(format_: LineFormat, body: bytes, complete: Complete | None = None
         records = []
     for position, record in enumerate(records, start=1):
         pending.read_record(record, position)
-    return pending.flush()
+    return Told().first_only(pending.flush())
