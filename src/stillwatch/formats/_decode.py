@@ -16,6 +16,7 @@ import msgspec
 from stillwatch.formats._stated import MalformedError
 
 Record = TypeVar("Record", bound=msgspec.Struct)
+TOO_DEEP = "nested too deeply"
 # A name of a field is part of a reason; any other text of an error could be a value of the log.
 _PLACE = re.compile(r"`(\$[A-Za-z0-9_.\[\]]*)`$")
 
@@ -43,7 +44,7 @@ def mend(text: bytes) -> Any:
         whole = plain.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         return msgspec.json.decode(whole)
     except RecursionError:
-        raise MalformedError("nested too deeply") from None
+        raise MalformedError(TOO_DEEP) from None
     except UnicodeDecodeError:
         raise MalformedError("not UTF-8") from None
     except (ValueError, msgspec.MsgspecError):

@@ -38,10 +38,9 @@ def framing_of(head: bytes) -> Framing | None:
     formats = [format_ for format_ in line_formats() if isinstance(format_, MessageFormat)]
     length, begin = _length(head), head[LENGTH_BYTES:]
     if _SMALLEST_MESSAGE_BYTES <= length <= LARGEST_MESSAGE_BYTES and begin:
-        if begin.startswith(_ZSTD):
-            begin = _beginning(begin)
         for format_ in formats:
-            if format_.recognises_message(begin) or begin.startswith(b"{"):
+            # What is compressed or JSON has a length before it in a file of the exporter alone.
+            if format_.recognises_message(begin) or begin.startswith((_ZSTD, b"{")):
                 return Framing(format_, lengths=True)
     for format_ in formats:
         if format_.recognises_message(head):
@@ -103,13 +102,3 @@ def _unpacked(message: bytes, most: int) -> bytes:
     if len(text) > most:
         raise MalformedError(f"a message unpacks to more than {most >> 20} MiB")
     return text
-
-
-def _beginning(message: bytes) -> bytes:
-    """Return how a compressed message begins, of which the end may be missing; empty where it is broken."""
-    try:
-        with pa.CompressedInputStream(pa.BufferReader(message), "zstd") as stream:
-            head: bytes = stream.read(HEAD_BYTES)
-            return head
-    except (OSError, pa.ArrowInvalid):
-        return b""

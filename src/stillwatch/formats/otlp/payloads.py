@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from stillwatch.formats._content import ROLES, canonical, kind_of_part, stated_messages
+from stillwatch.formats._decode import TOO_DEEP, mend
 from stillwatch.formats._replies import Reply, reply_of
 from stillwatch.formats._stated import MalformedError, StatedMessage
 
@@ -30,13 +31,20 @@ def structured(value: object, name: str) -> Any:
         return value
     try:
         return _DECODER.decode(value)
-    except (msgspec.MsgspecError, UnicodeEncodeError):
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return _tolerantly(value, name)
+
+
+def _tolerantly(value: str, name: str) -> Any:
+    try:
+        return mend(value.encode(errors="replace"))
+    except MalformedError as error:
+        if str(error) == TOO_DEEP:
+            raise
         if value.lstrip()[:1] == '"' or value.rstrip()[-1:] in ("}", "]"):
             # Prose in brackets, or a quotation.
             return value
         raise MalformedError(f"{name} is cut off; the program limits the length of attributes") from None
-    except RecursionError:
-        raise MalformedError("nested too deeply") from None
 
 
 def mapping(value: object) -> Mapping[str, Any]:

@@ -18,7 +18,6 @@ from stillwatch.formats.otlp.spans import ERROR_STATUS, Message, SpanEvent, Tele
 
 VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
 _LARGEST_VARINT_BITS = 63
-_TRACE_BYTES, _SPAN_BYTES = 16, 8
 
 _Field = tuple[int, int, int, int]
 """Number, wire type, and where the bytes begin and end; of a varint the number that it is, and 0."""
@@ -88,15 +87,12 @@ def _read_item(data: bytes, item: _Field, resource: Mapping[str, Any], message: 
 
 
 def _kind(fields: Sequence[_Field]) -> str:
-    """Say what an item is. A metric has neither the fixed times of a span nor those of a log record."""
+    """Say what an item is. A metric has neither the fixed times of a span nor what a log record has."""
     wires = {(number, wire) for number, wire, _, _ in fields}
     if (7, FIXED64) in wires or (8, FIXED64) in wires:
         return "span"
     if (1, FIXED64) in wires or (11, FIXED64) in wires or (6, LENGTH) in wires:
         return "event"
-    lengths = {number: end - start for number, wire, start, end in fields if wire == LENGTH}
-    if lengths.get(1) == _TRACE_BYTES and lengths.get(2) == _SPAN_BYTES:
-        return "span"
     return "other"
 
 
