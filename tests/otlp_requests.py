@@ -8,6 +8,9 @@ import struct
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from stillwatch.formats.otlp import FORMAT
+from stillwatch.sources import read_body
+
 Item = Mapping[str, Any]
 """A span or a log record: attributes as plain values, and what else is set."""
 
@@ -188,3 +191,18 @@ def chat(text: str = "Hello", number: int = 1, user: str | None = "u-1", **more:
         **more,
     }
     return item(attributes, number)
+
+
+def only(attributes: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """The one exchange of a span, which is the same in both encodings."""
+    span = item({"user.id": "u-1", **attributes}, **more)
+    piece = read_body(FORMAT, as_json([span]))
+    assert piece.batch.equals(read_body(FORMAT, as_protobuf([span])).batch)
+    assert not piece.rejected
+    (row,) = piece.batch.to_pylist()
+    return row
+
+
+def said(row: dict[str, Any]) -> list[tuple[str, str]]:
+    """The messages of an exchange."""
+    return [(message["role"], message["content"]) for message in row["messages"]]

@@ -334,3 +334,18 @@ def test_calls_told_of_before_are_found_as_a_set_would_find_them() -> None:
             expected.append(call not in known)
             known.add(call)
         assert told.first(calls).tolist() == expected
+
+
+@pytest.mark.parametrize("length", [0, 1, 126, 127, 128, 129, 16_383, 16_384])
+@pytest.mark.parametrize("key", ["", "k", "k" * 127, "k" * 128])
+def test_texts_of_any_length_are_read_the_quick_way_as_the_slow(key: str, length: int) -> None:
+    pair = field(1, key.encode()) + field(2, field(1, b"x" * length))
+    span = fixed64(7, 1_769_940_000_000_000_000)
+    reverse = field(2, field(1, b"x" * length)) + field(1, key.encode())
+    for written in (pair, reverse):
+        (found,) = read_protobuf(field(1, field(2, field(2, span + field(9, written))))).items
+        assert found.attributes == {key: "x" * length}
+    for cut in range(1, min(len(pair), 12)):
+        message = read_protobuf(field(1, field(2, field(2, span + field(9, pair[:-cut])))))
+        # What is left may be whole by itself, without its value.
+        assert len(message.items) + len(message.rejected) == 1

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 
 import msgspec
@@ -201,33 +203,27 @@ class _Lines:
                 f"{self._file} cannot be read as {name}; formats of lines are {_line_format_names()}.",
                 file=self._file,
             )
-        sample = self._sample()
-        for record in sample:
+        seen = 0
+        for number, record in enumerate(islice(self._sample(), SAMPLE_RECORDS), start=1):
+            seen = number
             found = format_of(record)
             if found is not None:
                 return found
-        what = (
-            f"none of its first {len(sample)} JSON objects is of a known format"
-            if sample
-            else "it holds no JSON"
-        )
+        what = f"none of its first {seen} JSON objects is of a known format" if seen else "it holds no JSON"
         raise UnknownFormatError(
             f"{self._file}: {what}; known are {_line_format_names()}. "
             "Name the format, or write the log as one.",
             file=self._file,
         )
 
-    def _sample(self) -> list[dict[str, object]]:
-        decoded: list[dict[str, object]] = []
+    def _sample(self) -> Iterator[dict[str, object]]:
+        """Yield the JSON objects, one at a time: a line may be long, and the first of them tells."""
         for text in (text for _, texts in self._texts() for text in texts if text.strip()):
-            try:
-                values = [mend(record) for record in records_of(text)[:SAMPLE_RECORDS]]
-            except MalformedError:
-                continue
-            decoded += [value for value in values if isinstance(value, dict)]
-            if len(decoded) >= SAMPLE_RECORDS:
-                break
-        return decoded
+            with suppress(MalformedError):
+                for record in records_of(text):
+                    value = mend(record)
+                    if isinstance(value, dict):
+                        yield value
 
     def pieces(
         self, format_: LineFormat, complete: Complete | None, batch_rows: int

@@ -8,7 +8,7 @@ https://opentelemetry.io/docs/specs/semconv/gen-ai/: messages are JSON text on s
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from stillwatch.formats._content import canonical, content_text, kind_of_part, stated_messages
@@ -147,9 +147,20 @@ def _reply(value: object) -> Reply:
     return Reply("\n".join(filter(None, completions)) or None, "\n".join(filter(None, reasonings)) or None)
 
 
-def _parts(parts: Iterable[object]) -> list[Any]:
-    """Return parts of the conventions as those of the APIs, which are known already."""
+def _parts(parts: Sequence[object]) -> str | list[Any]:
+    """Return parts of the conventions as those of the APIs, which are known already; texts alone as one."""
+    texts = [_text_of(part) for part in parts]
+    if None not in texts:
+        return "\n".join(filter(None, texts))
     return [_part(part) for part in parts]
+
+
+def _text_of(part: object) -> str | None:
+    """Return the text of a part that is nothing else."""
+    if not isinstance(part, dict) or part.get("type") != "text":
+        return None
+    content = part.get("content")
+    return content if isinstance(content, str) else None
 
 
 def _part(part: object) -> Any:

@@ -139,7 +139,9 @@ def _attributes(pairs: object) -> dict[str, Any]:
     for pair in pairs:
         if not isinstance(pair, dict) or not isinstance(pair.get("key"), str):
             raise MalformedError("an attribute has no key")
-        found[pair["key"]] = _value(pair.get("value"))
+        value = pair.get("value")
+        text = value.get("stringValue") if isinstance(value, dict) else None
+        found[pair["key"]] = text if isinstance(text, str) else _value(value)
     return found
 
 
