@@ -36,6 +36,17 @@ def decode(decoder: msgspec.json.Decoder[Record], text: bytes) -> Decoded[Record
         return _salvage(decoder.type, mend(text))
 
 
+def decode_object(text: bytes) -> dict[str, Any]:
+    """Decode one JSON object of any fields."""
+    try:
+        value = msgspec.json.decode(text)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        value = mend(text)
+    if not isinstance(value, dict):
+        raise MalformedError("not a JSON object")
+    return value
+
+
 def mend(text: bytes) -> Any:
     """Decode JSON as Python's tolerant parser does; NaN becomes a text, which no number is."""
     try:

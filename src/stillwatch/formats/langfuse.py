@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
-
 from stillwatch.formats import About
-from stillwatch.formats._decode import mend
+from stillwatch.formats._decode import decode_object
 from stillwatch.formats._stated import (
     Identifier,
     MalformedError,
@@ -16,13 +14,12 @@ from stillwatch.formats._stated import (
     Reading,
     StatedExchange,
 )
-from stillwatch.formats.otlp.dialect import MODEL_CALL, OTHER_STEP, WITHOUT_TEXT
-from stillwatch.formats.otlp.langfuse import KINDS, observed
+from stillwatch.formats.otlp.dialect import MODEL_CALL, WITHOUT_TEXT, kind_named
+from stillwatch.formats.otlp.langfuse import MODEL_CALLS, observed
 from stillwatch.formats.otlp.payloads import mapping, structured
 
 REQUIRED = ("id", "traceId", "type", "startTime")
 NOBODY = "it has no userId; have the program set one, and ask the API for the basic fields"
-_DECODER = msgspec.json.Decoder()
 
 
 class LangfuseObservations:
@@ -71,12 +68,7 @@ class LangfuseObservations:
 
     def read(self, text: bytes) -> Reading:
         """Read one observation or one page."""
-        try:
-            record = _DECODER.decode(text)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            record = mend(text)
-        if not isinstance(record, dict):
-            raise MalformedError("not a JSON object")
+        record = decode_object(text)
         if isinstance(record.get("data"), list) and "traceId" not in record:
             return _read_page(record["data"])
         exchange, nulled = _read(record)
@@ -117,7 +109,7 @@ def _read(record: Mapping[str, Any]) -> tuple[StatedExchange, tuple[str, ...]]:
     for name in REQUIRED:
         if not isinstance(record.get(name), str):
             raise MalformedError(f"the field {name} is missing or no text")
-    kind = KINDS.get(record["type"].lower(), OTHER_STEP)
+    kind = kind_named(record["type"], MODEL_CALLS)
     if kind != MODEL_CALL:
         raise NotAnExchangeError(kind)
     call = observed(

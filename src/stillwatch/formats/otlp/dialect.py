@@ -22,6 +22,17 @@ OTHER_SPAN = "a span that tells of no model"
 OTHER_EVENT = "a log record that tells of no model"
 PIECE = "an event of one message, of which its call is not made up"
 
+STEPS = {
+    "EMBEDDING": EMBEDDING,
+    "TOOL": TOOL,
+    "AGENT": AGENT,
+    "CHAIN": AGENT,
+    "WORKFLOW": AGENT,
+    "RETRIEVER": RETRIEVAL,
+    "RERANKER": RETRIEVAL,
+}
+"""What tracers alike call the steps that are no model call."""
+
 
 @dataclass(frozen=True, slots=True)
 class Call:
@@ -52,6 +63,24 @@ class Dialect(Protocol):
         Raises MalformedError with a reason that holds no value of the item.
         """
         ...
+
+
+def kind_of_step(item: Telemetry, attribute: str, model_calls: frozenset[str]) -> str | None:
+    """Say what a span is by the attribute in which a dialect names its steps; None where it lacks it."""
+    kind = item.attributes.get(attribute)
+    if item.kind == "event" or not isinstance(kind, str):
+        return None
+    return kind_named(kind, model_calls)
+
+
+def kind_named(kind: str, model_calls: frozenset[str]) -> str:
+    """Say what a step of this name is; MLflow writes the name as JSON.
+
+    >>> kind_named('"chat_model"', frozenset({"CHAT_MODEL"})) == MODEL_CALL
+    True
+    """
+    name = kind.strip('"').upper()
+    return MODEL_CALL if name in model_calls else STEPS.get(name, OTHER_STEP)
 
 
 def text_of(value: object) -> str | None:

@@ -12,24 +12,16 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
-import msgspec
-
-from stillwatch.formats._decode import mend
+from stillwatch.formats._decode import decode_object
 from stillwatch.formats._stated import MalformedError
 from stillwatch.formats.otlp.spans import ERROR_STATUS, Message, SpanEvent, Telemetry
 
 SIGNALS = ("resourceSpans", "resourceLogs", "resourceMetrics", "resourceProfiles")
-_DECODER = msgspec.json.Decoder()
 
 
 def read_json(text: bytes) -> Message:
     """Read one export request of any signal, or raise MalformedError."""
-    try:
-        request = _DECODER.decode(text)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        request = mend(text)
-    if not isinstance(request, dict):
-        raise MalformedError("not a JSON object")
+    request = decode_object(text)
     if not any(name in request for name in SIGNALS):
         raise MalformedError(f"all of {', '.join(SIGNALS[:2])} are missing")
     message = Message()

@@ -11,28 +11,12 @@ from typing import Any
 
 from stillwatch.formats._parameters import PARAMETERS, stated_numbers, stated_tools
 from stillwatch.formats._replies import Reply
-from stillwatch.formats.otlp.dialect import (
-    AGENT,
-    EMBEDDING,
-    MODEL_CALL,
-    OTHER_STEP,
-    RETRIEVAL,
-    TOOL,
-    Call,
-    text_of,
-)
+from stillwatch.formats.otlp.dialect import Call, kind_of_step, text_of
 from stillwatch.formats.otlp.payloads import mapping, prompt_of, reply_in, structured
 from stillwatch.formats.otlp.spans import Telemetry
 
 TYPE = "langfuse.observation.type"
-KINDS = {
-    "generation": MODEL_CALL,
-    "embedding": EMBEDDING,
-    "tool": TOOL,
-    "agent": AGENT,
-    "chain": AGENT,
-    "retriever": RETRIEVAL,
-}
+MODEL_CALLS = frozenset({"GENERATION"})
 USAGE = {
     "input_tokens": ("input", "prompt_tokens", "input_tokens"),
     "output_tokens": ("output", "completion_tokens", "output_tokens"),
@@ -44,10 +28,7 @@ class Langfuse:
 
     def kind(self, item: Telemetry) -> str | None:
         """Say what a span is, by the type of its observation."""
-        kind = item.attributes.get(TYPE)
-        if item.kind == "event" or not isinstance(kind, str):
-            return None
-        return KINDS.get(kind.lower(), OTHER_STEP)
+        return kind_of_step(item, TYPE, MODEL_CALLS)
 
     def read(self, item: Telemetry) -> Call | None:
         """Read a generation."""

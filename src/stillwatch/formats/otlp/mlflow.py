@@ -8,31 +8,12 @@ from __future__ import annotations
 
 from stillwatch.formats._parameters import PARAMETERS, USAGE, stated_numbers, stated_tools
 from stillwatch.formats._replies import Reply
-from stillwatch.formats.otlp.dialect import (
-    AGENT,
-    EMBEDDING,
-    MODEL_CALL,
-    OTHER_STEP,
-    RETRIEVAL,
-    TOOL,
-    Call,
-    text_of,
-)
+from stillwatch.formats.otlp.dialect import Call, kind_of_step, text_of
 from stillwatch.formats.otlp.payloads import mapping, prompt_of, reply_in, structured
 from stillwatch.formats.otlp.spans import Telemetry
 
 TYPE = "mlflow.spanType"
-KINDS = {
-    "CHAT_MODEL": MODEL_CALL,
-    "LLM": MODEL_CALL,
-    "EMBEDDING": EMBEDDING,
-    "TOOL": TOOL,
-    "AGENT": AGENT,
-    "CHAIN": AGENT,
-    "WORKFLOW": AGENT,
-    "RETRIEVER": RETRIEVAL,
-    "RERANKER": RETRIEVAL,
-}
+MODEL_CALLS = frozenset({"CHAT_MODEL", "LLM"})
 
 
 class MLflow:
@@ -40,10 +21,7 @@ class MLflow:
 
     def kind(self, item: Telemetry) -> str | None:
         """Say what a span is, by its type."""
-        kind = item.attributes.get(TYPE)
-        if item.kind == "event" or not isinstance(kind, str):
-            return None
-        return KINDS.get(kind.strip('"').upper(), OTHER_STEP)
+        return kind_of_step(item, TYPE, MODEL_CALLS)
 
     def read(self, item: Telemetry) -> Call | None:
         """Read a model call."""

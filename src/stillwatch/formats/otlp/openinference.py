@@ -11,30 +11,13 @@ from typing import Any
 from stillwatch.formats._parameters import PARAMETERS, stated_numbers
 from stillwatch.formats._replies import Reply, reply_of
 from stillwatch.formats._stated import StatedMessage
-from stillwatch.formats.otlp.dialect import (
-    AGENT,
-    EMBEDDING,
-    MODEL_CALL,
-    OTHER_STEP,
-    RETRIEVAL,
-    TOOL,
-    Call,
-    text_of,
-)
+from stillwatch.formats.otlp.dialect import Call, kind_of_step, text_of
 from stillwatch.formats.otlp.indexed import indexed
 from stillwatch.formats.otlp.payloads import mapping, prompt_of, reply_in, structured
 from stillwatch.formats.otlp.spans import Telemetry
 
 SPAN_KIND = "openinference.span.kind"
-KINDS = {
-    "LLM": MODEL_CALL,
-    "EMBEDDING": EMBEDDING,
-    "TOOL": TOOL,
-    "AGENT": AGENT,
-    "CHAIN": AGENT,
-    "RETRIEVER": RETRIEVAL,
-    "RERANKER": RETRIEVAL,
-}
+MODEL_CALLS = frozenset({"LLM"})
 COUNTS = {
     "input_tokens": ("llm.token_count.prompt",),
     "output_tokens": ("llm.token_count.completion",),
@@ -49,10 +32,7 @@ class OpenInference:
 
     def kind(self, item: Telemetry) -> str | None:
         """Say what a span is, by its kind."""
-        kind = item.attributes.get(SPAN_KIND)
-        if item.kind == "event" or not isinstance(kind, str):
-            return None
-        return KINDS.get(kind.upper(), OTHER_STEP)
+        return kind_of_step(item, SPAN_KIND, MODEL_CALLS)
 
     def read(self, item: Telemetry) -> Call | None:
         """Read a model call."""
