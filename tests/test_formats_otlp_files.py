@@ -156,6 +156,7 @@ def test_text_is_not_taken_for_messages() -> None:
         b"",
         b"\n{\x0a {",
         b"id,text",
+        b'\0\0\0\2{\n{"a": 1}',
     ]
     assert [_framing.framing_of(text) for text in texts] == [None] * len(texts)
 

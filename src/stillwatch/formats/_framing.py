@@ -37,10 +37,10 @@ def framing_of(head: bytes) -> Framing | None:
     """
     formats = [format_ for format_ in line_formats() if isinstance(format_, MessageFormat)]
     length, begin = _length(head), head[LENGTH_BYTES:]
-    if _SMALLEST_MESSAGE_BYTES <= length <= LARGEST_MESSAGE_BYTES and begin:
+    if _SMALLEST_MESSAGE_BYTES <= length <= LARGEST_MESSAGE_BYTES:
         for format_ in formats:
-            # What is compressed or JSON has a length before it in a file of the exporter alone.
-            if format_.recognises_message(begin) or begin.startswith((_ZSTD, b"{")):
+            # What is compressed has a length before it in a file of the exporter alone.
+            if format_.recognises_message(begin) or begin.startswith(_ZSTD):
                 return Framing(format_, lengths=True)
     for format_ in formats:
         if format_.recognises_message(head):
