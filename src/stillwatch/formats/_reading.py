@@ -100,8 +100,10 @@ class Pending:
                 self._nulled.update(reading.nulled)
             self._places += reading.places
             self._calls += reading.calls
-            self._skipped.update(reading.skipped)
-            self._rejected += [(row, reason) for reason in reading.rejected]
+            if reading.skipped:
+                self._skipped.update(reading.skipped)
+            if reading.rejected:
+                self._rejected += [(row, reason) for reason in reading.rejected]
 
     def flush(self) -> Piece:
         """Return what waits as a batch, with the rows of the log that were rejected, and start anew."""
