@@ -177,6 +177,10 @@ def _formats() -> str:
             parts.append("Every column is read from the field of its own name.")
         else:
             parts.append(table(("column", "read from"), columns))
+        if about.dialects:
+            parts.append(
+                table(("dialect", "how it is told, and what is its own"), list(about.dialects.items()))
+            )
         if absent:
             parts.append(f"Always null: {', '.join(absent)}.")
         parts.append(table(("not kept", "why"), list(about.lost.items())))

@@ -246,7 +246,7 @@ def damage(tmp_path: Path) -> dict[str, tuple[type[LogError], str]]:
     (tmp_path / "folder" / "notes.docx").write_bytes(b"x")
     (tmp_path / "hollow").mkdir()
     known = ", ".join(format_.name for format_ in line_formats())
-    allowed = ".parquet and .jsonl, .ndjson, .json, the latter also with .gz, .zst, .zstd"
+    allowed = ".parquet and .jsonl, .ndjson, .json, .pb, .binpb, the latter also with .gz, .zst, .zstd"
     lines_end = "is cut off or broken inside: it cannot be read to its end. Write it again or leave it out."
     table_end = (
         "is no whole Parquet file: it was cut off or is broken inside. Write it again or leave it out."

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from stillwatch.rejects import EmptyLogError, MissingLogError, UnknownFormatError
 
-LINE_SUFFIXES = (".jsonl", ".ndjson", ".json")
+LINE_SUFFIXES = (".jsonl", ".ndjson", ".json", ".pb", ".binpb")
+"""Of files of lines or messages."""
 COMPRESSED_SUFFIXES = (".gz", ".zst", ".zstd")
 PARQUET_SUFFIX = ".parquet"
 ALLOWED = (

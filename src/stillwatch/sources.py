@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
+from itertools import islice
 from pathlib import Path
 
 import msgspec
@@ -12,8 +13,10 @@ import pyarrow as pa
 
 from stillwatch.formats import Complete, LineFormat, MalformedError, Piece, all_formats, format_of
 from stillwatch.formats._decode import mend
+from stillwatch.formats._framing import HEAD_BYTES, framing_of, messages
 from stillwatch.formats._pairs import Pairs
 from stillwatch.formats._reading import Pending, read_body, read_leftovers, records_of
+from stillwatch.formats._told import Told
 from stillwatch.formats.native_parquet import FORMAT as NATIVE_TABLE
 from stillwatch.formats.native_parquet import read_schema
 from stillwatch.identities import read_identities
@@ -94,9 +97,11 @@ def open_log(
     sizes = [size_of(file) for file in files]
     complete: Complete | None = None if mapping is None else mapping.complete
     before = 0
+    told = Told()
     with closing(Pairs()) as pairs:
         for file, size in zip(files, sizes, strict=True):
-            for share, piece in _read(file, format, complete, batch_rows, pairs):
+            for share, told_of in _read(file, format, complete, batch_rows, pairs):
+                piece = told.first_only(told_of)
                 _account(piece, file, rejects)
                 if progress is not None:
                     progress(before + round(share * size), sum(sizes))
@@ -111,11 +116,14 @@ def open_log(
         rejects.unmapped += mapping.unmapped
     rejects.check(final=True)
     if not rejects.seen:
-        raise _empty(files[0], sum(rejects.skipped.values()))
+        raise _empty(files[0], rejects.skipped)
 
 
-def _empty(file: Path, skipped: int = 0) -> EmptyLogError:
-    what = f" but {skipped:,} records of other kinds" if skipped else ""
+def _empty(file: Path, skipped: Mapping[str, int] | None = None) -> EmptyLogError:
+    what = ""
+    if skipped:
+        most = max(skipped, key=lambda reason: skipped[reason])
+        what = f" but {sum(skipped.values()):,} records of other kinds ({most}: {skipped[most]:,})"
     return EmptyLogError(f"{file} holds no exchange{what}. Give a log that is not empty.", file=file)
 
 
@@ -172,7 +180,7 @@ def is_blank(file: Path) -> bool:
 
 
 class _Lines:
-    """A file of JSON objects: lines, or one document that is an array; plain or compressed.
+    """A file of JSON objects: lines, or one document that is an array; or of messages; plain or compressed.
 
     Attributes:
         blank: the file holds nothing, as the log of a quiet hour does.
@@ -181,10 +189,19 @@ class _Lines:
     def __init__(self, file: Path) -> None:
         self._file = readable(file)
         self.blank = False
-        self._document = self._whole_document()
+        self._framing = framing_of(next(self._chunks(1), (0.0, b""))[1][:HEAD_BYTES])
+        self._document = None if self._framing else self._whole_document()
 
     def format_named(self, name: str) -> LineFormat:
         """Return the named format, or with "auto" the one that recognises the first records."""
+        if self._framing is not None:
+            if name in ("auto", self._framing.format.name):
+                return self._framing.format
+            raise UnknownFormatError(
+                f"{self._file} holds binary messages and cannot be read as {name}. "
+                "Leave the format to be found by itself.",
+                file=self._file,
+            )
         if name != "auto":
             named = all_formats().get(name)
             if isinstance(named, LineFormat):
@@ -193,33 +210,27 @@ class _Lines:
                 f"{self._file} cannot be read as {name}; formats of lines are {_line_format_names()}.",
                 file=self._file,
             )
-        sample = self._sample()
-        for record in sample:
+        seen = 0
+        for number, record in enumerate(islice(self._sample(), SAMPLE_RECORDS), start=1):
+            seen = number
             found = format_of(record)
             if found is not None:
                 return found
-        what = (
-            f"none of its first {len(sample)} JSON objects is of a known format"
-            if sample
-            else "it holds no JSON"
-        )
+        what = f"none of its first {seen} JSON objects is of a known format" if seen else "it holds no JSON"
         raise UnknownFormatError(
             f"{self._file}: {what}; known are {_line_format_names()}. "
             "Name the format, or write the log as one.",
             file=self._file,
         )
 
-    def _sample(self) -> list[dict[str, object]]:
-        decoded: list[dict[str, object]] = []
+    def _sample(self) -> Iterator[dict[str, object]]:
+        """Yield the JSON objects, one at a time: a line may be long, and the first of them tells."""
         for text in (text for _, texts in self._texts() for text in texts if text.strip()):
-            try:
-                values = [mend(record) for record in records_of(text)[:SAMPLE_RECORDS]]
-            except MalformedError:
-                continue
-            decoded += [value for value in values if isinstance(value, dict)]
-            if len(decoded) >= SAMPLE_RECORDS:
-                break
-        return decoded
+            with suppress(MalformedError):
+                for record in records_of(text):
+                    value = mend(record)
+                    if isinstance(value, dict):
+                        yield value
 
     def pieces(
         self, format_: LineFormat, complete: Complete | None, batch_rows: int, pairs: Pairs
@@ -227,23 +238,32 @@ class _Lines:
         """Yield the file in pieces, each with the share of its bytes that was read by then."""
         pending = Pending(format_, pairs, complete, folder=str(self._file.parent), file=str(self._file))
         first = 1
-        for share, texts in self._texts():
-            for row, text in enumerate(texts, start=first):
-                if not text or text.isspace():
-                    continue
-                pending.read(text, row)
-                if (
-                    len(pending) >= batch_rows
-                    or pending.bytes >= BATCH_BYTES
-                    or pending.rejects >= batch_rows
-                ):
-                    yield share, pending.flush()
-            first += len(texts)
+        try:
+            for share, texts in self._texts():
+                for row, text in enumerate(texts, start=first):
+                    if self._framing is not None:
+                        pending.read_message(text, row)
+                    elif text and not text.isspace():
+                        pending.read(text, row)
+                    if (
+                        len(pending) >= batch_rows
+                        or pending.bytes >= BATCH_BYTES
+                        or pending.rejects >= batch_rows
+                    ):
+                        yield share, pending.flush()
+                first += len(texts)
+        except MalformedError as error:
+            pending.reject(first, str(error))
         yield 1.0, pending.flush()
 
     def _texts(self) -> Iterator[tuple[float, list[bytes]]]:
-        """Yield the JSON texts: the lines, or the elements of a document."""
-        if self._document is None:
+        """Yield the JSON texts: the lines, or the elements of a document; or the messages.
+
+        Raises MalformedError for a message that is not there in full.
+        """
+        if self._framing is not None:
+            yield from messages(self._chunks(max(1, self._file.stat().st_size)), self._framing)
+        elif self._document is None:
             yield from self._lines()
         else:
             yield 1.0, self._document

@@ -11,7 +11,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Protocol, runtime_checkable
 
@@ -32,6 +32,7 @@ __all__ = [
     "Half",
     "LineFormat",
     "MalformedError",
+    "MessageFormat",
     "NotAnExchangeError",
     "PairedFormat",
     "Piece",
@@ -59,6 +60,8 @@ class About:
     """Field of the log that is not kept -> why."""
     identity: str
     """Where the account and its end user come from, and what to do where the log lacks them."""
+    dialects: Mapping[str, str] = field(default_factory=dict)
+    """Family of programs that write the format in their own way -> how it is told, and what is its own."""
 
 
 @runtime_checkable
@@ -98,6 +101,15 @@ class PairedFormat(LineFormat, Protocol):
 
         Raises what ``read`` raises.
         """
+        ...
+
+
+@runtime_checkable
+class MessageFormat(LineFormat, Protocol):
+    """A log whose records may be binary messages as well: a file, a body, or many with their lengths before them."""
+
+    def recognises_message(self, head: bytes) -> bool:
+        """Say whether a message begins as one of this format does."""
         ...
 
 

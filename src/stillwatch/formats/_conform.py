@@ -43,6 +43,8 @@ class Piece:
     """By column, values that made no sense and became null."""
     skipped: Mapping[str, int] = field(default_factory=dict)
     """By reason, records that are well-formed but no exchange."""
+    calls: np.ndarray | None = None
+    """Of each row the number of its call, where a log may tell of one call twice."""
 
 
 def conform_stated(exchanges: Sequence[StatedExchange], complete: Complete | None = None) -> Piece:

@@ -16,6 +16,7 @@ import msgspec
 from stillwatch.formats._stated import MalformedError
 
 Record = TypeVar("Record", bound=msgspec.Struct)
+TOO_DEEP = "nested too deeply"
 # A name of a field is part of a reason; any other text of an error could be a value of the log.
 _PLACE = re.compile(r"`(\$[A-Za-z0-9_.\[\]]*)`$")
 
@@ -35,6 +36,17 @@ def decode(decoder: msgspec.json.Decoder[Record], text: bytes) -> Decoded[Record
         return _salvage(decoder.type, mend(text))
 
 
+def decode_object(text: bytes) -> dict[str, Any]:
+    """Decode one JSON object of any fields."""
+    try:
+        value = msgspec.json.decode(text)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        value = mend(text)
+    if not isinstance(value, dict):
+        raise MalformedError("not a JSON object")
+    return value
+
+
 def mend(text: bytes) -> Any:
     """Decode JSON as Python's tolerant parser does; NaN becomes a text, which no number is."""
     try:
@@ -43,7 +55,7 @@ def mend(text: bytes) -> Any:
         whole = plain.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         return msgspec.json.decode(whole)
     except RecursionError:
-        raise MalformedError("nested too deeply") from None
+        raise MalformedError(TOO_DEEP) from None
     except UnicodeDecodeError:
         raise MalformedError("not UTF-8") from None
     except (ValueError, msgspec.MsgspecError):

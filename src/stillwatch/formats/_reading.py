@@ -5,13 +5,25 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import groupby
+from operator import itemgetter
 
 import msgspec
+import numpy as np
 
-from stillwatch.formats import Complete, LineFormat, PairedFormat, Piece, conform_stated, line_formats
+from stillwatch.formats import (
+    Complete,
+    LineFormat,
+    MessageFormat,
+    PairedFormat,
+    Piece,
+    conform_stated,
+    line_formats,
+)
 from stillwatch.formats._decode import mend
+from stillwatch.formats._framing import unpacked
 from stillwatch.formats._pairs import NO_REQUEST, Leftover, Pairs, Place
 from stillwatch.formats._stated import MalformedError, NotAnExchangeError, Reading, StatedExchange
+from stillwatch.formats._told import Told
 
 
 def records_of(text: bytes) -> list[bytes]:
@@ -63,6 +75,9 @@ class Pending:
     def _start(self) -> None:
         self._exchanges: list[StatedExchange] = []
         self._rows: list[int] = []
+        # Shorter than the rows where the last records are an exchange each.
+        self._places: list[str] = []
+        self._calls: list[int] = []
         self._rejected: list[tuple[int, str]] = []
         self._nulled: Counter[str] = Counter()
         self._skipped: Counter[str] = Counter()
@@ -90,8 +105,21 @@ class Pending:
         for record in records:
             self.read_record(record, row)
 
+    def read_message(self, message: bytes, row: int) -> None:
+        """Read one binary message, which may be compressed."""
+        try:
+            text = unpacked(message)
+        except MalformedError as error:
+            self.reject(row, str(error))
+        else:
+            self.read_record(text, row)
+
+    def reject(self, row: int, reason: str) -> None:
+        """Set a record aside that cannot be read."""
+        self._rejected.append((row, reason))
+
     def read_record(self, text: bytes, row: int) -> None:
-        """Read one JSON object; a half of an exchange waits for its other half."""
+        """Read one JSON object, or one message; a half of an exchange waits for its other half."""
         self._read(self._format.read, text, row)
 
     def _read(self, read: Callable[[bytes], Reading], text: bytes, row: int) -> None:
@@ -113,11 +141,19 @@ class Pending:
             self._rejected.append((row, "nested too deeply"))
         else:
             self.bytes += size
+            if reading.places:
+                self._places += [""] * (len(self._rows) - len(self._places))
+                self._places += [f"{place}: " for place in reading.places]
             for exchange in reading.exchanges:
                 self._exchanges.append(exchange)
                 self._rows.append(row)
             if reading.nulled:
                 self._nulled.update(reading.nulled)
+            self._calls += reading.calls
+            if reading.skipped:
+                self._skipped.update(reading.skipped)
+            if reading.rejected:
+                self._rejected += [(row, reason) for reason in reading.rejected]
 
     def _read_pair(self, request: bytes, reply: bytes | None) -> Reading:
         if self._paired is None:
@@ -136,9 +172,16 @@ class Pending:
     def flush(self) -> Piece:
         """Return what waits as a batch, with the rows of the log that were rejected, and start anew."""
         checked = conform_stated(self._exchanges, self._complete)
-        rejected = self._rejected + [(self._rows[index], reason) for index, reason in checked.rejected]
+        places = self._places + [""] * (len(self._rows) - len(self._places))
+        rejected = self._rejected + [
+            (self._rows[index], places[index] + reason) for index, reason in checked.rejected
+        ]
         self._nulled.update(checked.nulled)
-        piece = Piece(checked.batch, tuple(sorted(rejected)), self._nulled, self._skipped)
+        calls = None
+        if self._calls:
+            calls = np.delete(np.array(self._calls, np.uint64), [index for index, _ in checked.rejected])
+        in_order = tuple(sorted(rejected, key=itemgetter(0)))
+        piece = Piece(checked.batch, in_order, self._nulled, self._skipped, calls)
         self._start()
         return piece
 
@@ -156,12 +199,15 @@ def read_leftovers(pairs: Pairs, complete: Complete | None, most: int) -> Iterat
 
 
 def read_body(format_: LineFormat, body: bytes, complete: Complete | None = None) -> Piece:
-    """Read one HTTP body, an object or an array of them, as a file of the same records is read.
+    """Read one HTTP body, an object, an array of them or a message, as a file of the same records is read.
 
     A rejected row is the position of the record in the body, from 1.
     """
     pairs = Pairs()
     pending = Pending(format_, pairs, complete)
+    if isinstance(format_, MessageFormat) and format_.recognises_message(body):
+        pending.read_record(body, 1)
+        return Told().first_only(pending.flush())
     try:
         records = records_of(body)
     except MalformedError:
@@ -173,4 +219,4 @@ def read_body(format_: LineFormat, body: bytes, complete: Complete | None = None
     for half in pairs.leftovers():
         pending.read_leftover(half)
     pairs.close()
-    return pending.flush()
+    return Told().first_only(pending.flush())

@@ -70,9 +70,18 @@ class Half(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """What one record held: its exchanges, and the names of optional fields that could not be read."""
+    """What one record held; where one holds many, as a message of spans does, each has its own fate."""
 
     exchanges: list[StatedExchange]
     nulled: tuple[str, ...] = ()
+    """Names of optional fields that could not be read."""
     half: Half | None = None
     """The record is no whole exchange: it waits for its other half."""
+    rejected: tuple[str, ...] = ()
+    """Reasons why parts of the record could not be read, each with the part's place in it."""
+    skipped: tuple[str, ...] = ()
+    """Reasons why parts of the record are no exchange."""
+    places: tuple[str, ...] = ()
+    """What a reject calls each exchange; empty where the record is the exchange."""
+    calls: tuple[int, ...] = ()
+    """Number of the call of each exchange, in [0, 2^64), where a log may tell of one call twice; else empty."""

@@ -83,7 +83,7 @@ class OpenAI:
         if "account_id" in record and "request" not in record:
             return False
         body = record.get("request", record)
-        if not isinstance(body, Mapping) or "call_type" in record:
+        if not isinstance(body, Mapping) or "call_type" in record or "traceId" in record:
             return False
         if is_anthropic(body, record.get("response")):
             return False
