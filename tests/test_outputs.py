@@ -19,6 +19,7 @@ from stillwatch.arena import Operator, Recipe, generate
 from stillwatch.examine import Options
 from stillwatch.outputs import ACCOUNTS, FAMILIES, MATCHES, OutputError, staged
 from stillwatch.registry import Licence, Registry
+from stillwatch.report.page import render
 from stillwatch.verdict import Verdict
 from tests.conftest import exchange
 from tests.scans import WRITTEN, members, scan_files, to_log, write_parquet, written
@@ -328,3 +329,26 @@ def test_what_is_retired_goes_with_the_earlier_result(tmp_path: Path) -> None:
         (stage / "a.txt").write_text("new")
         assert (tmp_path / "sample.txt").exists()
     assert written(tmp_path) == {"a.txt": b"new"}
+
+
+def test_sketch_only_writes_nothing_of_any_text(read: Read, tmp_path: Path) -> None:
+    options = Options(sketch_only=True)
+    scan_files([read.folder.parent / "log.parquet"], tmp_path, options)
+    campaigns = json.loads((tmp_path / "campaigns.json").read_text("utf-8"))
+    assert campaigns
+    assert all(campaign["exemplars"] == [] for campaign in campaigns)
+    said = {
+        " ".join(message["content"].split()[:8])
+        for row in read.log["messages"].to_pylist()
+        for message in row
+        if len(message["content"].split()) >= 8
+    }
+    files = [path.read_bytes() for path in tmp_path.iterdir() if path.is_file()]
+    assert not any(phrase.encode() in data for phrase in said for data in files)
+    page = (tmp_path / "report.html").read_text("utf-8")
+    assert "this result holds nothing of any text" in page
+    assert "<blockquote>" not in page
+
+
+def test_the_json_files_are_the_twin_of_the_page(read: Read) -> None:
+    assert render(read.overview, read.campaigns) == read.page

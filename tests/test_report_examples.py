@@ -334,6 +334,7 @@ def overview() -> dict[str, Any]:
             "statement": "No error rate is guaranteed: the bar was not calibrated on clean traffic.",
         },
         "labels": None,
+        "text": "masked",
     }
 
 
