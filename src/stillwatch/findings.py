@@ -89,6 +89,7 @@ def state(scanned: Scanned, source: Source, keys: Keys, rejects: RejectLog, opti
 def write(result: Result, folder: Path) -> None:
     """Write all files of a result into a folder."""
     from stillwatch.report.page import render
+    from stillwatch.report.pictures import FOLDER, pictures
 
     write_table(result.accounts, folder / "accounts.parquet")
     write_table(result.families, folder / "families.parquet")
@@ -98,6 +99,9 @@ def write(result: Result, folder: Path) -> None:
     write_json(result.campaigns, folder / "campaigns.json")
     write_json(result.overview, folder / "overview.json")
     (folder / "report.html").write_text(render(result.overview, result.campaigns), encoding="utf-8")
+    for name, picture in pictures(result.overview, result.campaigns).items():
+        (folder / FOLDER).mkdir(exist_ok=True)
+        (folder / FOLDER / name).write_text(picture, encoding="utf-8")
 
 
 def _campaign_ids(label: NDArray[np.int32], names: list[str], count: int) -> list[str]:
