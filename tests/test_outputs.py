@@ -9,6 +9,7 @@ from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -19,6 +20,8 @@ from stillwatch.arena import Operator, Recipe, generate
 from stillwatch.examine import Options
 from stillwatch.outputs import ACCOUNTS, FAMILIES, MATCHES, OutputError, staged
 from stillwatch.registry import Licence, Registry
+from stillwatch.report.page import render
+from stillwatch.report.pictures import pictures
 from stillwatch.verdict import Verdict
 from tests.conftest import exchange
 from tests.scans import WRITTEN, members, scan_files, to_log, write_parquet, written
@@ -64,7 +67,7 @@ def read(tmp_path_factory: pytest.TempPathFactory) -> Read:
 def test_all_files_are_there_and_nothing_is_left_over(read: Read) -> None:
     found = {path.name for path in read.folder.iterdir()}
     assert set(WRITTEN) <= found
-    assert found - set(WRITTEN) <= {"overview.json", "rejected.jsonl"}
+    assert found - set(WRITTEN) <= {"overview.json", "pictures", "rejected.jsonl"}
 
 
 @pytest.mark.parametrize(
@@ -328,3 +331,55 @@ def test_what_is_retired_goes_with_the_earlier_result(tmp_path: Path) -> None:
         (stage / "a.txt").write_text("new")
         assert (tmp_path / "sample.txt").exists()
     assert written(tmp_path) == {"a.txt": b"new"}
+
+
+def test_sketch_only_writes_nothing_of_any_text(read: Read, tmp_path: Path) -> None:
+    options = Options(sketch_only=True)
+    scan_files([read.folder.parent / "log.parquet"], tmp_path, options)
+    campaigns = json.loads((tmp_path / "campaigns.json").read_text("utf-8"))
+    assert campaigns
+    assert all(campaign["exemplars"] == [] for campaign in campaigns)
+    said = {
+        " ".join(message["content"].split()[:8])
+        for row in read.log["messages"].to_pylist()
+        for message in row
+        if len(message["content"].split()) >= 8
+    }
+    files = [path.read_bytes() for path in tmp_path.iterdir() if path.is_file()]
+    assert not any(phrase.encode() in data for phrase in said for data in files)
+    page = (tmp_path / "report.html").read_text("utf-8")
+    assert "this result holds nothing of any text" in page
+    assert "<blockquote>" not in page
+
+
+def test_the_json_files_are_the_twin_of_the_page(read: Read) -> None:
+    assert render(read.overview, read.campaigns) == read.page
+
+
+def test_pictures_lie_beside_the_page_and_old_ones_go(read: Read, tmp_path: Path) -> None:
+    names = {path.name for path in (read.folder / "pictures").iterdir()}
+    kinds = ("certainty", "evidence", "principals", "timeline")
+    assert names == {f"{campaign['campaign_id']}-{kind}.svg" for campaign in read.campaigns for kind in kinds}
+    for path in (read.folder / "pictures").iterdir():
+        root = ElementTree.fromstring(path.read_text("utf-8"))
+        assert root.tag == "{http://www.w3.org/2000/svg}svg"
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "pictures" / "mine.svg").write_text("mine")
+    scan_files([read.folder.parent / "log.parquet"], tmp_path, Options())
+    again = {path.name: path.read_bytes() for path in (tmp_path / "pictures").iterdir()}
+    assert len(again) > 1
+    log = write_parquet(to_log([exchange(1, "one", "how do I boil an egg")]), tmp_path / "log.parquet")
+    scan_files([log], tmp_path)
+    assert {path.name for path in (tmp_path / "pictures").iterdir()} == {"mine.svg"}
+
+
+def test_the_same_result_draws_the_same_pictures(read: Read) -> None:
+    drawn = pictures(read.overview, read.campaigns)
+    assert {path.name: path.read_text("utf-8") for path in (read.folder / "pictures").iterdir()} == drawn
+
+
+def test_a_file_where_the_pictures_must_go_is_named(read: Read, tmp_path: Path) -> None:
+    (tmp_path / "pictures").write_text("mine")
+    with pytest.raises(OutputError, match="a file stands where the folder pictures must go"):
+        scan_files([read.folder.parent / "log.parquet"], tmp_path)
+    assert (tmp_path / "pictures").read_text() == "mine"

@@ -188,3 +188,13 @@ def test_curves_plot_every_seed_and_the_mean_at_its_height():
 def test_curves_of_named_conditions_are_not_joined():
     named = {**CURVES, "points": ["plain", "prefix", "unseen"]}
     assert "<polyline" not in charts.draw_curves("c", named)
+
+
+def test_replaced_accounts_are_marked_and_told():
+    data = campaigns()[0]["timeline"]
+    marked, plain = (charts.draw_timeline("t", given) for given in (data, data | {"replaced": []}))
+    assert marked.count("<line") == plain.count("<line") + 2
+    assert (
+        "2 principals began within six hours of another's end"
+        in ElementTree.fromstring(marked).find(f"{SVG}desc").text
+    )

@@ -69,7 +69,13 @@ def timeline(
         {"name": name, "counts": generator.poisson(pace / pace.sum() * exchanges * part).tolist()}
         for name, part in names.items()
     ]
-    return {"step_seconds": 3600, "start": iso(0), "series": series, "releases": [RELEASE]}
+    return {
+        "step_seconds": 3600,
+        "start": iso(0),
+        "series": series,
+        "releases": [RELEASE],
+        "replaced": [iso(70), iso(75)],
+    }
 
 
 def closest(family: str, verdict: str, bits: float, reason: str, differs: list[str]) -> dict[str, Any]:
@@ -334,6 +340,7 @@ def overview() -> dict[str, Any]:
             "statement": "No error rate is guaranteed: the bar was not calibrated on clean traffic.",
         },
         "labels": None,
+        "text": "masked",
     }
 
 

@@ -15,7 +15,9 @@ import pyarrow as pa
 from stillwatch.evidence import INTENT, PRIORS, START, load_weights, posterior
 from stillwatch.exchange import COLUMNS
 from stillwatch.objective.classes import OBJECTIVES
+from stillwatch.report.wording import percent, spoken
 from stillwatch.signals import all_signals
+from stillwatch.signals.succession import QUIET_US, SOON_US
 from stillwatch.verdict import Verdict, needed
 
 if TYPE_CHECKING:
@@ -82,7 +84,7 @@ def describe(context: Context, group: int) -> dict[str, Any]:
         "silent": _silent(context, group),
         "families": sorted(families, key=lambda row: (-row["exchanges"], row["family_id"])),
         "links": _links(context, group),
-        "timeline": _timeline(context, group, at),
+        "timeline": _timeline(context, group, at) | {"replaced": _replaced(context, judged)},
         "principals": _principals(context, judged),
         "principals_cut": 0,
         "exemplars": context.exemplars.get(group, []),
@@ -319,6 +321,24 @@ def _timeline(context: Context, group: int, at: NDArray[np.int64]) -> dict[str, 
     }
 
 
+def _replaced(context: Context, judged: Judged) -> list[str]:
+    """When principals began within six hours of another's end, each end used once; what lies at the log's edges is no
+    end and no beginning."""
+    principals = context.scanned.principals
+    opens, closes = int(principals.first_us.min()), int(principals.last_us.max())
+    begins = np.sort(principals.first_us[judged.taking_part])
+    begins = begins[(begins >= opens + QUIET_US) & (begins <= closes - QUIET_US - SOON_US)]
+    ends = np.sort(principals.last_us[judged.taking_part])
+    ends, place, found = ends[ends <= closes - QUIET_US].tolist(), 0, []
+    for begin in begins.tolist():
+        while place < len(ends) and ends[place] < begin - SOON_US:
+            place += 1
+        if place < len(ends) and ends[place] < begin:
+            found.append(iso(begin))
+            place += 1
+    return found
+
+
 def _principals(context: Context, judged: Judged) -> list[dict[str, Any]]:
     principals = context.scanned.principals
     inside = dict(zip(judged.principals.tolist(), judged.exchanges.tolist(), strict=True))
@@ -362,8 +382,8 @@ def _would_change(context: Context, judged: Judged, evidence: list[Any]) -> list
     if strongest is not None and strongest.bits > 0:
         without = posterior(bits - strongest.bits, prior)
         result.append(
-            f"without the strongest signal ({strongest.signal}, {strongest.bits:+.1f} bits) the "
-            f"probability would be {without:.3f}"
+            f"without the strongest signal ({spoken(strongest.signal)}, {strongest.bits:+.1f} bits) the "
+            f"probability would be {percent(without)}"
         )
     if judged.ruling.verdict is Verdict.UNDETERMINED and judged.case.objective >= context.options.bar.intent:
         missing = needed(context.options.bar) - bits

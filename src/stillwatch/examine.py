@@ -43,6 +43,9 @@ class Options:
     unsupported_regions: frozenset[str] = frozenset()
     reject_share: float = DEFAULT_LIMIT
     show_text: bool = False
+    sketch_only: bool = False
+    """Write nothing of any text: no examples."""
+
     memory: str = "2GB"
     calibration: Calibration | None = None
     labels: Labels | None = None

@@ -2,7 +2,7 @@
 
 The text is read a second time, for these few exchanges alone. Only runs of words that at least as many
 principals share as make a family are shown; everything else is a mask with its length, unless the text was
-asked for.
+asked for. Addresses, keys, phone and card numbers are redacted in either.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import numpy as np
 import pyarrow as pa
 
 from stillwatch import fingerprint_kernel as kernel
-from stillwatch.fingerprint import NEW, ROLES, SYSTEM
+from stillwatch.fingerprint import NEW, ROLES, SYSTEM, Limits
+from stillwatch.redaction import Found, find
 from stillwatch.rejects import RejectLog
 from stillwatch.segment import normalise, segment, tables
 
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
 
 MASK = "▇▇▇"
 LONGEST = 600
-"""Characters of one shared run that an example shows."""
+"""Characters of one run that an example shows."""
+READ = Limits().text_bytes
+"""Bytes of one text that are looked at: of what lies beyond no fragment was read either."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +84,10 @@ def spans(
     text: str, role: int, fragments: NDArray[np.int64], keys: Keys, show_text: bool = False
 ) -> list[dict[str, Any]]:
     """The text in runs: ``{"text": ..., "shared": bool}``; a run that is not shared is a mask unless
-    ``show_text``."""
+    ``show_text``. What is not to be shown is found in the whole text, so that it may reach over several runs."""
     normal = normalise(pa.array([text]))[0].as_py()
+    beyond = max(len(normal.encode()) - READ, 0)
+    normal = normal.encode()[:READ].decode("utf-8", "ignore")
     data = np.frombuffer(normal.encode(), np.uint8)
     classes, fold = tables()
     size = len(data) + 1
@@ -90,7 +95,7 @@ def spans(
     ends = np.empty(size, np.int64)
     count = segment(data, 0, len(data), classes, fold, words, units, opens, ends)
     if count == 0:
-        return [{"text": normal if show_text else f"{MASK}", "shared": False}]
+        return [{"text": MASK, "shared": False}]
     key0, key1 = keys.pair("fragment")
     runs = np.empty(size, np.int64)
     found = kernel.windows(
@@ -104,25 +109,46 @@ def spans(
             worth += int(units[stop])
             stop += 1
         shared[start:stop] = True
-    return _runs(data, ends[:count], shared, show_text)
+    result = _runs(data, ends[:count], shared, _in_bytes(normal), show_text)
+    if beyond:
+        result.append({"text": f" {MASK} ({beyond:,} bytes that were not read)", "shared": False})
+    return result
+
+
+def _in_bytes(text: str) -> list[Found]:
+    """What is not to be shown of a text, by its bytes instead of its characters."""
+    places = np.cumsum([0, *(len(letter.encode()) for letter in text)])
+    return [Found(int(places[one.start]), int(places[one.end]), one.kind) for one in find(text)]
 
 
 def _runs(
-    data: NDArray[np.uint8], ends: NDArray[np.int64], shared: NDArray[np.bool_], show_text: bool
+    data: NDArray[np.uint8],
+    ends: NDArray[np.int64],
+    shared: NDArray[np.bool_],
+    hidden: list[Found],
+    show_text: bool,
 ) -> list[dict[str, Any]]:
     edges = np.flatnonzero(np.r_[True, shared[1:] != shared[:-1], True])
     result = []
     for start, stop in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
         first = 0 if start == 0 else int(ends[start - 1])
         last = len(data) if stop == len(ends) else int(ends[stop - 1])
-        text = bytes(data[first:last]).decode("utf-8", "replace")
-        if shared[start]:
-            text = (
-                text
-                if len(text) <= LONGEST
-                else f"{text[:LONGEST]} … ({len(text) - LONGEST:,} more characters)"
-            )
-        elif not show_text:
+        if shared[start] or show_text:
+            text = _without(data, first, last, hidden)
+            if len(text) > LONGEST:
+                text = f"{text[:LONGEST]} … ({len(text) - LONGEST:,} more characters)"
+        else:
             text = f" {MASK} ({stop - start} word{'s' if stop - start > 1 else ''}) "
         result.append({"text": text, "shared": bool(shared[start])})
     return result
+
+
+def _without(data: NDArray[np.uint8], first: int, last: int, hidden: list[Found]) -> str:
+    """The bytes from ``first`` to ``last`` as text; each run that a hidden stretch touches names its kind."""
+    parts, at = [], first
+    for one in hidden:
+        if one.end > at and one.start < last:
+            parts += [bytes(data[at : max(one.start, at)]).decode("utf-8", "replace"), one.placeholder]
+            at = min(one.end, last)
+    parts.append(bytes(data[at:last]).decode("utf-8", "replace"))
+    return "".join(parts)

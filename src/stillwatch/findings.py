@@ -74,6 +74,7 @@ def state(scanned: Scanned, source: Source, keys: Keys, rejects: RejectLog, opti
         account_rows(scanned, held.groups, campaign_ids, options.bar.suspicion), held.cleared
     )
     overview = dossier.overview(context, rejects, family_rows, rows, __version__, len(source.paths))
+    overview["text"] = _text_shown(source, options)
     overview["guarantee"] = guarantee.state(assured, options)
     overview["labels"] = None
     if options.labels is not None:
@@ -88,6 +89,7 @@ def state(scanned: Scanned, source: Source, keys: Keys, rejects: RejectLog, opti
 def write(result: Result, folder: Path) -> None:
     """Write all files of a result into a folder."""
     from stillwatch.report.page import render
+    from stillwatch.report.pictures import FOLDER, pictures
 
     write_table(result.accounts, folder / "accounts.parquet")
     write_table(result.families, folder / "families.parquet")
@@ -97,6 +99,9 @@ def write(result: Result, folder: Path) -> None:
     write_json(result.campaigns, folder / "campaigns.json")
     write_json(result.overview, folder / "overview.json")
     (folder / "report.html").write_text(render(result.overview, result.campaigns), encoding="utf-8")
+    for name, picture in pictures(result.overview, result.campaigns).items():
+        (folder / FOLDER).mkdir(exist_ok=True)
+        (folder / FOLDER / name).write_text(picture, encoding="utf-8")
 
 
 def _campaign_ids(label: NDArray[np.int32], names: list[str], count: int) -> list[str]:
@@ -219,10 +224,17 @@ def _closest_innocent(family_rows: list[dict[str, Any]]) -> list[int]:
     return [family for _, _, family in sorted(innocent)]
 
 
+def _text_shown(source: Source, options: Options) -> str:
+    """What the result holds of the log's text: ``none``, ``masked`` or ``shown``, but for what is redacted."""
+    if source.sketched or options.sketch_only:
+        return "none"
+    return "shown" if options.show_text else "masked"
+
+
 def _exemplars(
     scanned: Scanned, shown: list[int], source: Source, keys: Keys, options: Options
 ) -> dict[int, list[dict[str, Any]]]:
-    if source.sketched or not shown:
+    if source.sketched or options.sketch_only or not shown:
         return {}
     at = scanned.sketches["at_us"].combine_chunks().to_numpy()
     ids = scanned.sketches["exchange_id"].combine_chunks()

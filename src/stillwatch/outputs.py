@@ -54,7 +54,8 @@ def staged(
         out: folder of the result; made if need be.
         what: the result as errors name it, by default "the result into ``out``".
         seals: files that say that a result is whole.
-        retired: files of an earlier result that go even where the new one has none of that name.
+        retired: files of an earlier result, or patterns of them, that go even where the new one has none
+            of that name.
 
     Raises:
         OutputError: ``out`` cannot be written.
@@ -91,7 +92,8 @@ def _cause(error: OSError) -> str:
 
 def _order(stage: Path, seals: Sequence[str]) -> list[str]:
     """Files of a stage in the order in which they are moved."""
-    names = {path.name for path in stage.iterdir() if path.name != LOCK}
+    files = (path.relative_to(stage).as_posix() for path in stage.rglob("*") if path.is_file())
+    names = {name for name in files if name != LOCK}
     return [*sorted(names - set(seals)), *(name for name in seals if name in names)]
 
 
@@ -99,6 +101,11 @@ def _check_places(names: Sequence[str], out: Path) -> None:
     for name in names:
         if (out / name).is_dir() and not (out / name).is_symlink():
             raise OSError(errno.EISDIR, f"a folder stands where {name} must go, move it away")
+        folder = (out / name).parent
+        if folder.exists() and not folder.is_dir():
+            raise OSError(
+                errno.ENOTDIR, f"a file stands where the folder {folder.name} must go, move it away"
+            )
 
 
 def _move(
@@ -111,9 +118,12 @@ def _move(
         with suppress(OSError):
             fcntl.flock(folder, fcntl.LOCK_EX)
         kept = [name for name in names if name not in seals]
-        for name in (*names[len(kept) :], *retired):
-            (out / name).unlink(missing_ok=True)
+        gone = [path for pattern in retired for path in sorted(out.glob(pattern))]
+        for path in (*(out / name for name in names[len(kept) :]), *gone):
+            path.unlink(missing_ok=True)
             state = "the result there is incomplete, run it again"
+        for folder_of in {(out / name).parent for name in names}:
+            folder_of.mkdir(exist_ok=True)
         _sync(out)
         for place, name in enumerate(names):
             if place == len(kept):

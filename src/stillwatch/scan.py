@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Options", "scan"]
 
+RETIRED = ("shadow.parquet", "pictures/c-*.svg")
+"""Files of an earlier result of which a new one may have none."""
+
 
 def scan(
     source: Source, out: Path, keys: Keys, options: Options, progress: Progress | None = None
@@ -33,7 +36,7 @@ def scan(
     options = calibrated(options)
     source.spare(out / name for name in RESULT)
     with (
-        staged(out, retired=("shadow.parquet",)) as stage,
+        staged(out, retired=RETIRED) as stage,
         RejectLog(out / "rejected.jsonl", limit=options.reject_share, stage=stage) as rejects,
     ):
         with Spool(stage) as spool:

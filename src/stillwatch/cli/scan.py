@@ -56,7 +56,14 @@ REJECT_SHARE = typer.Option(
     callback=_number,
     help="Share of malformed records that ends the run.",
 )
-SHOW_TEXT = typer.Option(False, "--show-text", help="Print what fills the templates in the report, unmasked.")
+SHOW_TEXT = typer.Option(
+    False,
+    "--show-text",
+    help="Print what fills the templates in the report, unmasked; addresses, keys and numbers stay redacted.",
+)
+SKETCH_ONLY = typer.Option(
+    False, "--sketch-only", help="Write nothing of any text: the report has no examples."
+)
 MEMORY = typer.Option("2GB", "--memory", help="Memory for the statistics engine.")
 CALIBRATION = typer.Option(
     None, "--calibration", metavar="FILE", help="Bar that `stillwatch calibrate` made on clean traffic."
@@ -81,6 +88,7 @@ def scan(
     min_principals: int = MIN_PRINCIPALS,
     reject_share: float = REJECT_SHARE,
     show_text: bool = SHOW_TEXT,
+    sketch_only: bool = SKETCH_ONLY,
     memory: str = MEMORY,
     calibration: Path | None = CALIBRATION,
     labels: Path | None = LABELS,
@@ -90,6 +98,11 @@ def scan(
     """Find extraction campaigns in a log and write the result into a folder."""
     if engine != "duckdb":
         raise typer.BadParameter(f"{engine!r} is not here; the engines are: duckdb", param_hint="--engine")
+    if show_text and sketch_only:
+        raise typer.BadParameter(
+            "--sketch-only writes no text and --show-text shows it; give one of them",
+            param_hint="--sketch-only",
+        )
     from stillwatch import keys
     from stillwatch.calibration.labels import read_labels
     from stillwatch.calibration.record import read as read_calibration
@@ -112,6 +125,7 @@ def scan(
         unsupported_regions=frozenset(code.upper() for code in unsupported_region),
         reject_share=reject_share,
         show_text=show_text,
+        sketch_only=sketch_only,
         memory=memory,
         calibration=read_calibration(calibration) if calibration else None,
         labels=read_labels(labels) if labels else None,

@@ -100,8 +100,23 @@ def _found(
         max(campaign["last_seen"] for campaign in accused),
     )
     verb = "It" if len(accused) == 1 else "Together they"
-    text = f"{verb} sent {count(exchanges)} exchanges{part} through {senders}, {dates}."
+    text = f"{verb} sent {count(exchanges)} exchanges{part} through {senders}, {dates}{_asked_for(accused)}."
     return text + _undetermined(len(open_cases), " more")
+
+
+def _asked_for(accused: Sequence[Mapping[str, Any]], most: int = 3) -> str:
+    """What the campaigns ask for, the commonest first."""
+    sizes: dict[str, float] = {}
+    for campaign in accused:
+        for item in campaign["intent"]["objectives"]:
+            if item["name"] != "none" and item["share"] >= 0.05:
+                weight = item["share"] * campaign["scale"]["exchanges"]
+                sizes[item["name"]] = sizes.get(item["name"], 0.0) + weight
+    ranked = sorted(sizes, key=lambda name: (-sizes[name], name))
+    if not ranked:
+        return ""
+    more = f" and {quantity(len(ranked) - most, 'more kind')}" if len(ranked) > most else ""
+    return f", asking for what a model is trained on: {', '.join(map(spoken, ranked[:most]))}{more}"
 
 
 def _undetermined(number: int, more: str = "") -> str:

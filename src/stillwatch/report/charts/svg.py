@@ -130,3 +130,9 @@ def picture(
         f'<title id="{identity}-t">{clean(title)}</title><desc id="{identity}-d">{clean(description)}</desc>'
         f"{''.join(parts)}</svg>"
     )
+
+
+def on_paper(drawn: str) -> str:
+    """A whole picture with a ground of its own, so that it is legible on any page."""
+    head, end, rest = drawn.partition("</desc>")
+    return f'{head}{end}<rect width="100%" height="100%"{filled("paper")}/>{rest}'

@@ -19,8 +19,8 @@ ROW = 18
 def draw_timeline(identity: str, data: Mapping[str, Any], width: float = 720) -> str:
     """Exchanges a step, stacked; steps are joined until each bar is wide enough to see.
 
-    data: ``step_seconds``, ``start``, ``series`` (``name``, ``counts`` of equal length) and ``releases``
-    (``model``, ``at``). Series past the sixth by size are drawn together as "other".
+    data: ``step_seconds``, ``start``, ``series`` (``name``, ``counts`` of equal length), ``releases``
+    (``model``, ``at``) and, where known, ``replaced`` (times). Series past the sixth by size are drawn together as "other".
     """
     left, right = max(40.0, _scale_width(data)), 8.0
     series = _largest(data["series"])
@@ -40,7 +40,11 @@ def draw_timeline(identity: str, data: Mapping[str, Any], width: float = 720) ->
     ceiling = _round_up(max(*tops, 1))
 
     unit = f"exchanges per {duration(step)}"
-    parts = [*legend, svg.text(0, top - 14, unit, "muted", size=11)]
+    replaced = [instant(at) for at in data.get("replaced", ()) if start <= instant(at) <= end]
+    ticks = f"; ticks: {count(len(replaced))} replaced" if replaced else ""
+    parts = [*legend, svg.text(0, top - 14, unit + ticks, "muted", size=11)]
+    for x in sorted({left + pixels * ((at - start).total_seconds() / step) for at in replaced}):
+        parts.append(svg.line(x, top - 9, x, top - 2, "ink"))
     for part in (0.0, 0.5, 1.0):
         y = bottom - PLOT_HEIGHT * part
         parts.append(svg.line(left, y, width - right, y, "axis" if part == 0 else "grid"))
@@ -52,7 +56,9 @@ def draw_timeline(identity: str, data: Mapping[str, Any], width: float = 720) ->
         parts.append(_release(x, legend_rows * ROW + row * ROW + 14, bottom, item["model"], width))
 
     title = f"{unit.capitalize()}, {period(start, end)}"
-    description = _told(series, releases, tops, start, step)
+    description = _told(series, releases, tops, start, step) + (
+        f" {count(len(replaced))} principals began within six hours of another's end." if replaced else ""
+    )
     return svg.picture(identity, width, bottom + 24, parts, title=title, description=description)
 
 
