@@ -172,7 +172,7 @@ BAD: dict[str, tuple[Any, str]] = {
         record(1, started_at=0),
         "the time is a number outside of the years 2000 to 2200 in s, ms, us and ns",
     ),
-    "far time": (record(1, started_at="2999-01-01"), "the time is outside of the years 1970 to 2200"),
+    "far time": (record(1, started_at="2999-01-01"), "the time is outside of the years 2000 to 2200"),
     "role": (
         record(1, messages=[{"role": "wizard", "content": "x"}]),
         "a message has an unknown role; known are ai, assistant, developer, function, human, model, system, "

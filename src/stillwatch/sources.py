@@ -14,7 +14,15 @@ from stillwatch.formats._reading import Pending, read_body, records_of
 from stillwatch.formats.native_parquet import FORMAT as NATIVE_TABLE
 from stillwatch.formats.native_parquet import read_schema
 from stillwatch.identities import Identities, read_identities
-from stillwatch.listing import COMPRESSED_SUFFIXES, PARQUET_SUFFIX, list_files, readable, size_of, unreadable
+from stillwatch.listing import (
+    COMPRESSED_SUFFIXES,
+    PARQUET_SUFFIX,
+    list_files,
+    readable,
+    state_of,
+    unchanged,
+    unreadable,
+)
 from stillwatch.rejects import (
     DamagedLogError,
     EmptyLogError,
@@ -88,15 +96,17 @@ def open_log(
     """
     files = list_files(paths)
     mapping = None if identities is None else read_identities(identities)
-    sizes = [size_of(file) for file in files]
+    states = [state_of(file) for file in files]
+    sizes = [state.size for state in states]
     before = 0
-    for file, size in zip(files, sizes, strict=True):
+    for file, state, size in zip(files, states, sizes, strict=True):
         for share, piece in _read(file, format, mapping, batch_rows):
             _account(piece, file, rejects)
             if progress is not None:
                 progress(before + round(share * size), sum(sizes))
             if len(piece.batch):
                 yield piece.batch
+        unchanged(file, state)
         before += size
     if mapping is not None:
         rejects.unmapped += mapping.unmapped
@@ -114,7 +124,7 @@ def _account(piece: Piece, file: Path, rejects: RejectLog) -> None:
     rejects.accept(len(piece.batch))
     for row, reason in piece.rejected:
         rejects.reject(str(file), row, reason)
-    rejects.note(piece.nulled, piece.skipped)
+    rejects.note(piece.nulled, piece.skipped, piece.zoneless)
     rejects.check(final=False)
 
 

@@ -85,7 +85,9 @@ class Pending:
         checked = conform_stated(self._exchanges, self._complete)
         rejected = self._rejected + [(self._rows[index], reason) for index, reason in checked.rejected]
         self._nulled.update(checked.nulled)
-        piece = Piece(checked.batch, tuple(sorted(rejected)), self._nulled, self._skipped)
+        piece = Piece(
+            checked.batch, tuple(sorted(rejected)), self._nulled, self._skipped, checked.zoneless
+        )
         self._start()
         return piece
 
