@@ -27,7 +27,7 @@ from stillwatch.cli import app
 from stillwatch.evidence import load_weights
 from stillwatch.exchange import COLUMNS
 from stillwatch.families import assign, components
-from stillwatch.formats import all_formats
+from stillwatch.formats import all_formats, line_formats
 from stillwatch.links import all_links
 from stillwatch.objective.classes import OBJECTIVE_MEANINGS
 from stillwatch.signals import all_signals
@@ -187,6 +187,21 @@ def _formats() -> str:
     return "\n\n".join(parts)
 
 
+def _bad_logs() -> str:
+    """Broken and odd logs with what becomes of them, from the file that the tests hold the readers to."""
+    cases = json.loads((ROOT / "tests" / "golden" / "bad_logs.json").read_text(encoding="utf-8"))
+    return table(
+        ("a log that is or holds", "what becomes of it"),
+        [(case["log"], case.get("treatment") or f"error: {_without_list(case['says'])}") for case in cases],
+    )
+
+
+def _without_list(says: str) -> str:
+    """An error without the names of all formats, which stand on the same page."""
+    names = ", ".join(format_.name for format_ in line_formats())
+    return says.replace(names, "(the formats below)")
+
+
 def _identities() -> str:
     rows = [(code(name), "yes") for name in identities.REQUIRED]
     rows += [(code(name), "") for name in identities.OPTIONAL]
@@ -330,6 +345,7 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "links": _links,
     "formats": _formats,
     "identities": _identities,
+    "bad logs": _bad_logs,
     "commands": _commands,
     "operator": lambda: _fields(recipe.Operator),
     "recipe": lambda: _fields(recipe.Recipe),

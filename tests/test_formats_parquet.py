@@ -127,7 +127,7 @@ def test_rows_that_cannot_be_used_are_set_aside_by_their_number(tmp_path: Path) 
     written = [line.split(b'"row":')[1] for line in (tmp_path / "rejected.jsonl").read_bytes().splitlines()]
     assert written == [
         b'4,"reason":"account_id is missing or empty"}',
-        b'66,"reason":"started_at is missing or empty"}',
+        b'66,"reason":"the time is none between the years 2000 and 2200"}',
         b'71,"reason":"a message has no role, or an unknown one"}',
         b'72,"reason":"a message has no role, or an unknown one"}',
         b'73,"reason":"messages is missing or empty"}',

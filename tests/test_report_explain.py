@@ -204,6 +204,11 @@ def test_the_summary_fits_a_terminal_and_leads_with_the_finding():
         text.index("c-5f0a12cd  extraction") < text.index("c-b3902e11  extraction") < text.index("c-0d77f3a0")
     )
     assert "principals listed per campaign: 212 past the limit of 200" in text
+    said = " ".join(text.split())
+    assert (
+        "values that made no sense left out: temperature 3; records that are no exchange passed over" in said
+    )
+    assert "a call that asks for no text 40; 1 exchange of keys that the identities lack" in said
     assert "2 more in campaigns.json" in summary(overview(), campaigns(), most=1)
 
 

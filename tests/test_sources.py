@@ -173,7 +173,7 @@ BAD: dict[str, tuple[Any, str]] = {
         record(1, started_at=0),
         "the time is a number outside of the years 2000 to 2200 in s, ms, us and ns",
     ),
-    "far time": (record(1, started_at="2999-01-01"), "the time is outside of the years 1970 to 2200"),
+    "far time": (record(1, started_at="2999-01-01"), "the time is outside of the years 2000 to 2200"),
     "role": (
         record(1, messages=[{"role": "wizard", "content": "x"}]),
         "a message has an unknown role; known are ai, assistant, developer, function, human, model, system, "
@@ -267,7 +267,7 @@ def damage(tmp_path: Path) -> dict[str, tuple[type[LogError], str]]:
             UnknownFormatError,
             f"/notes.docx is no log; a folder may hold {allowed}. Move it away, or begin its name with _.",
         ),
-        "hollow": (EmptyLogError, f"holds no log; give a folder that holds {allowed}."),
+        "hollow": (EmptyLogError, f"holds no log. Give a folder that holds {allowed}."),
         "nowhere*": (MissingLogError, "does not exist. Give a file, a folder or a pattern that matches."),
     }
 
@@ -302,9 +302,7 @@ def test_a_format_that_is_named_wins_and_an_unknown_one_is_an_error(tmp_path: Pa
     assert len(read(file, format="native-jsonl")[0]) == 3
     with pytest.raises(TooManyRejectsError):
         read(file, format="litellm")
-    with pytest.raises(
-        UnknownFormatError, match=r"cannot be read as mystery; formats of lines are .*native-jsonl, "
-    ):
+    with pytest.raises(UnknownFormatError, match=r"cannot be read as mystery. Name one of .*native-jsonl, "):
         read(file, format="mystery")
     pq.write_table(read(file)[0], tmp_path / "log.parquet")
     with pytest.raises(UnknownFormatError, match="is Parquet and cannot be read as litellm"):

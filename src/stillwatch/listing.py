@@ -5,9 +5,10 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from stillwatch.rejects import EmptyLogError, MissingLogError, UnknownFormatError
+from stillwatch.rejects import ChangedLogError, EmptyLogError, MissingLogError, UnknownFormatError
 
 LINE_SUFFIXES = (".jsonl", ".ndjson", ".json", ".pb", ".binpb")
 """Of files of lines or messages."""
@@ -49,9 +50,14 @@ def _files_of(path: Path) -> list[Path]:
                     file=file,
                 )
         if not files:
-            raise EmptyLogError(f"{path} holds no log; give a folder that holds {ALLOWED}.", file=path)
+            raise EmptyLogError(f"{path} holds no log. Give a folder that holds {ALLOWED}.", file=path)
         return files
     if path.exists():
+        if not path.is_file():
+            raise UnknownFormatError(
+                f"{path} is a pipe or a device, and a log is read more than once. Write it to a file first.",
+                file=path,
+            )
         return [path]
     matches = sorted(glob.glob(str(path), recursive=True))
     if not matches or path.is_symlink():  # a link that leads nowhere matches itself
@@ -87,12 +93,45 @@ def _is_allowed(file: Path) -> bool:
     return suffix == PARQUET_SUFFIX or suffix in LINE_SUFFIXES
 
 
-def size_of(file: Path) -> int:
-    """Bytes of a file as it lies on disk."""
+@dataclass(frozen=True, slots=True)
+class FileState:
+    """What tells whether a file was written to or replaced between two looks at it."""
+
+    size: int
+    """Bytes as it lies on disk."""
+    modified_ns: int
+    """When it was last written to, in nanoseconds since 1970."""
+    inode: tuple[int, int]
+    """Device and number: another file of the same name has another."""
+
+
+def state_of(file: Path) -> FileState:
+    """Look at a file, or raise :class:`MissingLogError`."""
     try:
-        return file.stat().st_size
+        found = file.stat()
     except OSError as error:
         raise unreadable(file) from error
+    return FileState(found.st_size, found.st_mtime_ns, (found.st_dev, found.st_ino))
+
+
+def unchanged(file: Path, before: FileState) -> None:
+    """Raise :class:`ChangedLogError` where a file is no longer what it was before it was read.
+
+    Half of what is being written would be read as the whole, and the same command would give another result.
+    """
+    after = state_of(file)
+    if after == before:
+        return
+    if after.inode != before.inode:
+        what = "was replaced"
+    elif after.size != before.size:
+        what = f"went from {before.size:,} to {after.size:,} bytes"
+    else:
+        what = "was written to"
+    raise ChangedLogError(
+        f"{file} {what} while it was read. Give a copy of it, or leave it out until nothing writes to it.",
+        file=file,
+    )
 
 
 def readable(file: Path) -> Path:

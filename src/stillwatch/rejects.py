@@ -47,6 +47,10 @@ class DamagedLogError(LogError):
     """A file ends too early or is broken inside."""
 
 
+class ChangedLogError(LogError):
+    """A file was written to, or replaced, while it was read."""
+
+
 class UnknownFormatError(LogError):
     """No known format recognises a file, or a format of that name does not exist."""
 
@@ -74,6 +78,7 @@ class RejectLog:
         rejected: records that were malformed; each is one line of the file.
         nulled: by column, values that made no sense (a negative count, say) and became null.
         skipped: by reason, well-formed records that are no exchange of an account (an embedding, say).
+        zoneless: times that named no zone and were read as UTC.
         unmapped: exchanges of which no key stands in the mapping of identities, when one was given.
 
     >>> with RejectLog(None, limit=0.5) as rejects:
@@ -94,6 +99,7 @@ class RejectLog:
         self.rejected = 0
         self.nulled: Counter[str] = Counter()
         self.skipped: Counter[str] = Counter()
+        self.zoneless = 0
         self.unmapped = 0
         self._first: tuple[str, int, str] | None = None
         self._aside: Path | None = None
@@ -128,10 +134,12 @@ class RejectLog:
             line = msgspec.json.encode({"file": file, "row": row, "reason": reason})
             self._file.write(line + b"\n")
 
-    def note(self, nulled: Mapping[str, int], skipped: Mapping[str, int]) -> None:
-        """Add to the counts of values that became null and of records that are no exchange."""
+    def note(self, nulled: Mapping[str, int], skipped: Mapping[str, int], zoneless: int = 0) -> None:
+        """Add to the counts of values that became null, of records that are no exchange, and of times without
+        a zone."""
         self.nulled.update(nulled)
         self.skipped.update(skipped)
+        self.zoneless += zoneless
 
     def check(self, *, final: bool) -> None:
         """Raise :class:`TooManyRejectsError` past the limit; before the end, only if it is far past."""

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from stillwatch.fingerprint import DEFAULT_LIMITS, SKETCH_SCHEMA, SKETCH_VERSION, Limits, sketch
 from stillwatch.formats.native_parquet import BROKEN
-from stillwatch.listing import list_files, size_of
+from stillwatch.listing import list_files, state_of, unchanged
 from stillwatch.objective.model import load as load_objective
 from stillwatch.outputs import OutputError
 from stillwatch.rejects import DamagedLogError, EmptyLogError, LogError, RejectLog
@@ -88,12 +88,14 @@ def _stored(
     source: Source, keys: Keys, rejects: RejectLog, progress: Progress | None
 ) -> Iterator[pa.RecordBatch]:
     files = list_files(source.paths)
-    sizes = [size_of(file) for file in files]
+    states = [state_of(file) for file in files]
+    sizes = [state.size for state in states]
     expected = sketch_metadata(keys)
     for number, file in enumerate(files):
         for batch in _stored_in(file, expected):
             rejects.accept(batch.num_rows)
             yield batch
+        unchanged(file, states[number])
         if progress is not None:
             progress(sum(sizes[: number + 1]), sum(sizes))
     if not rejects.accepted:

@@ -20,7 +20,15 @@ from stillwatch.formats._told import Told
 from stillwatch.formats.native_parquet import FORMAT as NATIVE_TABLE
 from stillwatch.formats.native_parquet import read_schema
 from stillwatch.identities import read_identities
-from stillwatch.listing import COMPRESSED_SUFFIXES, PARQUET_SUFFIX, list_files, readable, size_of, unreadable
+from stillwatch.listing import (
+    COMPRESSED_SUFFIXES,
+    PARQUET_SUFFIX,
+    list_files,
+    readable,
+    state_of,
+    unchanged,
+    unreadable,
+)
 from stillwatch.rejects import (
     DamagedLogError,
     EmptyLogError,
@@ -94,20 +102,22 @@ def open_log(
     """
     files = list_files(paths)
     mapping = None if identities is None else read_identities(identities)
-    sizes = [size_of(file) for file in files]
+    states = [state_of(file) for file in files]
+    total = sum(state.size for state in states)
     complete: Complete | None = None if mapping is None else mapping.complete
     before = 0
     told = Told()
     with closing(Pairs()) as pairs:
-        for file, size in zip(files, sizes, strict=True):
+        for file, state in zip(files, states, strict=True):
             for share, told_of in _read(file, format, complete, batch_rows, pairs):
                 piece = told.first_only(told_of)
                 _account(piece, file, rejects)
                 if progress is not None:
-                    progress(before + round(share * size), sum(sizes))
+                    progress(before + round(share * state.size), total)
                 if len(piece.batch):
                     yield piece.batch
-            before += size
+            unchanged(file, state)
+            before += state.size
         for name, piece in read_leftovers(pairs, complete, batch_rows):
             _account(piece, Path(name), rejects)
             if len(piece.batch):
@@ -131,7 +141,7 @@ def _account(piece: Piece, file: Path, rejects: RejectLog) -> None:
     rejects.accept(len(piece.batch))
     for row, reason in piece.rejected:
         rejects.reject(str(file), row, reason)
-    rejects.note(piece.nulled, piece.skipped)
+    rejects.note(piece.nulled, piece.skipped, piece.zoneless)
     rejects.check(final=False)
 
 
@@ -207,7 +217,7 @@ class _Lines:
             if isinstance(named, LineFormat):
                 return named
             raise UnknownFormatError(
-                f"{self._file} cannot be read as {name}; formats of lines are {_line_format_names()}.",
+                f"{self._file} cannot be read as {name}. Name one of {_line_format_names()}.",
                 file=self._file,
             )
         seen = 0

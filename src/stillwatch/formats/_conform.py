@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from stillwatch.exchange import COLUMNS, EXCHANGE_SCHEMA, MESSAGE, REQUIRED, UTC_MICROSECONDS
 from stillwatch.formats._content import BLOB_PATTERN, add_turns, tool_text, without_blobs
 from stillwatch.formats._stated import MalformedError, StatedExchange
-from stillwatch.formats._times import to_microseconds
+from stillwatch.formats._times import is_zoneless, to_microseconds
 
 NUMBERS = tuple(column.name for column in COLUMNS if column.type in (pa.int64(), pa.float64()))
 LARGEST_INTEGER = 2**63 - 1
@@ -45,6 +45,8 @@ class Piece:
     """By reason, records that are well-formed but no exchange."""
     calls: np.ndarray | None = None
     """Of each row the number of its call, where a log may tell of one call twice."""
+    zoneless: int = 0
+    """Times of exchanges that named no zone and were read as UTC."""
 
 
 def conform_stated(exchanges: Sequence[StatedExchange], complete: Complete | None = None) -> Piece:
@@ -56,6 +58,7 @@ def conform_stated(exchanges: Sequence[StatedExchange], complete: Complete | Non
     roles: list[str] = []
     contents: list[str] = []
     ends = [0]
+    zoneless = 0
     for index, exchange in enumerate(exchanges):
         try:
             time = to_microseconds(exchange.started_at)
@@ -67,6 +70,7 @@ def conform_stated(exchanges: Sequence[StatedExchange], complete: Complete | Non
             rejected[index] = "nested too deeply"
         else:
             times.append(time)
+            zoneless += is_zoneless(exchange.started_at)
             tools.append(tool)
             ends.append(len(roles))
             kept.append(index)
@@ -83,7 +87,7 @@ def conform_stated(exchanges: Sequence[StatedExchange], complete: Complete | Non
     checked = conform(columns, complete)
     nulled.update(checked.nulled)
     rejected |= {kept[index]: reason for index, reason in checked.rejected}
-    return Piece(checked.batch, tuple(sorted(rejected.items())), nulled)
+    return Piece(checked.batch, tuple(sorted(rejected.items())), nulled, zoneless=zoneless)
 
 
 def _columns(exchanges: Sequence[StatedExchange], nulled: Counter[str]) -> Columns:

@@ -181,7 +181,7 @@ class Pending:
         if self._calls:
             calls = np.delete(np.array(self._calls, np.uint64), [index for index, _ in checked.rejected])
         in_order = tuple(sorted(rejected, key=itemgetter(0)))
-        piece = Piece(checked.batch, in_order, self._nulled, self._skipped, calls)
+        piece = Piece(checked.batch, in_order, self._nulled, self._skipped, calls, checked.zoneless)
         self._start()
         return piece
 

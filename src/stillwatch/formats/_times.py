@@ -8,10 +8,10 @@ from stillwatch.formats._stated import MalformedError
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
-# A clock that says 1969 or 2200 is broken; a number is a time only between 2000 and 2200, which tells its
-# unit, since the four ranges of seconds, milliseconds, microseconds and nanoseconds do not meet.
+# A clock that says 1970 was never set, and one that says 2200 is broken. The years between 2000 and 2200 tell the
+# unit of a number too, since the four ranges of seconds, milliseconds, microseconds and nanoseconds do not meet.
 LATEST_SECONDS = 7_258_118_400
-EARLIEST_NUMBER = 946_684_800
+EARLIEST_SECONDS = 946_684_800
 
 
 def to_microseconds(value: str | int | float) -> int:
@@ -26,9 +26,20 @@ def to_microseconds(value: str | int | float) -> int:
         return _from_text(value)
     for unit in (1_000_000, 1_000, 1, 0.001):
         microseconds = value * unit
-        if EARLIEST_NUMBER * 1_000_000 <= microseconds <= LATEST_SECONDS * 1_000_000:
+        if EARLIEST_SECONDS * 1_000_000 <= microseconds <= LATEST_SECONDS * 1_000_000:
             return round(microseconds)
     raise MalformedError("the time is a number outside of the years 2000 to 2200 in s, ms, us and ns")
+
+
+def is_zoneless(value: str | int | float) -> bool:
+    """Say whether a time is a text without an offset from UTC; numbers count from 1970 in UTC.
+
+    >>> is_zoneless("2026-02-01T00:00:00"), is_zoneless("2026-02-01"), is_zoneless("2026-02-01T00:00:00+05:30")
+    (True, True, False)
+    """
+    if not isinstance(value, str) or value[-1:] in ("Z", "z"):
+        return False
+    return "+" not in value and "-" not in value[10:] and not value.endswith(" UTC")
 
 
 def _from_text(value: str) -> int:
@@ -43,6 +54,6 @@ def _from_text(value: str) -> int:
     if time.tzinfo is None:
         time = time.replace(tzinfo=UTC)
     microseconds = (time - EPOCH) // MICROSECOND
-    if not 0 <= microseconds <= LATEST_SECONDS * 1_000_000:
-        raise MalformedError("the time is outside of the years 1970 to 2200")
+    if not EARLIEST_SECONDS * 1_000_000 <= microseconds <= LATEST_SECONDS * 1_000_000:
+        raise MalformedError("the time is outside of the years 2000 to 2200")
     return microseconds

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from stillwatch.formats import About, Complete, Piece
 from stillwatch.formats._conform import Columns, conform, message_lists
 from stillwatch.formats._content import known_role
 from stillwatch.formats._stated import MalformedError
-from stillwatch.formats._times import LATEST_SECONDS, to_microseconds
+from stillwatch.formats._times import EARLIEST_SECONDS, LATEST_SECONDS, is_zoneless, to_microseconds
 from stillwatch.rejects import DamagedLogError, MissingColumnError
 
 # Memory of one batch: rows are few where their texts are long.
@@ -26,6 +27,7 @@ _NOT_UNICODE = "a text is not UTF-8"
 BROKEN = (pa.ArrowException, OSError, UnicodeDecodeError)
 """What Arrow raises for a Parquet file that is not whole."""
 _UNKNOWN_ROLE = "a message has no role, or an unknown one"
+_NO_TIME = "the time is none between the years 2000 and 2200"
 
 
 class NativeTable:
@@ -106,21 +108,38 @@ def _piece(batch: pa.RecordBatch, path: Path, first: int, complete: Complete | N
     rows: Sequence[int] = ()
     if bad:
         batch = batch.take(pa.array(rows_kept))
+    zoneless, lost = 0, {}
     for name in batch.schema.names:
         column = batch.column(name)
         if name == "messages":
             column, rows = _messages(_plain(column), path)
         columns[name] = _cast(name, column, path)
+        if EXCHANGE_SCHEMA.field(name).type == UTC_MICROSECONDS:
+            lost[name] = pc.and_(column.is_valid(), columns[name].is_null())
+            zoneless += _zoneless(column) if name == "started_at" else 0
     if rows:
         bad |= {int(rows_kept[row]): _UNKNOWN_ROLE for row in rows}
         keep = np.ones(len(batch), dtype=bool)
         keep[rows] = False
         rows_kept = rows_kept[keep]
         columns = {name: column.filter(pa.array(keep)) for name, column in columns.items()}
+        lost = {name: column.filter(pa.array(keep)) for name, column in lost.items()}
     checked = conform(columns, complete)
-    bad |= {int(rows_kept[index]): reason for index, reason in checked.rejected}
+    for index, reason in checked.rejected:
+        no_time = reason.startswith("started_at") and lost["started_at"][index].as_py()
+        bad[int(rows_kept[index])] = _NO_TIME if no_time else reason
     rejected = tuple((first + index + 1, reason) for index, reason in sorted(bad.items()))
-    return Piece(checked.batch, rejected, checked.nulled)
+    nulled = Counter(checked.nulled)
+    if "account_created_at" in lost:
+        nulled["account_created_at"] += pc.sum(lost["account_created_at"]).as_py() or 0
+    return Piece(checked.batch, rejected, +nulled, zoneless=zoneless)
+
+
+def _zoneless(times: pa.Array) -> int:
+    """Times that name no zone: all of a column without one, or the texts without an offset."""
+    if pa.types.is_temporal(times.type):
+        return 0 if getattr(times.type, "tz", None) else len(times) - times.null_count
+    return sum(is_zoneless(value) for value in times.to_pylist() if isinstance(value, str))
 
 
 def _not_unicode(batch: pa.RecordBatch, first: int = 0) -> Iterator[int]:
@@ -162,7 +181,9 @@ def _times(column: pa.Array) -> pa.Array:
     """Return times as UTC microseconds; what is no time is null."""
     if pa.types.is_temporal(column.type):
         times = column.cast(UTC_MICROSECONDS, safe=False).cast(pa.int64())
-        nonsense = pc.or_(pc.less(times, 0), pc.greater(times, LATEST_SECONDS * 1_000_000))
+        nonsense = pc.or_(
+            pc.less(times, EARLIEST_SECONDS * 1_000_000), pc.greater(times, LATEST_SECONDS * 1_000_000)
+        )
         if pc.any(nonsense).as_py():
             times = pc.if_else(nonsense, pa.scalar(None, pa.int64()), times)
         return times.cast(UTC_MICROSECONDS)

@@ -51,6 +51,8 @@ def _log(overview: Mapping[str, Any]) -> list[str]:
         f"{quantity(log['duplicates'], 'repeated id')}"
     )
     lines = _labelled("log", text)
+    if counted := _counted(log):
+        lines.extend(_labelled("read", counted))
     lines.extend(_labelled("guarantee", overview["guarantee"]["statement"]))
     if log["columns_missing"]:
         lines.extend(_labelled("missing", ", ".join(log["columns_missing"])))
@@ -62,6 +64,21 @@ def _log(overview: Mapping[str, Any]) -> list[str]:
                 )
             )
     return lines
+
+
+def _counted(log: Mapping[str, Any]) -> str:
+    """What was read otherwise than it stands in the log, or was passed over."""
+    nulled = ", ".join(f"{name} {count(number)}" for name, number in log["nulled"].items())
+    skipped = ", ".join(f"{reason} {count(number)}" for reason, number in log["skipped"].items())
+    parts = [
+        f"values that made no sense left out: {nulled}" if nulled else "",
+        f"records that are no exchange passed over: {skipped}" if skipped else "",
+        f"{quantity(log['zoneless'], 'time')} without a zone read as UTC" if log["zoneless"] else "",
+        f"{quantity(log['unmapped'], 'exchange')} of keys that the identities lack"
+        if log["unmapped"]
+        else "",
+    ]
+    return "; ".join(part for part in parts if part)
 
 
 def _labelled(label: str, text: str) -> list[str]:
