@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from stillwatch.cli import calibrate, demo, explain, fingerprint, lab, scan, simulate
+from stillwatch.cli import calibrate, connect, demo, doctor, explain, fingerprint, lab, scan, simulate
 
 PURPOSE = (
     "Find the campaigns that are distilling your model through its API, prove it, and know what they took."
@@ -24,6 +24,8 @@ app.command("fingerprint")(fingerprint.fingerprint)
 app.command("explain")(explain.explain)
 app.command("simulate")(simulate.simulate)
 app.command("demo")(demo.demo)
+app.command("connect")(connect.connect)
+app.command("doctor")(doctor.doctor)
 app.add_typer(lab.app, name="lab")
 
 

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import typer
 
+CAMPAIGN_FOUND = 3
+"""Exit code of ``--exit-code`` where an extraction campaign was found."""
+
 
 def _number(value: float) -> float:
     """Refuse NaN, which lies within any bounds and makes every verdict none."""
@@ -72,6 +75,11 @@ LABELS = typer.Option(None, "--labels", metavar="FILE", help="Parquet: what peop
 SHADOW = typer.Option(
     0, "--shadow", metavar="N", min=0, help="Families below the threshold that are drawn for review."
 )
+EXIT_CODE = typer.Option(
+    False,
+    "--exit-code",
+    help=f"Leave with code {CAMPAIGN_FOUND} where an extraction campaign was found, for scripts.",
+)
 ENGINE = typer.Option("duckdb", "--engine", help="Statistics engine; duckdb is the only one so far.")
 
 
@@ -93,6 +101,7 @@ def scan(
     calibration: Path | None = CALIBRATION,
     labels: Path | None = LABELS,
     shadow: int = SHADOW,
+    exit_code: bool = EXIT_CODE,
     engine: str = ENGINE,
 ) -> None:
     """Find extraction campaigns in a log and write the result into a folder."""
@@ -137,6 +146,8 @@ def scan(
     typer.echo(f"\n{out / 'report.html'}")
     if (unlike := result.overview["guarantee"]["calibration"]) and unlike["differences"]:
         typer.echo(f"stillwatch: warning: {result.overview['guarantee']['statement']}", err=True)
+    if exit_code and any(campaign["verdict"] == "extraction" for campaign in result.campaigns):
+        raise typer.Exit(CAMPAIGN_FOUND)
 
 
 def release_of(text: str) -> tuple[str, datetime]:

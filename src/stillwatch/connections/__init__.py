@@ -1,0 +1,1 @@
+"""What to paste into other programs, a text each; ``stillwatch connect`` prints them."""

@@ -1,0 +1,47 @@
+"""Exit codes of ``stillwatch scan``, and what a shell completes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from stillwatch.arena import PRESETS, simulate
+from stillwatch.cli import app
+
+
+@pytest.mark.parametrize(("campaign", "asked", "code"), [(True, True, 3), (True, False, 0), (False, True, 0)])
+def test_the_exit_code_says_whether_a_campaign_was_found(
+    campaign: bool, asked: bool, code: int, tmp_path: Path
+) -> None:
+    recipe = PRESETS["tiny"] if campaign else replace(PRESETS["tiny"], operators=())
+    simulate(recipe, tmp_path / "log")
+    (tmp_path / "key").write_bytes(b"a key for the tests of exit codes")
+    command = [
+        "scan",
+        tmp_path / "log" / "exchanges.parquet",
+        "--out",
+        tmp_path / "result",
+        "--key",
+        tmp_path / "key",
+    ]
+    result = CliRunner().invoke(app, [str(part) for part in command] + ["--exit-code"] * asked)
+    assert result.exit_code == code, result.output
+    assert (tmp_path / "result" / "report.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("typed", "place", "offered"), [("stillwatch sc", 1, "scan"), ("stillwatch scan --exi", 2, "--exit-code")]
+)
+def test_bash_completes_commands_and_options(typed: str, place: int, offered: str) -> None:
+    program = "import sys; sys.argv[0] = 'stillwatch'; from stillwatch.cli import main; main()"
+    asked = {"_STILLWATCH_COMPLETE": "complete_bash", "COMP_WORDS": typed, "COMP_CWORD": str(place)}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=os.environ | asked, check=True, capture_output=True, text=True
+    )
+    assert offered in done.stdout.split()
