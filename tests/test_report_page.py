@@ -8,6 +8,7 @@ import re
 from html.parser import HTMLParser
 
 import pytest
+from justhtml import JustHTML
 
 from stillwatch.report.page import FULL, LEAN, Limits, render
 from tests.test_report_examples import campaign, campaigns, evidence, overview
@@ -86,6 +87,15 @@ def test_the_page_is_balanced_and_asks_nothing_of_the_network(page):
     assert all(
         after - before <= 1 for before, after in zip(parsed.headings, parsed.headings[1:], strict=False)
     )
+
+
+@pytest.mark.parametrize(
+    "page", [render(overview(), campaigns()), render(clean_scan(), [])], ids=["found", "nothing"]
+)
+def test_the_page_is_valid_html(page):
+    """By the parser of the HTML standard, which names every error."""
+    assert JustHTML(page, collect_errors=True).errors == []
+    assert JustHTML(page.replace("</main>", "</span>"), collect_errors=True).errors != []
 
 
 def test_the_policy_allows_exactly_this_style_and_script():
