@@ -252,9 +252,18 @@ def _evaluation(case: Case, below: float) -> _Found | None:
     return Verdict.EVALUATION, (reason,)
 
 
+def _percent(probability: float) -> str:
+    """A probability in words that claim no more than a fit can.
+
+    >>> _percent(0.999972), _percent(0.957), _percent(0.0234)
+    ('over 99.9%', '95.7%', '2.3%')
+    """
+    return "over 99.9%" if probability > 0.999 else f"{probability:.1%}"
+
+
 def _extraction(case: Case, probability: float, bar: Bar) -> _Found:
     return Verdict.EXTRACTION, (
-        f"the probability is {probability:.4f} at a prior of {bar.prior:g} ({case.bits:+.1f} bits of "
+        f"the probability is {_percent(probability)} at a prior of {bar.prior:g} ({case.bits:+.1f} bits of "
         "evidence)",
         f"how its principals behave weighs {case.conduct:+.1f} bits by itself, whatever they ask for",
     )
@@ -262,7 +271,7 @@ def _extraction(case: Case, probability: float, bar: Bar) -> _Found:
 
 def _undetermined(probability: float, beyond: float, bar: Bar) -> _Found:
     reason = (
-        f"the probability is {probability:.3f} at a prior of {bar.prior:g}: too much to pass over, too "
+        f"the probability is {_percent(probability)} at a prior of {bar.prior:g}: too much to pass over, too "
         "little to accuse"
     )
     if 0 <= beyond <= bar.excess:

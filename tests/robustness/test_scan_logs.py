@@ -89,7 +89,7 @@ BROKEN: list[tuple[Callable[[Path, Path], Path], str]] = [
     (torn_parquet, "broken inside"),
     (cut_gzip, "cut off or broken inside"),
     (empty_table, "Give a log that is not empty"),
-    (empty_folder, "give a folder that holds"),
+    (empty_folder, "Give a folder that holds"),
     (missing_file, "does not exist. Give a file"),
     (no_log, "Name the format"),
 ]
@@ -329,8 +329,9 @@ def test_names_and_texts_of_every_kind(tmp_path: Path) -> None:
 def test_times_far_apart_and_all_at_once(tmp_path: Path) -> None:
     (tmp_path / "once").mkdir()
     log = to_log(free(200))
-    once = pa.array([0] * 200, pa.timestamp("us", tz="UTC"))
-    far = pa.array([0, 4_000_000_000_000_000] * 100, pa.timestamp("us", tz="UTC"))
+    earliest, latest = 946_684_800_000_000, 4_000_000_000_000_000
+    once = pa.array([earliest] * 200, pa.timestamp("us", tz="UTC"))
+    far = pa.array([earliest, latest] * 100, pa.timestamp("us", tz="UTC"))
     place = EXCHANGE_SCHEMA.get_field_index("started_at")
     field = EXCHANGE_SCHEMA.field("started_at")
     for times, folder in ((once, tmp_path / "once"), (far, tmp_path)):
