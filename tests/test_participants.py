@@ -16,6 +16,7 @@ from stillwatch.participants import (
     MADE_OF_SITTINGS,
     MOST_CROWDED,
     keeps_own_hours,
+    of_one_hand,
     opened_for_it,
     pays_with_them,
     sends_whole,
@@ -178,3 +179,20 @@ def test_a_card_that_strangers_hold_too_vouches_for_nobody() -> None:
     payment = np.array([own] * 4 + [brand] * 8)
     part = np.isin(principal, [0, 1, 4, 5])
     assert np.flatnonzero(pays_with_them(principal, payment, part)).tolist() == [0, 1, 2, 3]
+
+
+def test_who_shares_only_a_piece_of_a_stronger_campaign_is_left_out_of_it() -> None:
+    strong, piece, other = (np.arange(*span, dtype=np.int32) for span in ((0, 30), (10, 32), (28, 60)))
+    kept = of_one_hand([strong, piece, other], [30.0, 12.0, 11.0])
+    assert [int(stays.sum()) for stays in kept] == [30, 20, 32]
+    assert piece[~kept[1]].tolist() == [30, 31]
+
+
+def test_of_two_campaigns_the_weaker_is_the_piece_and_nobody_is_left_out_of_both() -> None:
+    first, second = np.arange(0, 20, dtype=np.int32), np.arange(1, 21, dtype=np.int32)
+    kept = of_one_hand([first, second], [12.0, 30.0])
+    assert [part[stays].tolist() for part, stays in zip((first, second), kept, strict=True)] == [
+        list(range(1, 20)),
+        list(range(1, 21)),
+    ]
+    assert all(stays.all() for stays in of_one_hand([first, first], [12.0, 12.0]))

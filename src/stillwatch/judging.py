@@ -10,6 +10,7 @@ import numpy as np
 from stillwatch.participants import (
     MOST_VOUCHED,
     keeps_own_hours,
+    of_one_hand,
     opened_for_it,
     pays_with_them,
     sends_whole,
@@ -87,6 +88,20 @@ def judge(
             part |= _vouched(scanned, own, part, whole, inside, at[rows])
         ruling = _crowd(ruling, int(part.sum()), options.rule.least_principals, options.bar.principals)
         found.append(Judged(ruling, case, own, exchanges, part))
+    return _without_strangers(found)
+
+
+def _without_strangers(found: list[Judged]) -> list[Judged]:
+    """Leave out of each extraction campaign who shares a text with a piece of a stronger one, and nothing else."""
+    accusing = [place for place, judged in enumerate(found) if judged.ruling.verdict is Verdict.EXTRACTION]
+    kept = of_one_hand(
+        [found[place].taking_part for place in accusing], [found[place].case.bits for place in accusing]
+    )
+    for place, stays in zip(accusing, kept, strict=True):
+        if not stays.all():
+            part = found[place].part.copy()
+            part[part] = stays
+            found[place] = replace(found[place], part=part)
     return found
 
 

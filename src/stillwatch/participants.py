@@ -9,6 +9,8 @@ import numpy as np
 from stillwatch.streams import HOUR_US
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 LEAST_EXCHANGES, LEAST_SHARE = 2, 0.1
@@ -31,6 +33,9 @@ NEW_DAYS = 2
 MOST_VOUCHED = 0.2
 """Principals who are vouched for, as a share of those who take part without: with more, the text is one that people
 meet somewhere."""
+
+CONTAINED = 0.9
+"""Share of a campaign's principals who take part in a stronger one too, above which the first is a piece of the second."""
 
 MADE_OF_SITTINGS = 0.5
 """Share of the principals with two requests of one day that are so crowded: above it, the stream is made of
@@ -104,6 +109,26 @@ def pays_with_them(
     found = np.zeros(len(part), bool)
     found[principal[shared[inverse]]] = True
     return found
+
+
+def of_one_hand(parts: Sequence[NDArray[np.int32]], bits: Sequence[float]) -> list[NDArray[np.bool_]]:
+    """Who of each campaign's principals belongs to it, and did not only meet what the operator's slots are filled with.
+
+    ``parts``: those who take part in each of c campaigns, ascending; ``bits``: the evidence of each. Where nearly all
+    principals of a campaign take part in a stronger one as well, the two are of one hand, and what they share may be a
+    text that others have too, such as the problems of a public benchmark: the few who send nothing else of it are left out.
+
+    >>> strong, weak = np.arange(0, 20), np.arange(1, 21)
+    >>> [int(kept.sum()) for kept in of_one_hand([strong, weak], [30.0, 12.0])]
+    [20, 19]
+    """
+    kept = [np.ones(len(part), bool) for part in parts]
+    for piece, part in enumerate(parts):
+        for whole, others in enumerate(parts):
+            inside = np.isin(part, others)
+            if bits[whole] > bits[piece] and len(part) and inside.mean() >= CONTAINED:
+                kept[piece] &= inside
+    return kept
 
 
 def _medians(owner: NDArray[Any], values: NDArray[Any], owners: int = 0) -> NDArray[np.float64]:
