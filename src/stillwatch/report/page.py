@@ -16,6 +16,7 @@ from markupsafe import Markup
 
 from stillwatch.report import charts, wording
 from stillwatch.report.headline import headline, in_order, objectives, strongest_against
+from stillwatch.report.joined import joined
 
 WIDE, NARROW = 720, 330  # pixels of a chart on a desk and on a phone
 POSTERIOR_WIDTH = 230
@@ -42,7 +43,7 @@ class Limits:
 
 FULL = Limits()
 # Many campaigns share the page's two megabytes.
-LEAN = Limits(principals=10, families=5, links=4, exemplars=1, innocent=2)
+LEAN = Limits(principals=8, families=5, links=3, exemplars=1, innocent=1)
 LEAN_FROM = 12  # campaigns
 
 
@@ -101,6 +102,7 @@ def _with_pictures(campaign: Mapping[str, Any], place: int, overview: Mapping[st
         "pictures": pictures,
         "against": strongest_against(campaign),
         "asks_for": objectives(campaign),
+        "joined": joined(campaign),
     }
 
 
