@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -65,3 +67,12 @@ def test_doctor_changes_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     run()
     assert os.listdir(tmp_path) == []
+
+
+def test_every_dependency_is_looked_at() -> None:
+    project = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text(encoding="utf-8"))[
+        "project"
+    ]
+    named = {re.split(r"[<>=]", dependency)[0] for dependency in project["dependencies"]}
+    assert named == set(doctor.CORE)
+    assert set(doctor.EXTRAS) <= set(project["optional-dependencies"])

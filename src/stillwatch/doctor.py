@@ -15,7 +15,10 @@ from pathlib import Path
 from stillwatch import keys
 
 OLDEST_PYTHON = (3, 11)
-CORE = ("numpy", "pyarrow", "duckdb", "numba", "msgspec", "typer", "jinja2")
+CORE = (
+    *("numpy", "pyarrow", "duckdb", "numba", "msgspec", "typer", "jinja2"),
+    *("bc-detect-secrets", "phonenumberslite", "python-stdnum"),
+)
 EXTRAS = {"lab": ("torch", "resvg_py")}
 """Extra of the package -> what it brings; none of it is needed for a scan."""
 
