@@ -9,12 +9,14 @@ CASE = campaigns()[0]
 
 
 def test_the_strongest_link_and_what_is_shared_are_said() -> None:
-    reason = "two of its accounts pay by the same means 130.0 times as often as any two (150 accounts)"
+    reason = (
+        "any two of its accounts pay by the same means 130.0 times as often as two of the log (150 accounts)"
+    )
     paid = {"signal": "infrastructure_payment", "value": 7.0, "n": 150, "bits": 5.4, "reason": reason}
     said = joined({**CASE, "evidence": [*CASE["evidence"], paid]})
     strongest = max(CASE["links"], key=lambda link: link["bits"])
     assert strongest["reason"] in said["companions"]
-    assert said["infrastructure"] == "T" + reason[1:] + "."
+    assert said["infrastructure"] == "A" + reason[1:] + "."
 
 
 def test_without_companions_or_infrastructure_that_is_said() -> None:

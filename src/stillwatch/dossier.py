@@ -385,8 +385,9 @@ def _would_change(context: Context, judged: Judged, evidence: list[Any]) -> list
     strongest = max(evidence, key=lambda item: item.bits, default=None)
     if strongest is not None and strongest.bits > 0:
         without = posterior(bits - strongest.bits, prior)
+        even = "even " if without >= context.options.bar.probability else ""
         result.append(
-            f"without the strongest signal ({spoken(strongest.signal)}, {strongest.bits:+.1f} bits) the "
+            f"{even}without the strongest signal ({spoken(strongest.signal)}, {strongest.bits:+.1f} bits) the "
             f"probability would be {percent(without)}"
         )
     if judged.ruling.verdict is Verdict.UNDETERMINED and judged.case.objective >= context.options.bar.intent:

@@ -35,7 +35,7 @@ class SharedNetwork:
     def describe(self, value: float, n: int) -> str:
         """Say how much more often than usual two accounts share it."""
         return (
-            f"two of its accounts come from the same network {2**value:.1f} times as often as any two ({n:,} "
+            f"any two of its accounts come from the same network {2**value:.1f} times as often as two of the log ({n:,} "
             "accounts)"
         )
 

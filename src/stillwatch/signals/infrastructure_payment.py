@@ -35,7 +35,7 @@ class SharedPayment:
     def describe(self, value: float, n: int) -> str:
         """Say how much more often than usual two accounts share it."""
         return (
-            f"two of its accounts pay by the same means {2**value:.1f} times as often as any two ({n:,} "
+            f"any two of its accounts pay by the same means {2**value:.1f} times as often as two of the log ({n:,} "
             "accounts)"
         )
 

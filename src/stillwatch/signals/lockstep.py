@@ -33,7 +33,7 @@ class Lockstep:
     def describe(self, value: float, n: int) -> str:
         """Say how much more often than usual two accounts were opened on one day."""
         return (
-            f"two of its accounts were opened on the same day {2**value:.1f} times as often as any two "
+            f"any two of its accounts were opened on the same day {2**value:.1f} times as often as two of the log "
             f"({n:,} accounts)"
         )
 

@@ -55,7 +55,7 @@ class Mixing:
         return (
             f"a principal comes back to its own uncommon words at most {2**-value:.1f} times as often as "
             "if all drew from one pool "
-            f"({n:,} coincidences expected)"
+            f"({n:,} coincidences expected); people and firms have subjects of their own"
         )
 
 

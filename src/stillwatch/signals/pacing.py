@@ -67,7 +67,7 @@ class Pacing:
         return (
             f"a principal's requests of one day share their hour at most {2**-value:.1f} times as often "
             "as those of different "
-            f"principals ({n:,} pairs)"
+            f"principals ({n:,} pairs); people sit down and ask several things"
         )
 
 

@@ -72,7 +72,7 @@ class Routine:
         return (
             f"a principal comes back at its own time of day at most {2**-value:.1f} times as often as "
             "the stream's hours explain "
-            f"({n:,} pairs of sittings)"
+            f"({n:,} pairs of sittings); people and firms keep hours of their own"
         )
 
 
