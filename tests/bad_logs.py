@@ -20,6 +20,7 @@ import pyarrow as pa
 
 from stillwatch import sources
 from stillwatch.exchange import EXCHANGE_SCHEMA
+from stillwatch.formats import all_formats
 from stillwatch.rejects import LogError, RejectLog
 from tests.conftest import exchange
 from tests.scans import to_log, write_lines, write_parquet
@@ -455,6 +456,7 @@ def reader_without_rights() -> Iterator[None]:
     if os.geteuid() != 0:
         yield
         return
+    all_formats()  # found in the package's folder, which may be nobody else's to read
     os.seteuid(NOBODY)
     try:
         yield
