@@ -45,3 +45,23 @@ def test_bash_completes_commands_and_options(typed: str, place: int, offered: st
         [sys.executable, "-c", program], env=os.environ | asked, check=True, capture_output=True, text=True
     )
     assert offered in done.stdout.split()
+
+
+def test_the_script_of_bash_completes_what_is_typed(tmp_path: Path) -> None:
+    """The generated script, in a shell of its own, as the terminal would run it."""
+    program = "import sys; sys.argv[0] = 'stillwatch'; from stillwatch.cli import main; main()"
+    command = tmp_path / "stillwatch"
+    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -c "{program}" "$@"\n', encoding="utf-8")
+    command.chmod(0o755)
+    there = os.environ | {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
+    typed = """
+    eval "$(stillwatch --show-completion bash)"
+    COMP_WORDS=(stillwatch fin) COMP_CWORD=1
+    complete -p stillwatch | grep -q -- "-F _stillwatch_completion"
+    _stillwatch_completion stillwatch
+    echo "${COMPREPLY[@]}"
+    """
+    done = subprocess.run(
+        ["bash", "-euc", typed], env=there, check=True, capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout.split() == ["fingerprint"]

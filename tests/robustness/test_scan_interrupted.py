@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import signal
 import subprocess
 import time
@@ -14,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from stillwatch.examine import Options
-from stillwatch.outputs import staged
+from stillwatch.outputs import SEALS, staged
 from stillwatch.verdict import Bar
 from tests.scans import (
     OLD,
@@ -56,6 +57,32 @@ def test_a_run_killed_while_it_reads_leaves_the_old_result(
     assert list(out.glob(STAGE)), "a killed run cannot have tidied up"
     scan_files([log], out)
     assert written(out) == fresh
+
+
+def test_a_run_killed_at_any_moment_leaves_the_old_result_or_the_new_one(
+    log: Path, key: Path, out: Path, fresh: dict[str, bytes], tmp_path: Path
+) -> None:
+    began = time.monotonic()
+    assert run("scan", log, "--out", tmp_path / "timed", "--key", key, folder=tmp_path).returncode == 0
+    whole = time.monotonic() - began
+    moments = random.Random(11)
+    for _ in range(6):
+        arguments = ("scan", log, "--out", out, "--key", key)
+        with subprocess.Popen(
+            command(*arguments),
+            env=environment(tmp_path),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        ) as process:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=moments.uniform(0.3, 1.05) * whole)
+            process.kill()
+        found = written(out)
+        # Between two moves a result is neither, and says so by the files that it lacks.
+        assert is_as_it_was(out) or found == fresh or not set(SEALS) <= set(found)
+    scan_files([log], out)
+    assert written(out) == fresh
+    assert not list(out.glob(".stillwatch-*"))
 
 
 KILL_AT = """

@@ -19,7 +19,7 @@ def fingerprint(
     identities: Path | None = IDENTITIES,
     reject_share: float = REJECT_SHARE,
 ) -> None:
-    """Write keyed sketches of a log, without its text; ``scan`` reads them like a log."""
+    """Write keyed sketches of a log, without its text; `scan` reads them like a log."""
     from stillwatch import keys
     from stillwatch.cli.progress import reading
     from stillwatch.outputs import OutputError, staged
