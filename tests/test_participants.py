@@ -188,6 +188,18 @@ def test_who_shares_only_a_piece_of_a_stronger_campaign_is_left_out_of_it() -> N
     assert piece[~kept[1]].tolist() == [30, 31]
 
 
+@given(
+    st.lists(st.tuples(st.frozensets(st.integers(0, 12)), st.integers(0, 3)), max_size=5),
+)
+def test_of_one_hand_is_what_the_plain_definition_says(drawn: list[tuple[frozenset[int], int]]) -> None:
+    parts = [np.array(sorted(part), np.int32) for part, _ in drawn]
+    found = of_one_hand(parts, [float(bits) for _, bits in drawn])
+    for (part, bits), stays in zip(drawn, found, strict=True):
+        stronger = [other for other, more in drawn if more > bits and len(part & other) >= 0.9 * len(part)]
+        left = part.intersection(*stronger)
+        assert [p for p, stay in zip(sorted(part), stays, strict=True) if stay] == sorted(left)
+
+
 def test_of_two_campaigns_the_weaker_is_the_piece_and_nobody_is_left_out_of_both() -> None:
     first, second = np.arange(0, 20, dtype=np.int32), np.arange(1, 21, dtype=np.int32)
     kept = of_one_hand([first, second], [12.0, 30.0])

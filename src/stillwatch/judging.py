@@ -88,10 +88,10 @@ def judge(
             part |= _vouched(scanned, own, part, whole, inside, at[rows])
         ruling = _crowd(ruling, int(part.sum()), options.rule.least_principals, options.bar.principals)
         found.append(Judged(ruling, case, own, exchanges, part))
-    return _without_strangers(found)
+    return _without_strangers(found, options)
 
 
-def _without_strangers(found: list[Judged]) -> list[Judged]:
+def _without_strangers(found: list[Judged], options: Options) -> list[Judged]:
     """Leave out of each extraction campaign who shares a text with a piece of a stronger one, and nothing else."""
     accusing = [place for place, judged in enumerate(found) if judged.ruling.verdict is Verdict.EXTRACTION]
     kept = of_one_hand(
@@ -101,7 +101,9 @@ def _without_strangers(found: list[Judged]) -> list[Judged]:
         if not stays.all():
             part = found[place].part.copy()
             part[part] = stays
-            found[place] = replace(found[place], part=part)
+            least = options.rule.least_principals
+            ruling = _crowd(found[place].ruling, int(part.sum()), least, options.bar.principals)
+            found[place] = replace(found[place], part=part, ruling=ruling)
     return found
 
 

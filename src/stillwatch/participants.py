@@ -122,12 +122,21 @@ def of_one_hand(parts: Sequence[NDArray[np.int32]], bits: Sequence[float]) -> li
     >>> [int(kept.sum()) for kept in of_one_hand([strong, weak], [30.0, 12.0])]
     [20, 19]
     """
-    kept = [np.ones(len(part), bool) for part in parts]
+    groups = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
+    principals = np.concatenate([np.empty(0, np.int32), *parts])
+    order = np.argsort(principals, kind="stable")
+    known, held = principals[order], groups[order]
+    first = np.searchsorted(known, principals, "left")
+    last = np.searchsorted(known, principals, "right")
+    kept, ends = [], np.cumsum([0, *(len(part) for part in parts)])
     for piece, part in enumerate(parts):
-        for whole, others in enumerate(parts):
-            inside = np.isin(part, others)
-            if bits[whole] > bits[piece] and len(part) and inside.mean() >= CONTAINED:
-                kept[piece] &= inside
+        stays = np.ones(len(part), bool)
+        own = [held[first[at] : last[at]] for at in range(ends[piece], ends[piece + 1])]
+        common = np.bincount(np.concatenate([np.empty(0, np.int64), *own]), minlength=len(parts))
+        for whole in np.flatnonzero(common >= CONTAINED * max(len(part), 1)).tolist():
+            if bits[whole] > bits[piece] and common[whole] < len(part):
+                stays &= np.isin(part, parts[whole])
+        kept.append(stays)
     return kept
 
 
