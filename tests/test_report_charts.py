@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from stillwatch.evidence import posterior
-from stillwatch.report import charts
+from stillwatch.report import charts, wording
 from stillwatch.report.charts import curves, principal_days, svg, timeline, waterfall
-from tests.test_report_examples import PRIOR, campaigns, iso
+from tests.test_report_examples import PRIOR, campaigns, evidence, iso
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -110,6 +110,15 @@ def test_an_area_reaches_as_high_as_its_count():
     levels = [float(level) for level in re.findall(r"V([\d.]+)", outline)]
     assert min(levels) == pytest.approx(bottom - timeline.PLOT_HEIGHT)
     assert levels[1] == pytest.approx(bottom - timeline.PLOT_HEIGHT / 2)
+
+
+def test_where_every_text_starts_comes_first_and_speaks_neither_for_nor_against():
+    first = campaigns()[0]
+    begun = evidence(wording.START, -6.1, 0.0, 0, "where every shared text starts", "")
+    bars = waterfall.steps(first | {"evidence": [*first["evidence"], begun]})
+    assert [bar.label for bar in bars[:2]] == ["prior", "any shared text"]
+    assert bars[1].paint == "muted"
+    assert {bar.paint for bar in bars[2:-1]} <= {"for", "against"}
 
 
 def test_the_waterfall_ends_at_the_posterior_and_shows_what_does_not_add_up():

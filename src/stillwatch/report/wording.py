@@ -9,7 +9,10 @@ from datetime import UTC, datetime
 MINUS = "\N{MINUS SIGN}"
 NUMBER_WORDS = ("No", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine", "Ten")
 SURE = 0.9995  # beyond it more digits would claim more than a fitted score can carry
-SPOKEN = {"licensed": "licensed use", "none": "no finding", "start": "any shared text"}
+START = "start"
+"""Name in campaigns.json of the bits at which every text starts, before a signal speaks."""
+
+SPOKEN = {"licensed": "licensed use", "none": "no finding", START: "any shared text"}
 
 
 def count(number: int) -> str:

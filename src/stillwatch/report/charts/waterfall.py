@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from stillwatch.report.charts import svg
-from stillwatch.report.wording import log_odds_bits, one_in, percent, signed_bits, spoken
+from stillwatch.report.wording import START, log_odds_bits, one_in, percent, signed_bits, spoken
 
 MARKS = ((1e-5, "1 in 100,000"), (0.001, "0.1%"), (0.1, "10%"), (0.5, "50%"), (0.9, "90%"), (0.999, "99.9%"))
 LABELS_BESIDE = 520  # pixels; a narrower picture puts each label above its bar
@@ -29,26 +29,29 @@ class Step:
     end: float
     """Log-odds after it, bits."""
     paint: str
-    """``for``, ``against`` or ``total``."""
+    """``for``, ``against``, ``muted`` for what is no signal, or ``total``."""
     figure: str
     """What is printed at the end of the bar."""
 
 
 def steps(campaign: Mapping[str, Any]) -> list[Step]:
-    """Bars from the prior through the signals, strongest first, to the posterior.
+    """Bars from the prior and where every text starts through the signals, strongest first, to the posterior.
 
     Signals are weighed together, so their bits need not add up to the total; the difference is a bar of
     its own and never hidden.
     """
     at = log_odds_bits(campaign["prior"])
     bars = [Step("prior", at, at, "total", one_in(campaign["prior"]))]
-    ranked = sorted(campaign["evidence"], key=lambda item: (-item["bits"], item["signal"]))
+    ranked = sorted(
+        campaign["evidence"], key=lambda item: (item["signal"] != START, -item["bits"], item["signal"])
+    )
     moves = [(spoken(item["signal"]), float(item["bits"])) for item in ranked]
     left_over = campaign["evidence_bits"] - sum(bits for _, bits in moves)
     if abs(left_over) >= 0.05:
         moves.append((REMAINDER, left_over))
     for label, bits in moves:
-        bars.append(Step(label, at, at + bits, "for" if bits >= 0 else "against", signed_bits(bits)))
+        paint = "muted" if label == spoken(START) else "for" if bits >= 0 else "against"
+        bars.append(Step(label, at, at + bits, paint, signed_bits(bits)))
         at += bits
     bars.append(Step("posterior", at, at, "total", percent(campaign["probability"])))
     return bars
