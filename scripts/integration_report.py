@@ -33,7 +33,7 @@ def opened(browser: Browser, report: Path, width: int, scheme: str) -> tuple[Pag
     context = browser.new_context(
         viewport={"width": width, "height": 900},
         color_scheme=scheme,
-        bypass_csp=True,  # type: ignore[arg-type]
+        bypass_csp=True,
     )
     page = context.new_page()
     asked: list[str] = []

@@ -53,6 +53,13 @@ class Envelope(msgspec.Struct, gc=False):
     status: Identifier = None
 
 
+class BodiesLine(Envelope, gc=False):
+    """A line that holds a request body and its response body, or is a request body alone."""
+
+    request: dict[str, Any] | None = None
+    response: Any = None
+
+
 ENVELOPE_COLUMNS = tuple(name for name in Envelope.__struct_fields__ if name not in ("time", "started_at"))
 # Those of them of which bodies know nothing.
 OUTSIDE_COLUMNS = (

@@ -10,7 +10,7 @@ import msgspec
 from stillwatch.formats import About
 from stillwatch.formats._bodies import (
     OUTSIDE_COLUMNS,
-    Envelope,
+    BodiesLine,
     columns_of,
     decoded,
     envelope_of,
@@ -24,12 +24,7 @@ from stillwatch.formats._stated import Reading
 NO_TIME = "started_at or time is missing beside the bodies: Anthropic's hold none"
 
 
-class _Line(Envelope, gc=False):
-    request: dict[str, Any] | None = None
-    response: Any = None
-
-
-_DECODER = msgspec.json.Decoder(_Line)
+_DECODER = msgspec.json.Decoder(BodiesLine)
 # What a body says, by column; the batch files hold the same bodies.
 BODY_FIELDS = {
     "model": "request.model",

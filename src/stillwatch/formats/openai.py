@@ -11,7 +11,7 @@ from stillwatch.formats import About
 from stillwatch.formats._bodies import (
     OUTSIDE_COLUMNS,
     PROMPTS,
-    Envelope,
+    BodiesLine,
     columns_of,
     decoded,
     envelope_of,
@@ -22,13 +22,7 @@ from stillwatch.formats._bodies import (
 from stillwatch.formats._decode import decode
 from stillwatch.formats._stated import Reading
 
-
-class _Line(Envelope, gc=False):
-    request: dict[str, Any] | None = None
-    response: Any = None
-
-
-_DECODER = msgspec.json.Decoder(_Line)
+_DECODER = msgspec.json.Decoder(BodiesLine)
 # What a body says, by column; the batch files hold the same bodies.
 BODY_FIELDS = {
     "model": "request.model",

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from stillwatch.formats import About
-from stillwatch.formats._bodies import Envelope, envelope_of, identifier
+from stillwatch.formats._bodies import OUTSIDE_COLUMNS, Envelope, envelope_of, identifier
 from stillwatch.formats._content import content_text, media_token
 from stillwatch.formats._decode import decode
 from stillwatch.formats._parameters import stated_numbers
@@ -74,19 +74,7 @@ class SGLang:
             "sample_count": "obj.sampling_params.n",
             "top_logprobs": "obj.top_logprobs_num",
             "status": "status of the line, else failure where out.meta_info.finish_reason.type is abort, else success",
-            **{
-                name: f"{name} of the line"
-                for name in (
-                    "organization_id",
-                    "account_created_at",
-                    "ip",
-                    "asn",
-                    "country",
-                    "user_agent",
-                    "tls_fingerprint",
-                    "payment_fingerprint",
-                )
-            },
+            **{name: f"{name} of the line" for name in OUTSIDE_COLUMNS},
         },
         lost={
             "request.received": "the line of its finish says the same and more; it is counted",
