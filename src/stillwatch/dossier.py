@@ -14,10 +14,10 @@ import pyarrow as pa
 
 from stillwatch.evidence import INTENT, PRIORS, START, load_weights, posterior
 from stillwatch.exchange import COLUMNS
+from stillwatch.history import by_objective, iso, replaced
 from stillwatch.objective.classes import OBJECTIVES
 from stillwatch.report.wording import percent, spoken
 from stillwatch.signals import all_signals
-from stillwatch.signals.succession import QUIET_US, SOON_US
 from stillwatch.verdict import Verdict, needed
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from stillwatch.verdict import Bar
 
 CLOSEST = 3
-HOUR_S, DAY_S = 3600, 86_400
 
 _SKETCHED_AS = {
     "account_created_at": "account_created_us",
@@ -84,7 +83,7 @@ def describe(context: Context, group: int) -> dict[str, Any]:
         "silent": _silent(context, group),
         "families": sorted(families, key=lambda row: (-row["exchanges"], row["family_id"])),
         "links": _links(context, group),
-        "timeline": _timeline(context, group, at) | {"replaced": _replaced(context, judged)},
+        "timeline": _timeline(context, group, judged, at),
         "principals": _principals(context, judged),
         "principals_cut": 0,
         "exemplars": context.exemplars.get(group, []),
@@ -139,11 +138,6 @@ def overview(
 def _asked(bar: Bar) -> float:
     """Posterior that an accusation takes, at the prior of the bar."""
     return bar.probability if bar.excess <= 0 else posterior(needed(bar), bar.prior)
-
-
-def iso(microseconds: int) -> str:
-    """A time in ISO 8601, UTC."""
-    return (dt.datetime(1970, 1, 1, tzinfo=dt.UTC) + dt.timedelta(microseconds=microseconds)).isoformat()
 
 
 def _count(values: Any) -> dict[str, int]:
@@ -300,47 +294,15 @@ def _links(context: Context, group: int) -> list[dict[str, Any]]:
     return sorted(found, key=lambda link: (-link["bits"], link["kind"], link["families"]))
 
 
-def _timeline(context: Context, group: int, at: NDArray[np.int64]) -> dict[str, Any]:
-    span = (int(at.max()) - int(at.min())) // 1_000_000
-    step = next(
-        step
-        for step in (HOUR_S, 3 * HOUR_S, 6 * HOUR_S, DAY_S, 7 * DAY_S, 28 * DAY_S, 10**9)
-        if span / step <= 96
-    )
-    start = int(at.min()) // 1_000_000 // step * step
-    places = at // 1_000_000 // step - start // step
-    scores = context.scanned.merged.objective[context.scanned.merged.stream == group]
-    best = np.where(np.max(scores, axis=1) >= 50, np.argmax(scores, axis=1), -1)
-    series = []
-    for index in np.unique(best).tolist():
-        counts = np.bincount(places[best == index], minlength=int(places.max()) + 1)
-        name = OBJECTIVES[index] if index >= 0 else "no objective named"
-        series.append({"name": name, "counts": counts.tolist()})
-    ordered = sorted(series, key=lambda row: (-sum(row["counts"]), row["name"]))
+def _timeline(context: Context, group: int, judged: Judged, at: NDArray[np.int64]) -> dict[str, Any]:
+    principals, merged = context.scanned.principals, context.scanned.merged
+    first, last = principals.first_us[judged.taking_part], principals.last_us[judged.taking_part]
+    edges = int(principals.first_us.min()), int(principals.last_us.max())
     return {
-        "step_seconds": step,
-        "start": iso(start * 1_000_000),
-        "series": ordered,
+        **by_objective(at, merged.objective[merged.stream == group]),
         "releases": _releases(context),
+        "replaced": [iso(begin) for begin in replaced(first, last, *edges)],
     }
-
-
-def _replaced(context: Context, judged: Judged) -> list[str]:
-    """When principals began within six hours of another's end, each end used once; what lies at the log's edges is no
-    end and no beginning."""
-    principals = context.scanned.principals
-    opens, closes = int(principals.first_us.min()), int(principals.last_us.max())
-    begins = np.sort(principals.first_us[judged.taking_part])
-    begins = begins[(begins >= opens + QUIET_US) & (begins <= closes - QUIET_US - SOON_US)]
-    ends = np.sort(principals.last_us[judged.taking_part])
-    ends, place, found = ends[ends <= closes - QUIET_US].tolist(), 0, []
-    for begin in begins.tolist():
-        while place < len(ends) and ends[place] < begin - SOON_US:
-            place += 1
-        if place < len(ends) and ends[place] < begin:
-            found.append(iso(begin))
-            place += 1
-    return found
 
 
 def _principals(context: Context, judged: Judged) -> list[dict[str, Any]]:

@@ -16,9 +16,10 @@ import pyarrow.compute as pc
 
 from stillwatch.calibration.conformal import NOTHING, CalibrationError
 from stillwatch.calibration.record import Block, Traffic
-from stillwatch.dossier import DAY_S, iso, missing_columns
+from stillwatch.dossier import missing_columns
 from stillwatch.examine import Options, Scanned, examine
 from stillwatch.families.fragments import Presence
+from stillwatch.history import DAY_S, iso
 from stillwatch.judging import judge
 from stillwatch.sketching import Source, sketch_log
 from stillwatch.sources import list_files

@@ -105,13 +105,7 @@ def scan(
     engine: str = ENGINE,
 ) -> None:
     """Find extraction campaigns in a log and write the result into a folder."""
-    if engine != "duckdb":
-        raise typer.BadParameter(f"{engine!r} is not here; the engines are: duckdb", param_hint="--engine")
-    if show_text and sketch_only:
-        raise typer.BadParameter(
-            "--sketch-only writes no text and --show-text shows it; give one of them",
-            param_hint="--sketch-only",
-        )
+    _check(engine, show_text, sketch_only)
     from stillwatch import keys
     from stillwatch.calibration.labels import read_labels
     from stillwatch.calibration.record import read as read_calibration
@@ -148,6 +142,16 @@ def scan(
         typer.echo(f"stillwatch: warning: {result.overview['guarantee']['statement']}", err=True)
     if exit_code and any(campaign["verdict"] == "extraction" for campaign in result.campaigns):
         raise typer.Exit(CAMPAIGN_FOUND)
+
+
+def _check(engine: str, show_text: bool, sketch_only: bool) -> None:
+    if engine != "duckdb":
+        raise typer.BadParameter(f"{engine!r} is not here; the engines are: duckdb", param_hint="--engine")
+    if show_text and sketch_only:
+        raise typer.BadParameter(
+            "--sketch-only writes no text and --show-text shows it; give one of them",
+            param_hint="--sketch-only",
+        )
 
 
 def release_of(text: str) -> tuple[str, datetime]:
