@@ -115,7 +115,8 @@ def test_what_a_program_is_told_to_write_is_read(
 
 
 def test_the_callback_of_litellm_writes_what_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Records that the real proxy wrote go through the callback; the class that it extends is LiteLLM's."""
+    """Records that the real proxy wrote go through the callback; the class that it extends is LiteLLM's, and stands in
+    here: in the real proxy the callback runs by ``scripts/integration litellm``."""
     records = [
         json.loads(line)
         for line in gzip.decompress((FIXTURES / "litellm.jsonl.gz").read_bytes()).splitlines()
