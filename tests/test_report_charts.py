@@ -121,6 +121,18 @@ def test_where_every_text_starts_comes_first_and_speaks_neither_for_nor_against(
     assert {bar.paint for bar in bars[2:-1]} <= {"for", "against"}
 
 
+@pytest.mark.parametrize("width", [330, 720])
+def test_every_figure_of_the_waterfall_lies_inside_the_picture(width):
+    """Also where nothing speaks against, so that the longest figure stands beside the last bar."""
+    told = [evidence("routine", 20.0, 0.0, 9, "a reason", ""), evidence(wording.START, -6.0, 0.0, 0, "", "")]
+    sure = {"prior": 0.01, "probability": 0.99999, "evidence": told, "evidence_bits": 14.0}
+    drawn = waterfall.draw_waterfall("w", sure, 0.95, width)
+    for text in ElementTree.fromstring(drawn).iter(f"{SVG}text"):
+        begin = float(text.get("x", "0"))
+        if text.get("text-anchor") is None:
+            assert begin + svg.text_width(text.text or "") <= width, text.text
+
+
 def test_the_waterfall_ends_at_the_posterior_and_shows_what_does_not_add_up():
     first = campaigns()[0]
     plain = waterfall.steps(first)

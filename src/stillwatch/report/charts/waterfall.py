@@ -62,7 +62,8 @@ def draw_waterfall(identity: str, campaign: Mapping[str, Any], threshold: float,
     bars = steps(campaign)
     beside = width >= LABELS_BESIDE
     left = max(svg.text_width(bar.label) for bar in bars) + 14 if beside else 6.0
-    row, thick, right = (27.0, 13.0, 62.0) if beside else (38.0, 12.0, 52.0)
+    row, thick = (27.0, 13.0) if beside else (38.0, 12.0)
+    right = max(svg.text_width(bar.figure) for bar in bars) + 18
     ends = [end for bar in bars for end in (bar.start, bar.end)] + [log_odds_bits(threshold)]
     low, high = min(ends) - 0.6, max(ends) + 0.6
     scale = (width - left - right) / (high - low)
