@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from stillwatch.calibration.labels import Labels
     from stillwatch.calibration.record import Calibration
     from stillwatch.families.fragments import Presence
-    from stillwatch.spool import Spool
+    from stillwatch.spool import Sketches
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +68,8 @@ class Scanned:
     by_group: Measured
 
 
-def examine(spool: Spool, presence: Presence, options: Options) -> Scanned:
-    """Families, streams, signals, groups and their evidence, of the sketches in a spool."""
+def examine(spool: Sketches, presence: Presence, options: Options) -> Scanned:
+    """Families, streams, signals, groups and their evidence, of sketches that are read twice."""
     sketches = spool.table(field.name for field in SKETCH_SCHEMA if field.name != "parts")
     principals = describe_principals(sketches)
     families = find_families(spool, presence, principals.hashes, opens_conversation(sketches), options.rule)

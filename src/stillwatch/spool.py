@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -36,6 +36,16 @@ def in_parallel(
         finally:
             for future in waiting:
                 future.cancel()
+
+
+class Sketches(Protocol):
+    """Sketches that can be read as often as needed."""
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        """The batches, always in one order."""
+
+    def table(self, columns: Iterable[str]) -> pa.Table:
+        """Some columns of all rows, in the order of the batches."""
 
 
 class Spool:

@@ -1,0 +1,214 @@
+"""The live step: take in what comes, and look at all that is known so far with the functions of a scan.
+
+A look at a moment gives the families, signals, bits and verdicts that a scan of the exchanges before that moment would
+give (of each exchange once, and back to the begin of the window). What differs is when somebody is accused: a look
+every hour has many chances to be wrong, so an accusation takes a margin beyond the bar of a scan, and must hold at
+several looks in a row.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from stillwatch.calibration import decisions, guarantee
+from stillwatch.calibration.labels import Labels
+from stillwatch.examine import examine
+from stillwatch.families.fragments import Presence
+from stillwatch.judging import judge
+from stillwatch.live.arrivals import Arrivals
+from stillwatch.live.naming import Group, Named, Names
+from stillwatch.streams import DAY_US, HOUR_US
+from stillwatch.verdict import Verdict, margin
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pyarrow as pa
+
+    from stillwatch.examine import Options, Scanned
+    from stillwatch.judging import Judged
+    from stillwatch.keys import Keys
+    from stillwatch.live.history import History
+
+
+@dataclass(frozen=True, slots=True)
+class Looking:
+    """When a live run looks, and what an accusation takes beyond the bar of a scan."""
+
+    step_us: int = HOUR_US
+    """Time between two looks."""
+
+    window_us: int = 30 * DAY_US
+    """How far back exchanges are known; older days are forgotten at midnight, UTC."""
+
+    margin_bits: float = 6.0
+    """Bits beyond the threshold of a scan that the evidence must exceed."""
+
+    looks: int = 2
+    """Looks with new exchanges, in a row, at which it must."""
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """A principal that is accused for the first time."""
+
+    account_id: str
+    end_user_id: str | None
+    campaign_id: str
+    flagged_us: int
+    """Time of the look, microseconds since 1970."""
+
+    probability: float
+    evidence_bits: float
+    extraction_exchanges: int
+    """Exchanges of the campaign that the principal had sent by then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A group that a scan would accuse, at one look."""
+
+    campaign_id: str
+    at_us: int
+    evidence_bits: float
+    margin_bits: float
+    """Bits beyond the threshold of a scan."""
+
+    exchanges: int
+    principals: int
+    """Principals who take part."""
+
+    flagged: bool
+    """Whether it is accused here too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one look found."""
+
+    at_us: int
+    flags: tuple[Flag, ...] = ()
+    campaigns: tuple[Seen, ...] = ()
+    scanned: Scanned | None = None
+    """All that was examined; None where nothing was new."""
+
+
+class Live:
+    """Sketches in, flags out. Time is that of the exchanges, and moves when ``look`` is told to.
+
+    ``history`` holds what is known and must be empty; ``keys`` are those of the sketches.
+    """
+
+    def __init__(self, history: History, keys: Keys, options: Options, looking: Looking) -> None:
+        self._history, self._keys, self._options, self._looking = history, keys, options, looking
+        self._presence = Presence(options.rule.least_principals)
+        self._arrivals = Arrivals(keys)
+        self._names = Names()
+        self._in_a_row: Counter[str] = Counter()
+        self._flagged: dict[tuple[int, str], Flag] = {}
+        self._standing: set[tuple[int, str]] = set()
+        self._looked_us = -(2**62)
+        self.counts = self._arrivals.counts
+
+    @property
+    def flags(self) -> list[tuple[Flag, bool]]:
+        """All flags so far, and whether the last look still accuses the principal."""
+        return [(flag, key in self._standing) for key, flag in self._flagged.items()]
+
+    def observe(self, batch: pa.RecordBatch, now_us: int) -> None:
+        """Take in sketches that come at ``now_us``; they count from the first look after their own time."""
+        self._arrivals.take(batch, now_us, self._looked_us, self._oldest(now_us))
+
+    def look(self, now_us: int) -> Look:
+        """Examine what is known of the time before ``now_us``; nothing is done where nothing is new."""
+        if now_us <= self._looked_us:
+            raise ValueError("a look must be later than the one before it")
+        if self._oldest(now_us) > self._oldest(self._looked_us):
+            self._forget(self._oldest(now_us))
+        self._looked_us = now_us
+        due = self._arrivals.due(now_us)
+        if due is None:
+            return Look(now_us)
+        self._history.append(due)
+        self._presence.observe(due)
+        scanned = examine(self._history, self._presence, self._options)
+        named, groups = self._accusing(scanned)
+        return Look(now_us, *self._accuse(scanned, named, groups, now_us), scanned)
+
+    def _oldest(self, now_us: int) -> int:
+        return (now_us - self._looking.window_us) // DAY_US * DAY_US
+
+    def _forget(self, before_us: int) -> None:
+        gone = self._history.forget(before_us)
+        if gone:
+            self.counts.forgotten += gone
+            self._arrivals.keep_only(self._history)
+            self._presence = Presence(self._options.rule.least_principals)
+            for batch in self._history:
+                self._presence.observe(batch)
+
+    def _accusing(self, scanned: Scanned) -> tuple[dict[int, Named], list[Judged]]:
+        """Groups after all that speaks for the innocent, as a scan rules on them, and the names of the accused."""
+        groups = judge(scanned, scanned.merged, scanned.groups.judged, scanned.by_group, self._options)
+        assured = guarantee.assess(scanned, groups, self._keys, self._options)
+        groups = guarantee.restrain(groups, assured)
+        names = scanned.families.identify()
+        label = scanned.groups.label
+        suggested = [
+            ["c-" + names[family][2:] for family in np.flatnonzero(label == number).tolist()]
+            for number in range(scanned.groups.count)
+        ]
+        accused = [number for number, one in enumerate(groups) if one.ruling.verdict is Verdict.EXTRACTION]
+        core = scanned.groups.judged[scanned.families.fragment_family]
+        given = self._names.give(
+            [
+                Group(np.sort(scanned.families.fragments[core == number]), suggested[number])
+                for number in accused
+            ]
+        )
+        named = dict(zip(accused, given, strict=True))
+        ids = [named[place].name if place in named else own[0] for place, own in enumerate(suggested)]
+        matched = decisions.match(scanned, groups, names, ids, self._options.labels or Labels(()))
+        least = self._options.rule.least_principals
+        return named, decisions.hold_back(scanned, groups, ids, matched, least).accusing
+
+    def _accuse(
+        self, scanned: Scanned, named: dict[int, Named], groups: Sequence[Judged], now_us: int
+    ) -> tuple[tuple[Flag, ...], tuple[Seen, ...]]:
+        new: list[Flag] = []
+        seen = []
+        standing = set()
+        in_a_row: Counter[str] = Counter()
+        for number, name in named.items():
+            judged = groups[number]
+            if judged.ruling.verdict is not Verdict.EXTRACTION:
+                continue
+            beyond = float(margin(judged.case.bits, judged.case.silent, self._options.bar))
+            if beyond > self._looking.margin_bits:
+                in_a_row[name.name] = 1 + max(self._in_a_row[known] for known in name.also)
+            flagged = in_a_row[name.name] >= self._looking.looks
+            exchanges = dict(zip(judged.principals.tolist(), judged.exchanges.tolist(), strict=True))
+            for principal in judged.taking_part.tolist() if flagged else ():
+                known = int(scanned.principals.hashes[principal])
+                keys = [(known, one) for one in sorted(name.also) if (known, one) in self._flagged]
+                if not keys:
+                    keys = [(known, name.name)]
+                    flag = Flag(
+                        *scanned.principals.name(principal), name.name, now_us, judged.ruling.probability,
+                        judged.case.bits, exchanges[principal],
+                    )  # fmt: skip
+                    self._flagged[keys[0]] = flag
+                    new.append(flag)
+                standing.update(keys)
+            seen.append(
+                Seen(
+                    name.name, now_us, judged.case.bits, beyond, int(judged.exchanges.sum()),
+                    int(judged.part.sum()), flagged,
+                )
+            )  # fmt: skip
+        self._in_a_row, self._standing = in_a_row, standing
+        return tuple(new), tuple(seen)
