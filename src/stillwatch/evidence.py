@@ -118,6 +118,24 @@ class Measured:
         ):
             object.__setattr__(self, name, value)
 
+    @classmethod
+    def nothing(cls, weights: Weights) -> Measured:
+        """Of no stream."""
+        names = tuple(signal.name for signal in all_signals())
+        empty = np.empty((0, len(names)))
+        return cls(names, empty, empty.astype(np.int64), empty, weights.start)
+
+    def take(self, streams: NDArray[np.int64]) -> Measured:
+        """The same of some streams, in the order given; a stream may be asked for twice."""
+        return Measured(self.signals, self.value[streams], self.n[streams], self.bits[streams], self.start)
+
+    def followed_by(self, other: Measured) -> Measured:
+        """The streams of both, those of ``other`` numbered on."""
+        value, n, bits = (
+            np.concatenate([getattr(self, name), getattr(other, name)]) for name in ("value", "n", "bits")
+        )
+        return Measured(self.signals, value, n, bits, self.start)
+
     def of(self, signal: str) -> NDArray[np.float64]:
         """Values of one signal: float64[s]."""
         return self.value[:, self.signals.index(signal)]

@@ -68,6 +68,29 @@ class Scanned:
     by_group: Measured
 
 
+class _Scale:
+    """Measures the streams of one log, each once: a group that is a family alone was measured as that family."""
+
+    def __init__(self, engine: DuckDBEngine, sketches: pa.Table) -> None:
+        self._engine, self._sketches, self._weights = engine, sketches, load_weights()
+        self._place: dict[int, int] = {}
+        self._known = Measured.nothing(self._weights)
+
+    def weigh(self, members: streams.Members, count: int) -> Measured:
+        """Every signal on the streams 0 to ``count`` - 1 of ``members``."""
+        contents = streams.contents(members, count).tolist()
+        new = sorted(
+            {content: stream for stream, content in enumerate(contents)}.items(), key=lambda one: one[1]
+        )
+        new = [(content, stream) for content, stream in new if content not in self._place]
+        if new:
+            part = streams.only(members, np.array([stream for _, stream in new], np.int32), count)
+            streams.build(self._engine, part, self._sketches)
+            self._place |= {content: len(self._place) + place for place, (content, _) in enumerate(new)}
+            self._known = self._known.followed_by(measure(self._engine, len(new), self._weights))
+        return self._known.take(np.array([self._place[content] for content in contents], np.int64))
+
+
 def examine(spool: Sketches, presence: Presence, options: Options) -> Scanned:
     """Families, streams, signals, groups and their evidence, of sketches that are read twice."""
     sketches = spool.table(field.name for field in SKETCH_SCHEMA if field.name != "parts")
@@ -78,13 +101,8 @@ def examine(spool: Sketches, presence: Presence, options: Options) -> Scanned:
     judged = streams.keep_rows(members, ~licensed[principals.of_row])
     narrowed = streams.narrow(sketches, options.unsupported_regions)
     stated = streams.releases_of(sketches, options.releases)
-    weights = load_weights()
     engine = DuckDBEngine(options.memory)
-
-    def weigh(stream_members: streams.Members, count: int) -> Measured:
-        streams.build(engine, stream_members, sketches)
-        return measure(engine, count, weights)
-
+    weigh = _Scale(engine, sketches).weigh
     try:
         streams.register_log(engine, narrowed, stated)
         by_family = weigh(judged, len(families.names))

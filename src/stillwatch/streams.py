@@ -150,6 +150,36 @@ def keep_rows(members: Members, kept: NDArray[np.bool_]) -> Members:
     )  # fmt: skip
 
 
+def contents(members: Members, streams: int) -> NDArray[np.int64]:
+    """Hash of what each of the streams 0 to ``streams`` - 1 consists of: int64[streams]. Streams of the same log with
+    the same members have the same, whatever their numbers."""
+    word = members.row.astype(np.uint64) << np.uint64(32) | members.variety.astype(np.uint64)
+    for column in members.objective.T:
+        word = _mixed(word) + column.astype(np.uint64)
+    fill = _mixed(members.fill_row.astype(np.uint64)) + members.fill.astype(np.uint64)
+    found = np.zeros(streams, np.uint64)
+    np.add.at(found, members.stream, _mixed(_mixed(word)))
+    np.add.at(found, members.fill_stream, _mixed(_mixed(fill) + np.uint64(1)))
+    return found.astype(np.int64)
+
+
+def _mixed(word: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    word = (word ^ (word >> np.uint64(31))) * np.uint64(0x9E3779B97F4A7C15)
+    return word ^ (word >> np.uint64(29))
+
+
+def only(members: Members, chosen: NDArray[np.int32], streams: int) -> Members:
+    """The streams that ``chosen`` names, numbered in its order, of those from 0 to ``streams`` - 1."""
+    label = np.full(streams, -1, np.int32)
+    label[chosen] = np.arange(len(chosen), dtype=np.int32)
+    stream, fill_stream = label[members.stream], label[members.fill_stream]
+    inside, fills = stream >= 0, fill_stream >= 0
+    return Members(
+        stream[inside], members.row[inside], members.objective[inside], members.variety[inside],
+        fill_stream[fills], members.fill_row[fills], members.fill[fills],
+    )  # fmt: skip
+
+
 def without(members: Members, streams: NDArray[np.int32], rows: NDArray[np.int32]) -> Members:
     """Members less the pairs of stream and row that the two arrays name."""
     out = np.unique(streams.astype(np.int64) << 32 | rows)

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from stillwatch.cli import calibrate, connect, demo, doctor, explain, fingerprint, lab, scan, simulate
+from stillwatch.cli import calibrate, connect, demo, doctor, explain, fingerprint, lab, replay, scan, simulate
 
 PURPOSE = (
     "Find the campaigns that are distilling your model through its API, prove it, and know what they took."
@@ -19,6 +19,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command("scan")(scan.scan)
+app.command("replay")(replay.replay)
 app.command("calibrate")(calibrate.calibrate)
 app.command("fingerprint")(fingerprint.fingerprint)
 app.command("explain")(explain.explain)

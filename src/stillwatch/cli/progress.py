@@ -49,3 +49,13 @@ def counting() -> Iterator[Callable[[int, int, str], None]]:
     with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=None)
         yield lambda done, total, name: bar.update(task, completed=done, total=total, description=name)
+
+
+@contextmanager
+def looking_at() -> Iterator[Callable[[int, int], None] | None]:
+    """Yield a function to call with the looks that are done and all there are; nothing is shown but on a terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    with counting() as show:
+        yield lambda done, total: show(done, total, "Looking")

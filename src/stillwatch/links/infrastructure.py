@@ -28,10 +28,14 @@ class Infrastructure:
         """Pairs whose accounts pay by the same rare means."""
         found = []
         values = [np.unique(pairs[1]) for pairs in suspects.payments]
+        payers = [np.unique(pairs[0]) for pairs in suspects.payments]
         for (first, second), common in overlaps(values).items():
             if common < self.least_values:
                 continue
-            shared = _between(suspects.payments[first], suspects.payments[second])
+            shared = _between(
+                _of_others(suspects.payments[first], payers[second]),
+                _of_others(suspects.payments[second], payers[first]),
+            )
             if len(shared) < self.least_values:
                 continue
             bits = sum(
@@ -48,9 +52,19 @@ class Infrastructure:
 
 def _between(first: NDArray[np.int64], second: NDArray[np.int64]) -> list[int]:
     """Means by which an account of one family alone and an account of the other alone pay."""
-    apart = [mine[1][~np.isin(mine[0], theirs[0])] for mine, theirs in ((first, second), (second, first))]
-    shared: list[int] = np.intersect1d(*apart).tolist()
+    if not len(first) or not len(second):
+        return []
+    shared: list[int] = np.intersect1d(first, second).tolist()
     return shared
+
+
+def _of_others(pairs: NDArray[np.int64], payers: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Means of payment in ``pairs`` (of principal and means) of those who are not among ``payers``, ascending."""
+    if not len(payers):
+        return pairs[1]
+    place = np.minimum(np.searchsorted(payers, pairs[0]), len(payers) - 1)
+    outside: NDArray[np.int64] = pairs[1][payers[place] != pairs[0]]
+    return outside
 
 
 LINK = Infrastructure()

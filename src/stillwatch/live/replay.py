@@ -119,6 +119,32 @@ def looks_at(live: Live, spool: Spool, step_us: int, looked: Looked | None = Non
             looked(place + 1, len(every))
 
 
+def summary(result: Replayed) -> str:
+    """What a replay found, in a few lines for a terminal."""
+    looks, flags = result.overview["looks"], result.flags
+    lines = [
+        f"{result.overview['exchanges']['taken']:,} exchanges, {looks:,} looks from "
+        f"{result.overview['first_look']} to {result.overview['last_look']}."
+    ]
+    campaigns = flags["campaign_id"].to_pylist()
+    if not campaigns:
+        lines.append("Nobody was flagged.")
+    for name in dict.fromkeys(campaigns):
+        times = [
+            at for at, own in zip(flags["flagged_at"].to_pylist(), campaigns, strict=True) if own == name
+        ]
+        lines.append(
+            f"{name}: {len(times):,} principals flagged, the first at {min(times):%Y-%m-%d %H:%M} UTC, "
+            f"the last at {max(times):%Y-%m-%d %H:%M} UTC"
+        )
+    left = {name: count for name, count in result.overview["exchanges"].items() if name != "taken" and count}
+    if left:
+        lines.append(
+            "Of the exchanges, " + ", ".join(f"{n:,} {name.replace('_', ' ')}" for name, n in left.items())
+        )
+    return "\n".join(lines)
+
+
 def _flags(flags: Sequence[tuple[Flag, bool]]) -> pa.Table:
     rows = [asdict(flag) | {"flagged_at": flag.flagged_us, "stands": stands} for flag, stands in flags]
     rows.sort(

@@ -1,0 +1,114 @@
+"""``stillwatch replay``: a log in, who would have been flagged when out."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import typer
+
+from stillwatch.cli.scan import (
+    CALIBRATION,
+    FORMAT,
+    IDENTITIES,
+    KEY,
+    LABELS,
+    LOGS,
+    MEMORY,
+    MIN_PRINCIPALS,
+    OUT,
+    PRIOR,
+    REGISTRY,
+    REJECT_SHARE,
+    RELEASE,
+    UNSUPPORTED,
+    release_of,
+)
+
+STEP = typer.Option("1h", "--step", metavar="TIME", help="Time between two looks: 30m, 1h, 1d.")
+WINDOW = typer.Option(
+    "30d", "--window", metavar="TIME", help="How far back exchanges are known; what is older is forgotten."
+)
+MARGIN = typer.Option(
+    6.0,
+    "--margin",
+    metavar="BITS",
+    min=0.0,
+    help="Bits beyond the bar of a scan that an accusation takes, since there are many looks.",
+)
+LOOKS = typer.Option(2, "--looks", min=1, help="Looks in a row at which it takes them.")
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+def duration_us(text: str, option: str, least_s: int = 60) -> int:
+    """Microseconds of a duration such as ``90m``.
+
+    >>> duration_us("1h", "--step")
+    3600000000
+    """
+    found = re.fullmatch(r"(\d{1,6})([smhd])", text)
+    seconds = int(found[1]) * _UNITS[found[2]] if found else 0
+    if seconds < least_s:
+        raise typer.BadParameter(
+            f"{text!r} is no time of {least_s} s or more, such as 30m, 1h or 7d", param_hint=option
+        )
+    return seconds * 1_000_000
+
+
+def replay(
+    logs: list[str] = LOGS,
+    out: Path = OUT,
+    step: str = STEP,
+    window: str = WINDOW,
+    margin: float = MARGIN,
+    looks: int = LOOKS,
+    format: str = FORMAT,
+    key: Path | None = KEY,
+    identities: Path | None = IDENTITIES,
+    registry: Path | None = REGISTRY,
+    release: list[str] = RELEASE,
+    unsupported_region: list[str] = UNSUPPORTED,
+    prior: float = PRIOR,
+    min_principals: int = MIN_PRINCIPALS,
+    reject_share: float = REJECT_SHARE,
+    memory: str = MEMORY,
+    calibration: Path | None = CALIBRATION,
+    labels: Path | None = LABELS,
+) -> None:
+    """Look at a log as if it were happening, and write who is flagged when."""
+    step_us, window_us = duration_us(step, "--step"), duration_us(window, "--window", 86_400)
+    from stillwatch import keys
+    from stillwatch.calibration.labels import read_labels
+    from stillwatch.calibration.record import read as read_calibration
+    from stillwatch.cli.progress import looking_at, reading
+    from stillwatch.engine.duckdb import DuckDBEngine
+    from stillwatch.examine import Options
+    from stillwatch.families.assign import Rule
+    from stillwatch.live.replay import replay as run
+    from stillwatch.live.replay import summary
+    from stillwatch.live.step import Looking
+    from stillwatch.registry import Registry, read_registry
+    from stillwatch.sketching import Source, paths_of
+    from stillwatch.verdict import Bar
+
+    DuckDBEngine(memory).close()  # a size that is none should not cost the time of reading the log
+    options = Options(
+        rule=Rule(least_principals=min_principals),
+        bar=Bar(prior=prior),
+        registry=read_registry(registry) if registry else Registry(),
+        releases=dict(release_of(text) for text in release),
+        unsupported_regions=frozenset(code.upper() for code in unsupported_region),
+        reject_share=reject_share,
+        memory=memory,
+        calibration=read_calibration(calibration) if calibration else None,
+        labels=read_labels(labels) if labels else None,
+    )
+    looking = Looking(step_us, window_us, margin, looks)
+    with reading("Reading the log") as progress, looking_at() as looked:
+        result = run(
+            Source(paths_of(logs), format, identities), out, keys.load(key), options, looking, progress,
+            looked,
+        )  # fmt: skip
+    typer.echo(summary(result))
+    typer.echo(f"\n{out / 'flags.parquet'}")
