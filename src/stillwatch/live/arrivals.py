@@ -81,8 +81,11 @@ class Arrivals:
         if len(at):
             self._waiting.append(batch)
 
-    def due(self, now_us: int) -> pa.RecordBatch | None:
-        """What waited for a look at ``now_us``, in order of time; None where nothing did."""
+    def due(self, now_us: int, oldest_us: int) -> pa.RecordBatch | None:
+        """What waited for a look at ``now_us``, in order of time; None where nothing did.
+
+        What the window, which begins at ``oldest_us``, has passed in the meantime is left out.
+        """
         if not self._waiting:
             return None
         whole = pa.concat_batches(self._waiting)
@@ -91,7 +94,10 @@ class Arrivals:
         if (at >= now_us).any():
             self._waiting = [_kept(whole, at >= now_us)]
         order = np.argsort(at, kind="stable")
-        order = order[at[order] < now_us]
+        passed = int((at < oldest_us).sum())
+        self.counts.taken -= passed
+        self.counts.too_old += passed
+        order = order[(at[order] < now_us) & (at[order] >= oldest_us)]
         return whole.take(pa.array(order)) if len(order) else None
 
     def keep_only(self, batches: Iterable[pa.RecordBatch]) -> None:

@@ -130,7 +130,7 @@ class Live:
         if self._oldest(now_us) > self._oldest(self._looked_us):
             self._forget(self._oldest(now_us))
         self._looked_us = now_us
-        due = self._arrivals.due(now_us)
+        due = self._arrivals.due(now_us, self._oldest(now_us))
         if due is None:
             return Look(now_us)
         self._history.append(due)
