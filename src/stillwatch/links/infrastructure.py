@@ -60,11 +60,11 @@ def _between(first: NDArray[np.int64], second: NDArray[np.int64]) -> list[int]:
 
 def _of_others(pairs: NDArray[np.int64], payers: NDArray[np.int64]) -> NDArray[np.int64]:
     """Means of payment in ``pairs`` (of principal and means) of those who are not among ``payers``, ascending."""
+    means: NDArray[np.int64] = pairs[1]
     if not len(payers):
-        return pairs[1]
+        return means
     place = np.minimum(np.searchsorted(payers, pairs[0]), len(payers) - 1)
-    outside: NDArray[np.int64] = pairs[1][payers[place] != pairs[0]]
-    return outside
+    return means[payers[place] != pairs[0]]
 
 
 LINK = Infrastructure()
