@@ -64,7 +64,8 @@ def _of_others(pairs: NDArray[np.int64], payers: NDArray[np.int64]) -> NDArray[n
     if not len(payers):
         return means
     place = np.minimum(np.searchsorted(payers, pairs[0]), len(payers) - 1)
-    return means[payers[place] != pairs[0]]
+    outside: NDArray[np.bool_] = payers[place] != pairs[0]
+    return means[outside]
 
 
 LINK = Infrastructure()
