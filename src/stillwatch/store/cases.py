@@ -50,7 +50,7 @@ def queue(
     with store.reading() as connection:
         rows = [dict(row) for row in connection.execute(query).mappings()]
         counted = sa.select(cases.c.state, sa.func.count()).group_by(cases.c.state)
-        counts: dict[str, int] = dict(connection.execute(counted).tuples().all())
+        counts: dict[str, int] = {name: count for name, count in connection.execute(counted)}
     return {
         "rows": rows[:most],
         "counts": {state: counts.get(state, 0) for state in STATES},

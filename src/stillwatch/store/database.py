@@ -71,6 +71,8 @@ def open_store(place: str) -> Store:
             f"cannot open {name}: the driver of this database is not installed; for PostgreSQL run "
             "pip install 'psycopg[binary]'"
         ) from error
+    except OSError as error:
+        raise StoreError(f"cannot make {name}: {error.strerror}; choose another file with --store") from error
     except DBAPIError as error:
         raise StoreError(
             f"cannot open {name} ({type(error.orig).__name__}); is it a database of stillwatch, and may it be written?"
@@ -102,6 +104,8 @@ def _url(place: str) -> URL:
 def _engine(url: URL) -> Engine:
     if url.get_backend_name() != "sqlite":
         return sa.create_engine(url, pool_size=10, max_overflow=20, pool_pre_ping=True)
+    if url.database:
+        Path(url.database).touch(mode=0o600)  # it names accounts, so it is nobody else's
     engine = sa.create_engine(url, connect_args={"timeout": BUSY_SECONDS})
 
     @event.listens_for(engine, "connect")

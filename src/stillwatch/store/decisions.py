@@ -54,7 +54,7 @@ def decide(
             raise StoreError(
                 "it would hit nobody" + (": all were cleared; take that back first" if shown.cleared else ""),
             )
-        _refuse_a_second(connection, wanted, case_id, now)
+        _refuse_a_second(connection, wanted, case_id, shown.hits, now)
         values = _row(wanted, case_id, by, now) | {
             "campaign_id": _campaign(connection, case_id, wanted),
             "principals": len(shown.hits),
@@ -247,8 +247,11 @@ def _told(connection: Connection, values: dict[str, Any]) -> dict[str, Any]:
     return told
 
 
-def _refuse_a_second(connection: Connection, wanted: Wanted, case_id: str, now: dt.datetime) -> None:
-    """Refuse a decision that is the same as one that is open or holds."""
+def _refuse_a_second(
+    connection: Connection, wanted: Wanted, case_id: str, hits: Sequence[Hit], now: dt.datetime
+) -> None:
+    """Refuse a decision that says the same as one that is open or holds, and hits nobody else."""
+    asked = {(hit.account_id, hit.end_user_id or NOBODY) for hit in hits}
     query = sa.select(decisions).where(
         decisions.c.case_id == case_id,
         decisions.c.action == wanted.action,
@@ -263,12 +266,11 @@ def _refuse_a_second(connection: Connection, wanted: Wanted, case_id: str, now: 
         if subject == (wanted.account_id, wanted.end_user_id, wanted.family_id) and row.parameters == dict(
             wanted.parameters
         ):
-            hit = sa.select(sa.func.count()).where(
+            within = sa.select(targets.c.account_id, targets.c.end_user_id).where(
                 targets.c.decision_id == row.id, targets.c.lifted_at.is_(None)
             )
-            if wanted.scope is not Scope.PRINCIPAL and connection.execute(hit).scalar_one() < len(
-                _preview(connection, wanted, Policy())[0].hits
-            ):
+            already = {(account, user) for account, user in connection.execute(within)}
+            if not asked <= already:
                 continue  # the case has gained principals since; this one hits them too
             holds = "waits for approval" if row.state == "proposed" else "holds already"
             raise ConflictError(f"decision {row.id} of {row.asked_by} says the same and {holds}")

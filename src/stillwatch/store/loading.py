@@ -249,13 +249,9 @@ def _write_case(
 def _newer(connection: Connection, case_id: str, scan_id: int) -> bool:
     """Whether a scan's log ends no earlier than that of the scan by which the case is known."""
     held = sa.select(cases.c.scan_id).where(cases.c.id == case_id).scalar_subquery()
-    ends = dict(
-        connection.execute(
-            sa.select(scans.c.id, scans.c.last_seen).where(sa.or_(scans.c.id == scan_id, scans.c.id == held))
-        )
-        .tuples()
-        .all()
-    )
+    query = sa.select(scans.c.id, scans.c.last_seen)
+    within = query.where(sa.or_(scans.c.id == scan_id, scans.c.id == held))
+    ends = {number: last for number, last in connection.execute(within)}
     return all(ends[scan_id] >= end for end in ends.values())
 
 
