@@ -68,7 +68,7 @@ SPREAD = typer.Option(
     metavar="SPAN",
     help="It begins for each principal at a random moment of this span, such as 6h.",
 )
-LABELS_OUT = typer.Option(..., "--out", metavar="FILE", help="Parquet, for `scan --labels`.")
+LABELS_OUT = typer.Option(..., "--out", metavar="FILE", help="Parquet, which a scan reads as its labels.")
 ACTIONS_OUT = typer.Option(..., "--out", metavar="FILE", help="JSON, for whoever enforces.")
 FOLLOWS = typer.Option(
     False, "--follows", help="It hits principals too who join the case later, as many as the policy allows."

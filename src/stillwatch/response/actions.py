@@ -77,6 +77,15 @@ def parameters_of(action: Action, given: Mapping[str, Any]) -> dict[str, Any]:
     return chosen
 
 
+def takes(action: Action) -> dict[str, str]:
+    """The parameters of an action, and what each may be.
+
+    >>> takes(Action.CAP_LOGPROBS)
+    {'most': 'a whole number from 0 to 20'}
+    """
+    return {name: _ALLOWED[name] for name in _DEFAULTS[action]}
+
+
 _DEFAULTS: Mapping[Action, dict[str, Any]] = {
     Action.OBSERVE: {},
     Action.THROTTLE: {"requests_per_minute": 6},

@@ -30,18 +30,21 @@ class HeldAction:
     """One action on one principal."""
 
     scope: Scope
-    """What the decision was about."""
+    """What the decision was about: ``principal``, ``family`` or ``campaign``."""
     account_id: str
+    """The account that is hit; every row names one."""
     end_user_id: str | None
     """The end user of the account that is hit; None: the whole account, whoever its end users are."""
     family_id: str | None
     """With the scope ``family``: only requests of this family are hit. None with any other."""
     action: Action
+    """What is done."""
     parameters: Mapping[str, Any]
     """What the action was told, such as ``requests_per_minute``."""
     reason: str
     """The case and the number of the decision, for whoever asks; nothing of the evidence."""
     campaign_id: str
+    """The campaign through which it is hit."""
     starts: dt.datetime
     """From when it holds; spread over a random delay, so that an operator cannot time the detector."""
     until: dt.datetime
