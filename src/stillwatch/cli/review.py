@@ -94,7 +94,7 @@ def load(
 @app.command("list")
 def list_cases(
     store: str = STORE,
-    state: str | None = typer.Option(None, "--state", help="new, in_review, decided or appealed."),
+    state: str | None = typer.Option(None, "--state", help="new, in_review or decided."),
     order: str = typer.Option("certainty", "--order", help="certainty, size or age."),
     start: int = typer.Option(0, "--start", min=0, help="Cases that are left out at the top."),
     as_json: bool = AS_JSON,

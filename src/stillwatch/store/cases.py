@@ -23,7 +23,7 @@ from stillwatch.store.tables import (
     targets,
 )
 
-STATES = ("new", "in_review", "decided", "appealed")
+STATES = ("new", "in_review", "decided")
 ORDERS: Mapping[str, tuple[sa.ColumnElement[Any], ...]] = {
     "certainty": (cases.c.probability.desc(), cases.c.exchanges.desc(), cases.c.id),
     "size": (cases.c.exchanges.desc(), cases.c.id),

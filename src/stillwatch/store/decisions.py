@@ -73,7 +73,7 @@ def decide(
         ]
         connection.execute(targets.insert(), hits)
         kind = "decision.proposed" if shown.approval else "decision.made"
-        audit.append(connection, now, by, kind, f"decision {number}", _told(connection, values))
+        audit.append(connection, now, by, kind, f"decision {number}", _told(connection, values, policy))
         if shown.approval:
             _set_case(connection, case_id, now, state="in_review", assignee=by)
         else:
@@ -177,20 +177,15 @@ def _accuses(wanted: Wanted) -> bool:
 
 
 def _cleared(connection: Connection, case_id: str) -> set[tuple[str, str]]:
-    """Principals of a case whom a person cleared by themselves, or who won an appeal."""
+    """Principals of a case whom a person cleared by themselves."""
     query = (
         sa.select(targets.c.account_id, targets.c.end_user_id)
         .join(decisions)
         .where(
             decisions.c.case_id == case_id,
-            sa.or_(
-                sa.and_(
-                    decisions.c.state == "standing",
-                    decisions.c.scope == Scope.PRINCIPAL,
-                    decisions.c.finding.in_(CLEARING),
-                ),
-                targets.c.appeal == "reversed",
-            ),
+            decisions.c.state == "standing",
+            decisions.c.scope == Scope.PRINCIPAL,
+            decisions.c.finding.in_(CLEARING),
         )
     )
     return {(row[0], row[1]) for row in connection.execute(query)}
@@ -235,13 +230,14 @@ def _row(wanted: Wanted, case_id: str, by: str, now: dt.datetime) -> dict[str, A
     }
 
 
-def _told(connection: Connection, values: dict[str, Any]) -> dict[str, Any]:
+def _told(connection: Connection, values: dict[str, Any], policy: Policy) -> dict[str, Any]:
     """A decision as the audit log keeps it: all of it but the name of an account."""
     told = {
         name: value
         for name, value in values.items()
         if name not in {"account_id", "end_user_id", "asked_at", "state", "gained", "asked_by"}
     }
+    told["policy"] = policy.digest
     if values["account_id"] is not None:
         told["principal"] = audit.veil(connection, values["account_id"], values["end_user_id"])
     return told

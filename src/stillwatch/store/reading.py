@@ -67,7 +67,7 @@ def snapshot(store: Store, now: dt.datetime) -> Snapshot:
 
 
 def label_rows(store: Store) -> list[dict[str, Any]]:
-    """Decisions and appeals as rows of ``labels.parquet``, the last one on each subject.
+    """Decisions as rows of ``labels.parquet``, the last one on each subject.
 
     What is proposed, refused or taken back decides nothing. A decision keeps its finding when its action has run out.
     A case may have been called otherwise in every scan, so each name of it gets a row.
@@ -82,12 +82,6 @@ def label_rows(store: Store) -> list[dict[str, Any]]:
             .where(decisions.c.state == "standing")
             .order_by(decisions.c.decided_at, decisions.c.id)
         ).all()
-        appealed = connection.execute(
-            sa.select(targets, decisions.c.case_id, decisions.c.finding, decisions.c.decided_at)
-            .join(decisions)
-            .where(targets.c.appeal.is_not(None))
-            .order_by(decisions.c.decided_at, decisions.c.id)
-        ).all()
     rows: dict[tuple[Any, ...], dict[str, Any]] = {}
     for one in made:
         base = {"decision": one.finding, "source": "review", "decided_at": one.decided_at}
@@ -97,16 +91,6 @@ def label_rows(store: Store) -> list[dict[str, Any]]:
         person = {"account_id": one.account_id, "end_user_id": one.end_user_id or None}
         for name in sorted(names[one.case_id]):
             _keep(rows, base | {"campaign_id": name} | (person if one.scope == Scope.PRINCIPAL else {}))
-    for one in appealed:
-        base = {
-            "decision": one.finding,
-            "source": "appeal",
-            "appeal": one.appeal,
-            "decided_at": one.decided_at,
-        }
-        person = {"account_id": one.account_id, "end_user_id": one.end_user_id or None}
-        for name in sorted(names[one.case_id]):
-            _keep(rows, base | {"campaign_id": name} | person)
     return list(rows.values())
 
 

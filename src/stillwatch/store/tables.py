@@ -182,31 +182,9 @@ targets = sa.Table(
     sa.Column("starts_at", UtcTime),
     sa.Column("lifted_at", UtcTime),
     sa.Column("lifted_because", sa.Text),
-    sa.Column("appeal", sa.Text),
     sa.Index("targets_by_account", "account_id"),
 )
 """Whom a decision hits, one row a principal, with the moment drawn for it; lifted one by one where need be."""
-
-users = sa.Table(
-    "users",
-    METADATA,
-    sa.Column("name", sa.Text, primary_key=True),
-    sa.Column("role", sa.Text, nullable=False),
-    sa.Column("password", sa.Text, nullable=False),
-    sa.Column("active", sa.Boolean, nullable=False),
-    sa.Column("made_at", UtcTime, nullable=False),
-)
-"""People who may log in to the pages; ``password`` is a salted scrypt hash."""
-
-sessions = sa.Table(
-    "sessions",
-    METADATA,
-    sa.Column("digest", sa.Text, primary_key=True),
-    sa.Column("name", sa.ForeignKey("users.name"), nullable=False, index=True),
-    sa.Column("began_at", UtcTime, nullable=False),
-    sa.Column("used_at", UtcTime, nullable=False),
-)
-"""Who is logged in; the token itself is with the browser alone, here is its hash."""
 
 audit = sa.Table(
     "audit",

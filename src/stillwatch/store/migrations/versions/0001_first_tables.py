@@ -19,11 +19,9 @@ def upgrade() -> None:
     _make_audit_head()
     _make_scans()
     _make_settings()
-    _make_users()
     _make_accounts()
     _make_cases()
     _make_families()
-    _make_sessions()
     _make_campaigns()
     _make_decisions()
     _make_participants()
@@ -97,18 +95,6 @@ def _make_settings() -> None:
         "settings",
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("value", sa.Text(), nullable=False),
-        sa.PrimaryKeyConstraint("name"),
-    )
-
-
-def _make_users() -> None:
-    op.create_table(
-        "users",
-        sa.Column("name", sa.Text(), nullable=False),
-        sa.Column("role", sa.Text(), nullable=False),
-        sa.Column("password", sa.Text(), nullable=False),
-        sa.Column("active", sa.Boolean(), nullable=False),
-        sa.Column("made_at", UtcTime(), nullable=False),
         sa.PrimaryKeyConstraint("name"),
     )
 
@@ -197,22 +183,6 @@ def _make_families() -> None:
         unique=False,
         postgresql_ops={"family_id": "text_pattern_ops"},
     )
-
-
-def _make_sessions() -> None:
-    op.create_table(
-        "sessions",
-        sa.Column("digest", sa.Text(), nullable=False),
-        sa.Column("name", sa.Text(), nullable=False),
-        sa.Column("began_at", UtcTime(), nullable=False),
-        sa.Column("used_at", UtcTime(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["name"],
-            ["users.name"],
-        ),
-        sa.PrimaryKeyConstraint("digest"),
-    )
-    op.create_index(op.f("ix_sessions_name"), "sessions", ["name"], unique=False)
 
 
 def _make_campaigns() -> None:
@@ -311,7 +281,6 @@ def _make_targets() -> None:
         sa.Column("starts_at", UtcTime(), nullable=True),
         sa.Column("lifted_at", UtcTime(), nullable=True),
         sa.Column("lifted_because", sa.Text(), nullable=True),
-        sa.Column("appeal", sa.Text(), nullable=True),
         sa.ForeignKeyConstraint(
             ["decision_id"],
             ["decisions.id"],
