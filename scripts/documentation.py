@@ -30,6 +30,9 @@ from stillwatch.families import assign, components
 from stillwatch.formats import all_formats, line_formats
 from stillwatch.links import all_links
 from stillwatch.objective.classes import OBJECTIVE_MEANINGS
+from stillwatch.response import actions
+from stillwatch.response.policy import Policy
+from stillwatch.response.snapshot import HeldAction
 from stillwatch.signals import all_signals
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -253,6 +256,25 @@ def _commands() -> str:
     return "\n\n".join(map(_command, commands()))
 
 
+def _actions() -> str:
+    rows = [
+        (
+            code(action),
+            meaning,
+            ", ".join(f"{code(name)}: {allowed}" for name, allowed in actions.takes(action).items()),
+        )
+        for action, meaning in actions.MEANINGS.items()
+    ]
+    return table(("action", "what the customer gets", "parameters"), rows)
+
+
+def _held_action() -> str:
+    written = {"starts": "from"}
+    meanings = field_meanings(HeldAction)
+    rows = [(code(written.get(name, name)), meaning) for name, meaning in meanings.items()]
+    return table(("field", "meaning"), rows)
+
+
 def _populations() -> str:
     shares = recipe.Shares()
     rows = [
@@ -347,6 +369,9 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "identities": _identities,
     "bad logs": _bad_logs,
     "commands": _commands,
+    "actions": _actions,
+    "policy": lambda: _fields(Policy),
+    "held action": _held_action,
     "operator": lambda: _fields(recipe.Operator),
     "recipe": lambda: _fields(recipe.Recipe),
     "release": lambda: _fields(recipe.Release),

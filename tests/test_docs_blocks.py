@@ -12,7 +12,15 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 # In this order: a page may go on with what the page before it left.
-RUN = ("docs/index.md", "docs/tutorial.md", "docs/howto.md", "docs/calibration.md", "docs/replay.md", "docs/arena.md")
+RUN = (
+    "docs/index.md",
+    "docs/tutorial.md",
+    "docs/howto.md",
+    "docs/review.md",
+    "docs/calibration.md",
+    "docs/replay.md",
+    "docs/arena.md",
+)
 # Written whole by a program, and checked where that program is.
 MADE_PAGES = {"accuracy.md", "accuracy-recipes.md", "objective-card.md"}
 PAGES = [

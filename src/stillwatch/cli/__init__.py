@@ -6,7 +6,20 @@ import sys
 
 import typer
 
-from stillwatch.cli import calibrate, connect, demo, doctor, explain, fingerprint, lab, replay, scan, simulate
+from stillwatch.cli import (
+    audit,
+    calibrate,
+    connect,
+    demo,
+    doctor,
+    explain,
+    fingerprint,
+    lab,
+    replay,
+    review,
+    scan,
+    simulate,
+)
 
 PURPOSE = (
     "Find the campaigns that are distilling your model through its API, prove it, and know what they took."
@@ -28,6 +41,8 @@ app.command("demo")(demo.demo)
 app.command("connect")(connect.connect)
 app.command("doctor")(doctor.doctor)
 app.add_typer(lab.app, name="lab")
+app.add_typer(review.app, name="review")
+app.add_typer(audit.app, name="audit")
 
 
 def _version(asked: bool) -> None:

@@ -15,8 +15,10 @@ def known_errors() -> tuple[type[Exception], ...]:
     from stillwatch.registry import RegistryError
     from stillwatch.rejects import LogError
     from stillwatch.report.explain import ExplainError
+    from stillwatch.response import ResponseError
+    from stillwatch.store import StoreError
 
     return (
         LogError, OutputError, KeyFileError, RegistryError, ExplainError, RecipeError, CalibrationError, LabelsError,
-        EngineError, MissingExtraError,
+        EngineError, MissingExtraError, ResponseError, StoreError,
     )  # fmt: skip

@@ -1,0 +1,297 @@
+"""The queue, a case, an account, a search, and what changed between two scans."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from stillwatch.store import ConflictError, StoreError, audit
+from stillwatch.store.database import Store
+from stillwatch.store.tables import (
+    NOBODY,
+    accounts,
+    campaigns,
+    cases,
+    decisions,
+    families,
+    participants,
+    scans,
+    targets,
+)
+
+STATES = ("new", "in_review", "decided")
+ORDERS: Mapping[str, tuple[sa.ColumnElement[Any], ...]] = {
+    "certainty": (cases.c.probability.desc(), cases.c.exchanges.desc(), cases.c.id),
+    "size": (cases.c.exchanges.desc(), cases.c.id),
+    "age": (cases.c.opened_at, cases.c.id),
+}
+PAGE = 50
+"""Rows of a list at once."""
+
+
+def queue(
+    store: Store,
+    state: str | None = None,
+    order: str = "certainty",
+    start: int = 0,
+    most: int = PAGE,
+    assignee: str | None = None,
+) -> dict[str, Any]:
+    """Cases in order: ``rows``, ``counts`` by state, ``start``, and ``more`` where the list goes on."""
+    query = sa.select(cases).order_by(*ORDERS[order]).offset(start).limit(most + 1)
+    if state is not None:
+        query = query.where(cases.c.state == state)
+    if assignee is not None:
+        query = query.where(cases.c.assignee == assignee)
+    with store.reading() as connection:
+        rows = [dict(row) for row in connection.execute(query).mappings()]
+        counted = sa.select(cases.c.state, sa.func.count()).group_by(cases.c.state)
+        counts: dict[str, int] = {name: count for name, count in connection.execute(counted)}
+    return {
+        "rows": rows[:most],
+        "counts": {state: counts.get(state, 0) for state in STATES},
+        "state": state,
+        "order": order,
+        "start": start,
+        "more": len(rows) > most,
+    }
+
+
+def case_of(connection: Connection, name: str) -> str:
+    """The case of an id: its own, or that of a campaign of any scan. Raises :class:`StoreError` where there is none."""
+    if connection.execute(sa.select(cases.c.id).where(cases.c.id == name)).first():
+        return name
+    query = sa.select(campaigns.c.case_id).where(campaigns.c.campaign_id == name)
+    found = connection.execute(query.order_by(campaigns.c.scan_id.desc()).limit(1)).scalar()
+    if found is None:
+        raise StoreError(f"there is no case {name}; `stillwatch review list` names them")
+    return str(found)
+
+
+def case(store: Store, name: str) -> dict[str, Any]:
+    """A case: how it stands, its campaigns by its latest scan, the decisions on it, and how often it was seen."""
+    with store.reading() as connection:
+        case_id = case_of(connection, name)
+        row = dict(connection.execute(sa.select(cases).where(cases.c.id == case_id)).mappings().one())
+        here = (campaigns.c.case_id == case_id) & (campaigns.c.scan_id == row["scan_id"])
+        found = connection.execute(sa.select(campaigns.c.dossier).where(here)).scalars().all()
+        ordered = sorted(found, key=lambda one: (-one["scale"]["exchanges"], one["campaign_id"]))
+        made = sa.select(decisions).where(decisions.c.case_id == case_id).order_by(decisions.c.id.desc())
+        past = [dict(one) for one in connection.execute(made).mappings()]
+        counted = (
+            sa.select(targets.c.decision_id, sa.func.count(), sa.func.count(targets.c.lifted_at))
+            .join(decisions)
+            .where(decisions.c.case_id == case_id)
+            .group_by(targets.c.decision_id)
+        )
+        hits = {number: (whole, lifted) for number, whole, lifted in connection.execute(counted)}
+        for one in past:
+            one["hit"], one["lifted"] = hits.get(one["id"], (0, 0))
+        seen = sa.select(scans.c.id, scans.c.name, scans.c.loaded_at).where(
+            scans.c.id.in_(sa.select(campaigns.c.scan_id).where(campaigns.c.case_id == case_id))
+        )
+        row["scans"] = [dict(one) for one in connection.execute(seen.order_by(scans.c.id)).mappings()]
+        row["overview"] = connection.execute(
+            sa.select(scans.c.overview).where(scans.c.id == row["scan_id"])
+        ).scalar_one()
+    return {**row, "campaigns": ordered, "decisions": past}
+
+
+def members(
+    store: Store, case_id: str, scan_id: int, start: int = 0, most: int | None = None
+) -> list[dict[str, Any]]:
+    """Principals of a case by one of its scans, those with the most extraction first."""
+    query = (
+        sa.select(participants)
+        .where(participants.c.case_id == case_id, participants.c.scan_id == scan_id)
+        .order_by(
+            participants.c.extraction_exchanges.desc(), participants.c.account_id, participants.c.end_user_id
+        )
+        .offset(start)
+        .limit(most)
+    )
+    with store.reading() as connection:
+        return [_named(row) for row in connection.execute(query).mappings()]
+
+
+def _named(row: Mapping[Any, Any]) -> dict[str, Any]:
+    """A row with None for the end user of a principal that is an account."""
+    return {**row, "end_user_id": row["end_user_id"] or None}
+
+
+def account(store: Store, account_id: str) -> dict[str, Any]:
+    """An account with its judged end users, by scan; the cases that it is in, and what hits it or did."""
+    with store.reading() as connection:
+        query = sa.select(accounts).where(accounts.c.account_id == account_id)
+        ordered = query.order_by(accounts.c.scan_id.desc(), accounts.c.end_user_id)
+        rows = [_named(row) for row in connection.execute(ordered).mappings()]
+        if not rows:
+            raise StoreError(f"no scan that was loaded has the account {account_id}")
+        within = (
+            sa.select(participants, cases.c.state)
+            .join(cases)
+            .where(participants.c.account_id == account_id)
+            .order_by(participants.c.scan_id.desc())
+        )
+        part = [_named(row) for row in connection.execute(within).mappings()]
+        acted = (
+            sa.select(
+                targets,
+                *(decisions.c[name] for name in ("case_id", "action", "finding", "scope", "state", "until")),
+            )
+            .join(decisions)
+            .where(targets.c.account_id == account_id)
+            .order_by(targets.c.decision_id.desc())
+        )
+        hits = [_named(row) for row in connection.execute(acted).mappings()]
+    return {"account_id": account_id, "rows": rows, "cases": part, "decisions": hits}
+
+
+def search(store: Store, words: str, most: int = PAGE) -> dict[str, Any]:
+    """Cases, families and accounts whose id begins with what was typed."""
+    text = words.strip()
+    if not text:
+        return {"words": "", "cases": [], "families": [], "accounts": []}
+    with store.reading() as connection:
+        found = connection.execute(
+            sa.select(cases).where(_begins(connection, cases.c.id, text)).order_by(cases.c.id).limit(most)
+        )
+        by_case = [dict(row) for row in found.mappings()]
+        query = (
+            sa.select(families.c.family_id, families.c.campaign_id, families.c.verdict, campaigns.c.case_id)
+            .outerjoin(
+                campaigns,
+                (families.c.scan_id == campaigns.c.scan_id)
+                & (families.c.campaign_id == campaigns.c.campaign_id),
+            )
+            .where(_begins(connection, families.c.family_id, text))
+            .distinct()
+        )
+        by_family = [
+            dict(row)
+            for row in connection.execute(query.order_by(families.c.family_id).limit(most)).mappings()
+        ]
+        named = (
+            sa.select(accounts.c.account_id)
+            .where(_begins(connection, accounts.c.account_id, text))
+            .distinct()
+        )
+        by_account = connection.execute(named.order_by(accounts.c.account_id).limit(most)).scalars().all()
+    return {"words": text, "cases": by_case, "families": by_family, "accounts": list(by_account)}
+
+
+def _begins(connection: Connection, column: sa.Column[str], text: str) -> sa.ColumnElement[bool]:
+    """What an index answers: a range in SQLite, which orders by byte, and LIKE in PostgreSQL, which need not."""
+    if connection.dialect.name == "sqlite":
+        return (column >= text) & (column < text + "\U0010ffff")
+    return column.startswith(text, autoescape=True)
+
+
+def differences(store: Store, first: int, second: int) -> dict[str, Any]:
+    """Cases that one of two scans has and the other has not, and how the others changed."""
+    with store.reading() as connection:
+        known = {
+            row["id"]: dict(row)
+            for row in connection.execute(
+                sa.select(scans.c.id, scans.c.name, scans.c.loaded_at, scans.c.first_seen, scans.c.last_seen)
+            ).mappings()
+        }
+        for number in (first, second):
+            if number not in known:
+                raise StoreError(f"there is no scan {number}; there are {', '.join(map(str, sorted(known)))}")
+        sides = []
+        for number in (first, second):
+            sides.append(_by_case(connection, number))
+    before, after = sides
+    shared = sorted(set(before) & set(after))
+    return {
+        "first": known[first],
+        "second": known[second],
+        "gone": [before[name] for name in sorted(set(before) - set(after))],
+        "new": [after[name] for name in sorted(set(after) - set(before))],
+        "kept": [
+            {
+                "case_id": name,
+                "before": {key: before[name][key] for key in ("exchanges", "probability", "verdict")},
+                "after": {key: after[name][key] for key in ("exchanges", "probability", "verdict")},
+                "principals_before": len(before[name]["people"]),
+                "principals_after": len(after[name]["people"]),
+                "joined": len(after[name]["people"] - before[name]["people"]),
+                "left": len(before[name]["people"] - after[name]["people"]),
+            }
+            for name in shared
+        ],
+    }
+
+
+def _by_case(connection: Connection, scan_id: int) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    query = sa.select(campaigns.c.case_id, campaigns.c.dossier).where(campaigns.c.scan_id == scan_id)
+    for case_id, dossier in connection.execute(query):
+        row = found.setdefault(
+            case_id,
+            {"case_id": case_id, "exchanges": 0, "probability": 0.0, "verdict": "", "people": set()},
+        )
+        row["exchanges"] += dossier["scale"]["exchanges"]
+        if dossier["probability"] >= row["probability"]:
+            row["probability"], row["verdict"] = dossier["probability"], dossier["verdict"]
+    people = sa.select(participants.c.case_id, participants.c.account_id, participants.c.end_user_id)
+    for case_id, account_id, user in connection.execute(people.where(participants.c.scan_id == scan_id)):
+        found[case_id]["people"].add((account_id, user))
+    return found
+
+
+def all_scans(store: Store) -> list[dict[str, Any]]:
+    """Every scan that was loaded, the newest first."""
+    query = sa.select(scans.c.id, scans.c.name, scans.c.loaded_at, scans.c.first_seen, scans.c.last_seen)
+    with store.reading() as connection:
+        return [dict(row) for row in connection.execute(query.order_by(scans.c.id.desc())).mappings()]
+
+
+def take(store: Store, name: str, by: str, now: dt.datetime, *, over: bool = False) -> str:
+    """Assign a case to whoever takes it; ``over``: from whoever has it. Raises :class:`ConflictError` otherwise."""
+    with store.writing() as connection:
+        case_id = case_of(connection, name)
+        holder, state = connection.execute(
+            sa.select(cases.c.assignee, cases.c.state).where(cases.c.id == case_id)
+        ).one()
+        if holder == by:
+            return case_id
+        if holder is not None and not over:
+            raise ConflictError(
+                f"{holder} is at work on {case_id}; ask them, or take it over if they cannot go on"
+            )
+        values = {"assignee": by, "changed_at": now, "version": cases.c.version + 1}
+        if state == "new":
+            values["state"] = "in_review"
+        connection.execute(cases.update().where(cases.c.id == case_id).values(values))
+        audit.append(connection, now, by, "case.taken", case_id, {"from": holder})
+    return case_id
+
+
+def release(store: Store, name: str, by: str, now: dt.datetime) -> str:
+    """Give a case back to the queue."""
+    with store.writing() as connection:
+        case_id = case_of(connection, name)
+        holder, state = connection.execute(
+            sa.select(cases.c.assignee, cases.c.state).where(cases.c.id == case_id)
+        ).one()
+        if holder != by:
+            raise ConflictError(f"{case_id} is with {holder or 'nobody'}; only they can give it back")
+        back = "new" if state == "in_review" else state
+        connection.execute(
+            cases.update()
+            .where(cases.c.id == case_id)
+            .values(assignee=None, state=back, changed_at=now, version=cases.c.version + 1)
+        )
+        audit.append(connection, now, by, "case.released", case_id, {})
+    return case_id
+
+
+def principal_key(account_id: str, end_user_id: str | None) -> tuple[str, str]:
+    """A principal as the tables hold it."""
+    return account_id, end_user_id or NOBODY

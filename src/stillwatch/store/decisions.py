@@ -1,0 +1,368 @@
+"""Decisions: whom they would hit, made, approved by a second person, refused, and taken back.
+
+A decision stands or does not; what it ended comes back when it is taken back. Writers come one after the other
+(:meth:`Store.writing`), so of two people who decide at once the second sees what the first did.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, RowMapping
+
+from stillwatch.response.actions import Finding, Scope
+from stillwatch.response.decision import Hit, Preview, Wanted, approval, check
+from stillwatch.response.policy import Policy
+from stillwatch.store import ConflictError, StoreError, audit
+from stillwatch.store.cases import case_of
+from stillwatch.store.database import Store
+from stillwatch.store.following import CLEARING, start
+from stillwatch.store.tables import NOBODY, cases, decisions, families, participants, targets
+
+
+def preview(store: Store, wanted: Wanted, policy: Policy) -> Preview:
+    """Whom a decision would hit, by the latest scan of its case; nothing is changed."""
+    with store.reading() as connection:
+        return _preview(connection, check(wanted, policy), policy)[0]
+
+
+def decide(
+    store: Store, wanted: Wanted, by: str, policy: Policy, now: dt.datetime, version: int | None = None
+) -> int:
+    """Make a decision, or propose it where a second person must approve; return its number.
+
+    ``version``: of the case, as whoever decides has seen it; where it changed since, nothing is done.
+
+    Raises:
+        ConflictError: the case changed, somebody else is at work on it, or the same decision holds already.
+        StoreError: there is no such case, family or principal.
+    """
+    wanted = check(wanted, policy)
+    with store.writing() as connection:
+        shown, case_id = _preview(connection, wanted, policy)
+        row = connection.execute(sa.select(cases).where(cases.c.id == case_id)).mappings().one()
+        if version is not None and version != row["version"]:
+            raise ConflictError(f"{case_id} has changed since you saw it; look again, then decide")
+        if row["assignee"] not in {None, by}:
+            raise ConflictError(
+                f"{row['assignee']} is at work on {case_id}; take it over first if they cannot go on"
+            )
+        if not shown.hits:
+            raise StoreError(
+                "it would hit nobody" + (": all were cleared; take that back first" if shown.cleared else ""),
+            )
+        _refuse_a_second(connection, wanted, case_id, shown.hits, now)
+        values = _row(wanted, case_id, by, now) | {
+            "campaign_id": _campaign(connection, case_id, wanted),
+            "principals": len(shown.hits),
+            "expected_innocent": shown.expected_innocent,
+            "approval": shown.approval,
+        }
+        number = int(connection.execute(decisions.insert().returning(decisions.c.id), values).scalar_one())
+        hits = [
+            {
+                "decision_id": number,
+                "account_id": hit.account_id,
+                "end_user_id": hit.end_user_id or NOBODY,
+                "probability": hit.probability,
+            }
+            for hit in shown.hits
+        ]
+        connection.execute(targets.insert(), hits)
+        kind = "decision.proposed" if shown.approval else "decision.made"
+        audit.append(connection, now, by, kind, f"decision {number}", _told(connection, values, policy))
+        if shown.approval:
+            _set_case(connection, case_id, now, state="in_review", assignee=by)
+        else:
+            _let_stand(connection, number, by, now)
+    return number
+
+
+def approve(store: Store, number: int, by: str, now: dt.datetime) -> None:
+    """Let a proposed decision stand. Raises :class:`ConflictError` for whoever proposed it, or where it is not open."""
+    with store.writing() as connection:
+        row = _open(connection, number, "proposed")
+        if row["asked_by"] == by:
+            raise ConflictError(f"{by} proposed decision {number}; another person must approve it")
+        gone = _cleared(connection, row["case_id"])
+        for account, user in gone:
+            _lift(connection, number, account, user, now, "cleared since it was proposed")
+        connection.execute(decisions.update().where(decisions.c.id == number).values(approved_by=by))
+        told = {"principals": row["principals"], "cleared_since": len(gone)}
+        audit.append(connection, now, by, "decision.approved", f"decision {number}", told)
+        _let_stand(connection, number, by, now)
+
+
+def refuse(store: Store, number: int, by: str, reason: str, now: dt.datetime) -> None:
+    """Turn a proposed decision down, or withdraw one's own."""
+    _end(store, number, "proposed", "refused", by, reason, now)
+
+
+def undo(store: Store, number: int, by: str, reason: str, now: dt.datetime) -> None:
+    """Take a standing decision back, and let stand again what it had ended."""
+    _end(store, number, "standing", "undone", by, reason, now)
+
+
+def _end(store: Store, number: int, was: str, becomes: str, by: str, reason: str, now: dt.datetime) -> None:
+    if not reason.strip():
+        raise StoreError("say why in a sentence; it is kept with the decision")
+    with store.writing() as connection:
+        row = _open(connection, number, was)
+        ended = {"state": becomes, "ended_by": by, "ended_at": now, "ended_because": reason.strip()}
+        connection.execute(decisions.update().where(decisions.c.id == number).values(ended))
+        because = _because(number)
+        back = connection.execute(
+            decisions.update()
+            .where(decisions.c.ended_because == because, decisions.c.state == "ended")
+            .values(state="standing", ended_by=None, ended_at=None, ended_because=None)
+            .returning(decisions.c.id)
+        ).scalars()
+        restored = sorted(back)
+        lifted = connection.execute(
+            targets.update()
+            .where(targets.c.lifted_because == because)
+            .values(lifted_at=None, lifted_because=None)
+        ).rowcount
+        told = {"reason": reason.strip(), "stand_again": restored, "hit_again": lifted}
+        audit.append(connection, now, by, f"decision.{becomes}", f"decision {number}", told)
+        left = sa.select(decisions.c.id).where(
+            decisions.c.case_id == row["case_id"], decisions.c.state == "standing"
+        )
+        state = "decided" if connection.execute(left.limit(1)).first() else "in_review"
+        _set_case(connection, row["case_id"], now, state=state)
+
+
+def _preview(connection: Connection, wanted: Wanted, policy: Policy) -> tuple[Preview, str]:
+    case_id = case_of(connection, wanted.case_id)
+    newest = sa.select(cases.c.scan_id).where(cases.c.id == case_id).scalar_subquery()
+    query = sa.select(participants).where(participants.c.case_id == case_id, participants.c.scan_id == newest)
+    matched = None
+    if wanted.scope is Scope.FAMILY:
+        found = connection.execute(
+            sa.select(families.c.campaign_id, families.c.matched).where(
+                families.c.family_id == wanted.family_id, families.c.scan_id == newest
+            )
+        ).first()
+        if found is None or found.campaign_id is None:
+            raise StoreError(
+                f"{case_id} has no family {wanted.family_id}; `stillwatch review show` names them"
+            )
+        query, matched = query.where(participants.c.campaign_id == found.campaign_id), found.matched
+    if wanted.scope is Scope.PRINCIPAL:
+        query = query.where(
+            participants.c.account_id == wanted.account_id,
+            participants.c.end_user_id == (wanted.end_user_id or NOBODY),
+        )
+    rows = connection.execute(query.order_by(participants.c.account_id, participants.c.end_user_id)).all()
+    if wanted.scope is Scope.PRINCIPAL and not rows:
+        raise StoreError(f"that principal takes no part in {case_id} by its latest scan")
+    gone = _cleared(connection, case_id) if _accuses(wanted) else set()
+    hits = tuple(
+        Hit(row.account_id, row.end_user_id or None, row.probability, row.exchanges, row.extraction_exchanges)
+        for row in rows
+        if (row.account_id, row.end_user_id) not in gone
+    )
+    families_named = int(wanted.scope is Scope.FAMILY)
+    return (
+        Preview(hits, len(rows) - len(hits), families_named, approval(wanted, hits, policy), matched),
+        case_id,
+    )
+
+
+def _accuses(wanted: Wanted) -> bool:
+    return wanted.finding not in CLEARING
+
+
+def _cleared(connection: Connection, case_id: str) -> set[tuple[str, str]]:
+    """Principals of a case whom a person cleared by themselves."""
+    query = (
+        sa.select(targets.c.account_id, targets.c.end_user_id)
+        .join(decisions)
+        .where(
+            decisions.c.case_id == case_id,
+            decisions.c.state == "standing",
+            decisions.c.scope == Scope.PRINCIPAL,
+            decisions.c.finding.in_(CLEARING),
+        )
+    )
+    return {(row[0], row[1]) for row in connection.execute(query)}
+
+
+def _campaign(connection: Connection, case_id: str, wanted: Wanted) -> str:
+    """The campaign of the latest scan that a decision is about: a case may hold several."""
+    newest = sa.select(cases.c.scan_id).where(cases.c.id == case_id).scalar_subquery()
+    query = sa.select(participants.c.campaign_id, sa.func.count()).where(
+        participants.c.case_id == case_id, participants.c.scan_id == newest
+    )
+    if wanted.scope is Scope.PRINCIPAL:
+        query = query.where(participants.c.account_id == wanted.account_id)
+    if wanted.scope is Scope.FAMILY:
+        held = sa.select(families.c.campaign_id).where(
+            families.c.family_id == wanted.family_id, families.c.scan_id == newest
+        )
+        return str(connection.execute(held).scalar_one())
+    found = connection.execute(query.group_by(participants.c.campaign_id)).all()
+    return str(min(found, key=lambda row: (-row[1], row[0]))[0])
+
+
+def _row(wanted: Wanted, case_id: str, by: str, now: dt.datetime) -> dict[str, Any]:
+    lasts, spread = wanted.lasts or dt.timedelta(0), wanted.spread or dt.timedelta(0)
+    return {
+        "case_id": case_id,
+        "state": "proposed",
+        "finding": str(wanted.finding),
+        "action": str(wanted.action),
+        "parameters": dict(wanted.parameters),
+        "scope": str(wanted.scope),
+        "account_id": wanted.account_id,
+        "end_user_id": wanted.end_user_id,
+        "family_id": wanted.family_id,
+        "reason": wanted.reason,
+        "lasts_s": int(lasts.total_seconds()),
+        "spread_s": int(spread.total_seconds()),
+        "follows": wanted.follows,
+        "gained": 0,
+        "asked_by": by,
+        "asked_at": now,
+    }
+
+
+def _told(connection: Connection, values: dict[str, Any], policy: Policy) -> dict[str, Any]:
+    """A decision as the audit log keeps it: all of it but the name of an account."""
+    told = {
+        name: value
+        for name, value in values.items()
+        if name not in {"account_id", "end_user_id", "asked_at", "state", "gained", "asked_by"}
+    }
+    told["policy"] = policy.digest
+    if values["account_id"] is not None:
+        told["principal"] = audit.veil(connection, values["account_id"], values["end_user_id"])
+    return told
+
+
+def _refuse_a_second(
+    connection: Connection, wanted: Wanted, case_id: str, hits: Sequence[Hit], now: dt.datetime
+) -> None:
+    """Refuse a decision that says the same as one that is open or holds, and hits nobody else."""
+    asked = {(hit.account_id, hit.end_user_id or NOBODY) for hit in hits}
+    query = sa.select(decisions).where(
+        decisions.c.case_id == case_id,
+        decisions.c.action == wanted.action,
+        decisions.c.finding == wanted.finding,
+        decisions.c.scope == wanted.scope,
+        sa.or_(
+            decisions.c.state == "proposed", (decisions.c.state == "standing") & (decisions.c.until > now)
+        ),
+    )
+    for row in connection.execute(query):
+        subject = (row.account_id, row.end_user_id, row.family_id)
+        if subject == (wanted.account_id, wanted.end_user_id, wanted.family_id) and row.parameters == dict(
+            wanted.parameters
+        ):
+            within = sa.select(targets.c.account_id, targets.c.end_user_id).where(
+                targets.c.decision_id == row.id, targets.c.lifted_at.is_(None)
+            )
+            already = {(account, user) for account, user in connection.execute(within)}
+            if not asked <= already:
+                continue  # the case has gained principals since; this one hits them too
+            holds = "waits for approval" if row.state == "proposed" else "holds already"
+            raise ConflictError(f"decision {row.id} of {row.asked_by} says the same and {holds}")
+
+
+def _let_stand(connection: Connection, number: int, by: str, now: dt.datetime) -> None:
+    """Let a decision stand: draw a beginning for each whom it hits, and end what it contradicts."""
+    row = connection.execute(sa.select(decisions).where(decisions.c.id == number)).mappings().one()
+    until = now + dt.timedelta(seconds=row["lasts_s"])
+    connection.execute(
+        decisions.update()
+        .where(decisions.c.id == number)
+        .values(state="standing", decided_at=now, until=until)
+    )
+    hits = connection.execute(
+        sa.select(targets.c.account_id, targets.c.end_user_id).where(targets.c.decision_id == number)
+    ).all()
+    drawn = [{"a": account, "u": user, "at": start(now, row["spread_s"])} for account, user in hits]
+    connection.execute(
+        targets.update()
+        .where(
+            targets.c.decision_id == number,
+            targets.c.account_id == sa.bindparam("a"),
+            targets.c.end_user_id == sa.bindparam("u"),
+        )
+        .values(starts_at=sa.bindparam("at")),
+        drawn,
+    )
+    _end_contradicted(connection, row, hits, by, now)
+    _set_case(connection, row["case_id"], now, state="decided", assignee=None)
+
+
+def _end_contradicted(
+    connection: Connection, row: RowMapping, hits: Sequence[Any], by: str, now: dt.datetime
+) -> None:
+    """Whoever is cleared is no longer hit; a whole case that is accused is no longer cleared as a whole."""
+    because, clears = _because(row["id"]), row["finding"] in CLEARING
+    others = connection.execute(
+        sa.select(decisions)
+        .where(
+            decisions.c.case_id == row["case_id"],
+            decisions.c.id != row["id"],
+            decisions.c.state == "standing",
+        )
+        .order_by(decisions.c.id)
+    ).mappings()
+    whole = row["scope"] == Scope.CAMPAIGN
+    ended, lifted = [], 0
+    for other in others:
+        if (other["finding"] in CLEARING) == clears or row["finding"] == Finding.UNSURE:
+            continue
+        same = all(other[name] == row[name] for name in ("scope", "account_id", "end_user_id", "family_id"))
+        if same or (clears and whole):
+            values = {"state": "ended", "ended_by": by, "ended_at": now, "ended_because": because}
+            connection.execute(decisions.update().where(decisions.c.id == other["id"]).values(values))
+            ended.append(other["id"])
+        elif clears and row["scope"] == Scope.PRINCIPAL:
+            lifted += sum(
+                _lift(connection, other["id"], account, user, now, because) for account, user in hits
+            )
+    if ended or lifted:
+        told = {"by": f"decision {row['id']}", "ended": ended, "principals_let_be": lifted}
+        audit.append(connection, now, by, "decision.lifted", row["case_id"], told)
+
+
+def _lift(
+    connection: Connection, number: int, account: str, user: str, now: dt.datetime, because: str
+) -> int:
+    return connection.execute(
+        targets.update()
+        .where(
+            targets.c.decision_id == number,
+            targets.c.account_id == account,
+            targets.c.end_user_id == user,
+            targets.c.lifted_at.is_(None),
+        )
+        .values(lifted_at=now, lifted_because=because)
+    ).rowcount
+
+
+def _because(number: int) -> str:
+    return f"decision {number}"
+
+
+def _open(connection: Connection, number: int, state: str) -> RowMapping:
+    row = connection.execute(sa.select(decisions).where(decisions.c.id == number)).mappings().first()
+    if row is None:
+        raise StoreError(f"there is no decision {number}")
+    if row["state"] != state:
+        raise ConflictError(f"decision {number} is {row['state']} and not {state}; nothing was changed")
+    return row
+
+
+def _set_case(connection: Connection, case_id: str, now: dt.datetime, **values: Any) -> None:
+    connection.execute(
+        cases.update()
+        .where(cases.c.id == case_id)
+        .values(**values, changed_at=now, version=cases.c.version + 1)
+    )

@@ -1,0 +1,99 @@
+"""What the store gives to others: the actions that hold, for a gateway, and the decisions, for the next scan."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import sqlalchemy as sa
+
+from stillwatch.response.actions import Action, Scope
+from stillwatch.response.snapshot import HeldAction, Snapshot
+from stillwatch.store.database import Store
+from stillwatch.store.following import CLEARING
+from stillwatch.store.tables import campaigns, decisions, targets
+
+
+def snapshot(store: Store, now: dt.datetime) -> Snapshot:
+    """All actions that hold now or will; whoever enforces compares ``from`` and ``until`` with its own clock."""
+    query = (
+        sa.select(
+            targets.c.account_id,
+            targets.c.end_user_id,
+            targets.c.starts_at,
+            *(
+                decisions.c[name]
+                for name in (
+                    "id",
+                    "case_id",
+                    "scope",
+                    "family_id",
+                    "action",
+                    "parameters",
+                    "campaign_id",
+                    "until",
+                )
+            ),
+        )
+        .join(decisions)
+        .where(
+            decisions.c.state == "standing",
+            decisions.c.until > now,
+            decisions.c.finding.not_in(CLEARING),
+            targets.c.lifted_at.is_(None),
+        )
+        .order_by(decisions.c.id, targets.c.account_id, targets.c.end_user_id)
+    )
+    with store.reading() as connection:
+        rows = connection.execute(query).all()
+    return Snapshot(
+        now,
+        tuple(
+            HeldAction(
+                Scope(row.scope),
+                row.account_id,
+                row.end_user_id or None,
+                row.family_id,
+                Action(row.action),
+                dict(row.parameters),
+                f"case {row.case_id}, decision {row.id}",
+                row.campaign_id,
+                row.starts_at,
+                row.until,
+            )
+            for row in rows
+        ),
+    )
+
+
+def label_rows(store: Store) -> list[dict[str, Any]]:
+    """Decisions as rows of ``labels.parquet``, the last one on each subject.
+
+    What is proposed, refused or taken back decides nothing. A decision keeps its finding when its action has run out.
+    A case may have been called otherwise in every scan, so each name of it gets a row.
+    """
+    with store.reading() as connection:
+        names: dict[str, set[str]] = {}
+        known = sa.select(campaigns.c.case_id, campaigns.c.campaign_id).distinct()
+        for case_id, campaign_id in connection.execute(known):
+            names.setdefault(case_id, set()).add(campaign_id)
+        made = connection.execute(
+            sa.select(decisions)
+            .where(decisions.c.state == "standing")
+            .order_by(decisions.c.decided_at, decisions.c.id)
+        ).all()
+    rows: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for one in made:
+        base = {"decision": one.finding, "source": "review", "decided_at": one.decided_at}
+        if one.scope == Scope.FAMILY:
+            _keep(rows, base | {"family_id": one.family_id})
+            continue
+        person = {"account_id": one.account_id, "end_user_id": one.end_user_id or None}
+        for name in sorted(names[one.case_id]):
+            _keep(rows, base | {"campaign_id": name} | (person if one.scope == Scope.PRINCIPAL else {}))
+    return list(rows.values())
+
+
+def _keep(rows: dict[tuple[Any, ...], dict[str, Any]], row: dict[str, Any]) -> None:
+    subject = tuple(row.get(name) for name in ("campaign_id", "family_id", "account_id", "end_user_id"))
+    rows[subject] = row

@@ -1,0 +1,219 @@
+"""Tables of the store. ``migrations/`` makes the same ones; a test holds the two against each other."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import sqlalchemy as sa
+
+METADATA = sa.MetaData()
+
+NOBODY = ""
+"""``end_user_id`` of a principal that is an account: a key cannot hold a null."""
+
+
+class UtcTime(sa.TypeDecorator[dt.datetime]):
+    """A time with its zone, UTC; SQLite knows no zones and gets it without."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: dt.datetime | None, dialect: Any) -> dt.datetime | None:
+        """The time in UTC as the database takes it."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a time without a zone")
+        at = value.astimezone(dt.UTC)
+        return at.replace(tzinfo=None) if dialect.name == "sqlite" else at
+
+    def process_result_value(self, value: dt.datetime | None, dialect: Any) -> dt.datetime | None:  # noqa: ARG002 (the base class's signature)
+        """The time in UTC as the program takes it."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=dt.UTC) if value.tzinfo is None else value.astimezone(dt.UTC)
+
+
+def _principal(*, key: bool = False) -> list[sa.Column[Any]]:
+    return [
+        sa.Column("account_id", sa.Text, primary_key=key, nullable=False),
+        sa.Column("end_user_id", sa.Text, primary_key=key, nullable=False),
+    ]
+
+
+scans = sa.Table(
+    "scans",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("digest", sa.Text, nullable=False, unique=True),
+    sa.Column("loaded_at", UtcTime, nullable=False),
+    sa.Column("first_seen", UtcTime, nullable=False),
+    sa.Column("last_seen", UtcTime, nullable=False),
+    sa.Column("overview", sa.JSON, nullable=False),
+)
+"""Results that were loaded, each once."""
+
+cases = sa.Table(
+    "cases",
+    METADATA,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("scan_id", sa.ForeignKey("scans.id"), nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("assignee", sa.Text),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("opened_at", UtcTime, nullable=False),
+    sa.Column("changed_at", UtcTime, nullable=False),
+    sa.Column("verdict", sa.Text, nullable=False),
+    sa.Column("probability", sa.Float, nullable=False),
+    sa.Column("evidence_bits", sa.Float, nullable=False),
+    sa.Column("exchanges", sa.BigInteger, nullable=False),
+    sa.Column("principals", sa.BigInteger, nullable=False),
+    sa.Column("first_seen", UtcTime, nullable=False),
+    sa.Column("last_seen", UtcTime, nullable=False),
+    sa.Index("cases_by_certainty", "state", "probability", "exchanges"),
+    sa.Index("cases_by_size", "state", "exchanges"),
+    sa.Index("cases_by_age", "state", "opened_at"),
+)
+"""What people work on: a campaign through all scans that find it, as its latest scan sees it."""
+
+campaigns = sa.Table(
+    "campaigns",
+    METADATA,
+    sa.Column("scan_id", sa.ForeignKey("scans.id"), primary_key=True),
+    sa.Column("campaign_id", sa.Text, primary_key=True),
+    sa.Column("case_id", sa.ForeignKey("cases.id"), nullable=False, index=True),
+    sa.Column("dossier", sa.JSON, nullable=False),
+    sa.Index("campaigns_by_id", "campaign_id"),
+)
+"""Campaigns as the scans wrote them into campaigns.json, without their principals."""
+
+families = sa.Table(
+    "families",
+    METADATA,
+    sa.Column("scan_id", sa.ForeignKey("scans.id"), primary_key=True),
+    sa.Column("family_id", sa.Text, primary_key=True),
+    sa.Column("campaign_id", sa.Text),
+    sa.Column("verdict", sa.Text, nullable=False),
+    sa.Column("role", sa.Text, nullable=False),
+    sa.Column("objective", sa.Text),
+    sa.Column("exchanges", sa.BigInteger, nullable=False),
+    sa.Column("principals", sa.BigInteger, nullable=False),
+    sa.Column("matched", sa.BigInteger, nullable=False),
+    sa.Column("evidence_bits", sa.Float, nullable=False),
+    sa.Index("families_by_id", "family_id", postgresql_ops={"family_id": "text_pattern_ops"}),
+)
+"""Families of the scans; ``matched`` counts their rows of matches.parquet."""
+
+participants = sa.Table(
+    "participants",
+    METADATA,
+    sa.Column("scan_id", sa.ForeignKey("scans.id"), primary_key=True),
+    sa.Column("case_id", sa.ForeignKey("cases.id"), primary_key=True),
+    *_principal(key=True),
+    sa.Column("campaign_id", sa.Text, nullable=False),
+    sa.Column("probability", sa.Float, nullable=False),
+    sa.Column("exchanges", sa.BigInteger, nullable=False),
+    sa.Column("extraction_exchanges", sa.BigInteger, nullable=False),
+    sa.Column("first_seen", UtcTime, nullable=False),
+    sa.Column("last_seen", UtcTime, nullable=False),
+    sa.Index("participants_by_account", "account_id"),
+)
+"""Principals of the cases, by scan."""
+
+accounts = sa.Table(
+    "accounts",
+    METADATA,
+    sa.Column("scan_id", sa.ForeignKey("scans.id"), primary_key=True),
+    *_principal(key=True),
+    sa.Column("verdict", sa.Text, nullable=False),
+    sa.Column("campaign_id", sa.Text),
+    sa.Column("probability", sa.Float),
+    sa.Column("evidence_bits", sa.Float),
+    sa.Column("exchanges", sa.BigInteger, nullable=False),
+    sa.Column("extraction_exchanges", sa.BigInteger, nullable=False),
+    sa.Column("first_seen", UtcTime, nullable=False),
+    sa.Column("last_seen", UtcTime, nullable=False),
+    sa.Column("reasons", sa.JSON, nullable=False),
+    sa.Index("accounts_by_id", "account_id", "scan_id", postgresql_ops={"account_id": "text_pattern_ops"}),
+)
+"""Every account and judged end user of the scans."""
+
+decisions = sa.Table(
+    "decisions",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("case_id", sa.ForeignKey("cases.id"), nullable=False, index=True),
+    sa.Column("campaign_id", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("finding", sa.Text, nullable=False),
+    sa.Column("action", sa.Text, nullable=False),
+    sa.Column("parameters", sa.JSON, nullable=False),
+    sa.Column("scope", sa.Text, nullable=False),
+    sa.Column("account_id", sa.Text),
+    sa.Column("end_user_id", sa.Text),
+    sa.Column("family_id", sa.Text),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("lasts_s", sa.BigInteger, nullable=False),
+    sa.Column("spread_s", sa.BigInteger, nullable=False),
+    sa.Column("follows", sa.Boolean, nullable=False),
+    sa.Column("gained", sa.Integer, nullable=False),
+    sa.Column("principals", sa.Integer, nullable=False),
+    sa.Column("expected_innocent", sa.Float, nullable=False),
+    sa.Column("approval", sa.Text, nullable=False),
+    sa.Column("asked_by", sa.Text, nullable=False),
+    sa.Column("asked_at", UtcTime, nullable=False),
+    sa.Column("approved_by", sa.Text),
+    sa.Column("decided_at", UtcTime),
+    sa.Column("until", UtcTime),
+    sa.Column("ended_by", sa.Text),
+    sa.Column("ended_at", UtcTime),
+    sa.Column("ended_because", sa.Text),
+)
+"""What was decided. A row is never removed: what is taken back keeps its history."""
+
+targets = sa.Table(
+    "targets",
+    METADATA,
+    sa.Column("decision_id", sa.ForeignKey("decisions.id"), primary_key=True),
+    *_principal(key=True),
+    sa.Column("probability", sa.Float, nullable=False),
+    sa.Column("starts_at", UtcTime),
+    sa.Column("lifted_at", UtcTime),
+    sa.Column("lifted_because", sa.Text),
+    sa.Index("targets_by_account", "account_id"),
+)
+"""Whom a decision hits, one row a principal, with the moment drawn for it; lifted one by one where need be."""
+
+audit = sa.Table(
+    "audit",
+    METADATA,
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("at", UtcTime, nullable=False),
+    sa.Column("actor", sa.Text, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("subject", sa.Text, nullable=False),
+    sa.Column("details", sa.Text, nullable=False),
+    sa.Column("previous", sa.Text, nullable=False),
+    sa.Column("hash", sa.Text, nullable=False),
+    sa.Index("audit_by_subject", "subject", "number"),
+)
+"""The audit log; triggers of the database refuse to change or remove a row."""
+
+head = sa.Table(
+    "audit_head",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("number", sa.Integer, nullable=False),
+    sa.Column("hash", sa.Text, nullable=False),
+)
+"""Number and hash of the last entry, one row; whoever writes locks it, so writers come one after the other."""
+
+settings = sa.Table(
+    "settings",
+    METADATA,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("value", sa.Text, nullable=False),
+)
+"""What the store made for itself at its first opening, such as the key that stands for names in the audit log."""
