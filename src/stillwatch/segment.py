@@ -29,6 +29,7 @@ BREAK, WORD, EXTEND, UNSEEN, HAN, KANA, UNSPACED, APOSTROPHE, POINT, SENTENCE = 
 UNITS: dict[int, int] = {WORD: 12, HAN: 8, KANA: 6, UNSPACED: 4}
 """Worth of one token by its class; about the information of one English word is 12."""
 
+ASCII = 0x80
 _TABLE_SIZE = 0x20000  # code points above are Han extensions, or tags and selectors that nobody sees
 _HAN = (
     (0x2E80, 0x2FDF),
@@ -173,6 +174,21 @@ def segment(  # noqa: PLR0912, PLR0915 - one compiled loop over bytes
     opening = np.uint8(1)
     at = start
     while at < stop:
+        byte = data[at]
+        if byte < ASCII and classes[byte] == WORD:  # most of most texts, without decoding
+            while True:
+                folded = fold[byte]
+                running = (running ^ np.uint64(folded)) * prime
+                at += 1
+                if at == stop:
+                    break
+                byte = data[at]
+                if byte >= ASCII or classes[byte] != WORD:
+                    break
+            inside = True
+            previous_digit = 48 <= folded <= 57
+            if at == stop:
+                break
         code, after = _decode(data, at, stop)
         kind = _class_of(code, classes)
         if kind == WORD:

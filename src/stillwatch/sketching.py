@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from stillwatch.keys import Keys
 
 BATCH_ROWS = 16_384
+UNREAD = frozenset({"completion", "reasoning"})
+"""Columns of the exchange table of which a sketch holds nothing."""
 KEY_NAME, MODEL_NAME = b"stillwatch.key", b"stillwatch.objective"
 
 
@@ -55,10 +57,10 @@ class Source:
                 )
 
     def exchanges(self, rejects: RejectLog, progress: Progress | None = None) -> Iterator[pa.RecordBatch]:
-        """The exchanges of the log, with their text."""
+        """The exchanges of the log, with the text of their requests."""
         return open_log(
             self.paths, rejects=rejects, format=self.format, identities=self.identities,
-            batch_rows=BATCH_ROWS, progress=progress,
+            batch_rows=BATCH_ROWS, progress=progress, unread=UNREAD,
         )  # fmt: skip
 
 

@@ -86,6 +86,7 @@ def open_log(
     identities: Path | None = None,
     batch_rows: int = BATCH_ROWS,
     progress: Progress | None = None,
+    unread: frozenset[str] = frozenset(),
 ) -> Iterator[pa.RecordBatch]:
     """Yield the exchanges of a log as record batches of :data:`stillwatch.exchange.EXCHANGE_SCHEMA`.
 
@@ -96,6 +97,7 @@ def open_log(
         identities: a mapping of identities, see :mod:`stillwatch.identities`.
         batch_rows: most rows of a batch; fewer where the texts are long.
         progress: called after every batch.
+        unread: optional columns that nobody asks for; of Parquet they are not read, and null.
 
     Raises:
         LogError: the log cannot be read, or more of its records are malformed than ``rejects`` allows.
@@ -109,7 +111,7 @@ def open_log(
     told = Told()
     with closing(Pairs()) as pairs:
         for file, state in zip(files, states, strict=True):
-            for share, told_of in _read(file, format, complete, batch_rows, pairs):
+            for share, told_of in _read(file, format, complete, batch_rows, pairs, unread):
                 piece = told.first_only(told_of)
                 _account(piece, file, rejects)
                 if progress is not None:
@@ -146,17 +148,17 @@ def _account(piece: Piece, file: Path, rejects: RejectLog) -> None:
 
 
 def _read(
-    file: Path, format_name: str, complete: Complete | None, batch_rows: int, pairs: Pairs
+    file: Path, format_name: str, complete: Complete | None, batch_rows: int, pairs: Pairs, unread: frozenset[str]
 ) -> Iterator[tuple[float, Piece]]:
     """Yield one file in pieces; a file that goes away meanwhile is an error of the log, not of the result."""
     try:
-        yield from _pieces(file, format_name, complete, batch_rows, pairs)
+        yield from _pieces(file, format_name, complete, batch_rows, pairs, unread)
     except OSError as error:
         raise unreadable(file) from error
 
 
 def _pieces(
-    file: Path, format_name: str, complete: Complete | None, batch_rows: int, pairs: Pairs
+    file: Path, format_name: str, complete: Complete | None, batch_rows: int, pairs: Pairs, unread: frozenset[str]
 ) -> Iterator[tuple[float, Piece]]:
     """Yield one file in pieces, each with the share of its bytes that was read by then."""
     if not is_parquet(file):
@@ -175,7 +177,7 @@ def _pieces(
             f"{file} is Parquet and cannot be read as {format_name}. Leave the format to be found by itself.",
             file=file,
         )
-    yield from NATIVE_TABLE.read_file(file, batch_rows, complete)
+    yield from NATIVE_TABLE.read_file(file, batch_rows, complete, unread)
 
 
 def is_parquet(file: Path) -> bool:

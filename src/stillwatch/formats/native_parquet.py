@@ -47,14 +47,19 @@ class NativeTable:
         return "account_id" in schema.names or "messages" in schema.names
 
     def read_file(
-        self, path: Path, batch_rows: int, complete: Complete | None = None
+        self,
+        path: Path,
+        batch_rows: int,
+        complete: Complete | None = None,
+        unread: frozenset[str] = frozenset(),
     ) -> Iterator[tuple[float, Piece]]:
-        """Yield the file in pieces, each with the share of the file that was read by then."""
+        """Yield the file in pieces, each with the share of the file that was read by then; columns that are
+        ``unread`` are null."""
         try:
             with pq.ParquetFile(
                 path, buffer_size=READ_BUFFER_BYTES, pre_buffer=False, page_checksum_verification=True
             ) as file:
-                names = self._columns(file.schema_arrow, path)
+                names = [name for name in self._columns(file.schema_arrow, path) if name not in unread]
                 total = file.metadata.num_rows
                 rows = _rows_of_a_batch(file.metadata, batch_rows)
                 first = 0

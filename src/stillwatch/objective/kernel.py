@@ -7,13 +7,14 @@ instruction of a sentence or two is not diluted by what surrounds it. A window's
 weights of its words, word pairs, pairs with one word between, triples and runs of five.
 
 The sum needs three integer additions a feature: the eleven weights of a feature lie in three 64-bit words,
-four lanes of 16 bits each, and the twelfth lane holds a tag, so that a feature that was never trained adds
-nothing, instead of the weight of another one in its slot (Weinberger et al. 2009 accept that collision).
+four lanes of 16 bits each. A tag tells whether the slot is the feature's own, so that a feature that was never
+trained adds nothing, instead of the weight of another one in its slot (Weinberger et al. 2009 accept that
+collision). Tags lie apart: most features were never trained, and the tags alone stay in the nearest cache.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -38,6 +39,16 @@ _TRIPLE = np.uint64(0xA0761D6478BD642F)
 _SKIP = np.uint64(0xE7037ED1A0B428DB)
 _FOUR = np.uint64(0x8EBC6AF09C88C6E3)
 _FIVE = np.uint64(0x589965CC75374CC3)
+
+
+class Packed(NamedTuple):
+    """Weights in the form that is read fastest, one slot a row; see :func:`stillwatch.objective.model.pack`."""
+
+    tags: Any
+    """uint16[2^18]: high bits of the hash of the feature that has the slot; 0 where none has it."""
+
+    lanes: Any
+    """int64[2^18, 3]: its eleven weights, 16 bits each; 0 where none has it."""
 
 
 @numba.njit(inline="always", cache=True)
@@ -79,11 +90,10 @@ def best_sums(words: Any, opens: Any, count: int, weights: Any, best: Any) -> in
             first, second, third, fourth = _START, _START, _START, _START
         for feature in features(first, second, third, fourth, word):
             slot = np.int64(feature & _SLOT_MASK)
-            tagged = weights[slot, 2]
-            if np.uint64(tagged) >> np.uint64(48) == feature >> np.uint64(48):
-                now_a += weights[slot, 0]
-                now_b += weights[slot, 1]
-                now_c += (tagged << 16) >> 16
+            if weights.tags[slot] == feature >> np.uint64(48):
+                now_a += weights.lanes[slot, 0]
+                now_b += weights.lanes[slot, 1]
+                now_c += weights.lanes[slot, 2]
         first, second, third, fourth = second, third, fourth, word
         length += 1
         if at + 1 == count or ends_chunk(length, opens[at + 1] != 0):
@@ -105,7 +115,7 @@ def score(words: Any, opens: Any, count: int, weights: Any, bias: Any, out: Any)
     """Write how surely the text asks for each objective, in percent.
 
     ``words`` uint64[>= count], ``opens`` uint8[>= count]: as :func:`stillwatch.segment.segment` writes them;
-    ``weights`` int64[2^18, 3]: packed; ``bias`` float32[3, 11]: slope, intercept and
+    ``weights``: :class:`Packed`; ``bias`` float32[3, 11]: slope, intercept and
     weight of the logarithm of the chunks (at most :data:`CHUNKS_CAP`) of each class;
     ``out`` int8[11]: result, 0 to 100.
     """

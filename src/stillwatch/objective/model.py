@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from stillwatch.objective.classes import OBJECTIVES
-from stillwatch.objective.kernel import SLOT_BITS, WEIGHT_LIMIT, score
+from stillwatch.objective.kernel import SLOT_BITS, WEIGHT_LIMIT, Packed, score
 from stillwatch.segment import words_of
 
 if TYPE_CHECKING:
@@ -27,8 +27,8 @@ class ObjectiveModel:
     version: str
     """Name of the fit: a digest of its weights; two models of one version score alike."""
 
-    weights: NDArray[np.int64]
-    """Packed weights, ``int64[2^18, 3]``: one slot a row, see :func:`pack`."""
+    weights: Packed
+    """Packed weights, see :func:`pack`."""
 
     bias: NDArray[np.float32]
     """``float32[3, 11]``: logit a unit of weight, intercept, and logit a unit of log chunks (negative)."""
@@ -48,19 +48,19 @@ class ObjectiveModel:
         return dict(zip(OBJECTIVES, out.tolist(), strict=True))
 
 
-def pack(slots: NDArray[Any], tags: NDArray[Any], weights: NDArray[np.int8]) -> NDArray[np.int64]:
-    """Rows of the kernel's table: lanes of 16 bits, four to a word; top lane of the third word: the tag.
+def pack(slots: NDArray[Any], tags: NDArray[Any], weights: NDArray[np.int8]) -> Packed:
+    """The kernel's table: lanes of 16 bits, four to a word, and the tags.
 
     ``slots`` uint32[n] and ``tags`` uint16[n]: low 18 and high 16 bits of each feature's hash; ``weights`` int8[n, 11].
     """
+    place = slots.astype(np.int64)
     table = np.zeros((1 << SLOT_BITS, 3), np.int64)
     lanes = np.zeros((len(slots), 12), np.int64)
     lanes[:, :11] = weights
-    packed = (lanes.reshape(-1, 3, 4) << np.array([0, 16, 32, 48])).sum(axis=2)
-    packed[:, 2] &= (1 << 48) - 1
-    packed[:, 2] |= (tags.astype(np.uint64) << np.uint64(48)).view(np.int64)
-    table[slots.astype(np.int64)] = packed
-    return table
+    table[place] = (lanes.reshape(-1, 3, 4) << np.array([0, 16, 32, 48])).sum(axis=2)
+    own = np.zeros(1 << SLOT_BITS, np.uint16)
+    own[place] = tags
+    return Packed(own, table)
 
 
 def read(file: IO[bytes]) -> ObjectiveModel:
