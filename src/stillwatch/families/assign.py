@@ -11,17 +11,11 @@ import numpy as np
 import pyarrow as pa
 
 from stillwatch.families.cohesion import Cohesion, part
-from stillwatch.families.components import Joining, join
-from stillwatch.families.fragments import (
-    Dictionary,
-    Postings,
-    Presence,
-    count_distinct,
-    count_rows,
-    flat_parts,
-)
+from stillwatch.families.components import Joining, count_exchanges, count_users, join
+from stillwatch.families.fragments import Dictionary, Owners, Presence, parts_of, slot_of
+from stillwatch.families.outlines import Outlines, outline
 from stillwatch.families.variety import variety
-from stillwatch.fingerprint import EARLIER, NEW, ROLES
+from stillwatch.fingerprint import NEW
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -97,30 +91,40 @@ def find_families(
     opening: NDArray[np.bool_],
     rule: Rule,
 ) -> Families:
-    """Families of a sketched log. ``batches`` is read twice, so it must be re-iterable.
+    """Families of a sketched log. ``batches`` is read three times, so it must be re-iterable.
 
     ``principals``: all of the log, sorted; ``opening``: bool[n], exchanges with which a conversation begins.
     Any order and chunking of the batches gives the same families (``row`` follows the order that was read).
     """
-    numbering = Dictionary(1 << 20)
-    codes, kept = [], []
-    for postings in presence.survivors(batches, principals, opening):
-        codes.append(numbering.encode(postings.fragment))
-        kept.append(postings)
-    code = _joined(codes, np.int32)
-    row, principal = _joined([p.row for p in kept], np.int32), _joined([p.principal for p in kept], np.int32)
-    role = _joined([p.role for p in kept], np.uint8)
-    del codes, kept
-    heavy = count_distinct(code, principal, numbering.size, rule.least_principals) >= rule.least_principals
-    values = numbering.values()[heavy]
-    # Codes follow the order of reading; renumbering by value makes everything after independent of it.
-    rank = np.argsort(values, kind="stable")
-    renumber = np.full(numbering.size, -1, np.int32)
-    renumber[np.flatnonzero(heavy)[rank]] = np.arange(len(values), dtype=np.int32)
-    code = renumber[code]
-    mine = code >= 0
-    row, principal, role, code = row[mine], principal[mine], role[mine], code[mine]
-    return _families(Postings(row, principal, role, code), values[rank], batches, rule)
+    of_row = np.empty(len(opening), np.int32)
+    values = _heavy(batches, presence, principals, opening, of_row, rule.least_principals)
+    heavy = Dictionary(1 << int(2 * len(values) + 1).bit_length())
+    heavy.encode(values)
+    outlines = outline(batches, heavy, of_row, opening, len(principals))
+    return _families(outlines, values, batches, rule)
+
+
+def _heavy(
+    batches: Iterable[pa.RecordBatch], presence: Presence, principals: NDArray[np.int64],
+    opening: NDArray[np.bool_], of_row: NDArray[np.int32], least: int,
+) -> NDArray[np.int64]:  # fmt: skip
+    """Fragments of at least so many principals, ascending; writes the principal of each exchange into ``of_row``.
+
+    Numbers that follow the values make everything after independent of the order of reading.
+    """
+    names = Dictionary(1 << int(2 * len(principals) + 1).bit_length())
+    names.encode(principals)
+    numbering, owners = Dictionary(1 << 20), Owners(least)
+    recent = np.zeros(1 << 18, np.uint64)
+    start = 0
+    for batch in batches:
+        rows = slice(start, start + batch.num_rows)
+        of_row[rows] = names.find(batch["principal"].to_numpy())
+        fragment, principal = presence.survivors(batch, of_row[rows], opening[rows], recent)
+        codes = numbering.encode(fragment)
+        owners.add(codes, principal, numbering.size)
+        start += batch.num_rows
+    return np.sort(numbering.values()[owners.counts(numbering.size) >= least])
 
 
 def _joined(arrays: list[NDArray[Any]], dtype: type) -> NDArray[Any]:
@@ -128,42 +132,65 @@ def _joined(arrays: list[NDArray[Any]], dtype: type) -> NDArray[Any]:
 
 
 def _families(
-    heavy: Postings, values: NDArray[np.int64], batches: Iterable[pa.RecordBatch], rule: Rule
+    outlines: Outlines, values: NDArray[np.int64], batches: Iterable[pa.RecordBatch], rule: Rule
 ) -> Families:
-    code = heavy.fragment.astype(np.int32)
-    exchanges = count_rows(code, heavy.row, len(values))
-    component, edges = join(heavy.row, heavy.principal, heavy.role, code, exchanges, rule.joining)
-    component, weight = part(heavy.row, code, component, edges, rule.cohesion)
-    row, member, matched, score, first = _memberships(heavy.row, component[code], code, weight)
-    full = _belong(member, matched, score, len(values), rule.matched)
-    row, member, matched, first = row[full], member[full], matched[full], first[full]
-    wide = (
-        count_distinct(member, heavy.principal[first], len(values), rule.least_principals)
-        >= rule.least_principals
-    )
-    belongs = wide[member]
-    row, member, matched, first = row[belongs], member[belongs], matched[belongs], first[belongs]
+    least = rule.least_principals
+    exchanges = count_exchanges(*outlines.postings()[::-1], outlines, len(values))
+    component, edges = join(outlines, exchanges, rule.joining)
+    component, weight = part(outlines, component, edges, rule.cohesion)
+    held = _held(*outlines.postings(), component, weight)
+    held = held.only(_belong(held, outlines.times, len(values), rule.matched))
+    wide = count_users(held.component, held.outline, outlines, len(values), least) >= least
+    held = held.only(wide[held.component])
     labels = np.flatnonzero(wide)
     renumber = np.full(len(values), -1, np.int32)
     renumber[labels] = np.arange(len(labels), dtype=np.int32)
     role = np.full(len(labels), NEW, np.uint8)
-    role[renumber[member]] = np.where(heavy.role[first] == EARLIER, NEW, heavy.role[first])
-    family_of_fragment = renumber[component]
-    inside = family_of_fragment >= 0
-    family = renumber[member]
-    fills = _fills(batches, values[inside], family_of_fragment[inside], row, family, rule.fills)
+    family = renumber[held.component]
+    role[family] = outlines.role[held.outline]
+    of_fragment = renumber[component]
+    inside = of_fragment >= 0
+    bounds = np.searchsorted(held.outline, np.arange(len(outlines.role) + 1))
+    row, of_row, matched = _memberships(outlines.of_row, bounds, family, held.matched, held.first)
+    fills = _fills(batches, values[inside], of_fragment[inside], row, of_row, rule.fills)
     return Families(
-        values[labels], role, row, family, matched, values[inside], family_of_fragment[inside], *fills,
-        variety(heavy.row, heavy.principal, code, family_of_fragment, row, family, len(labels)),
+        values[labels], role, row, of_row, matched, values[inside], of_fragment[inside], *fills,
+        variety(outlines, of_fragment, held.outline, family, len(labels)),
     )  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """What outlines hold of components, one entry a component of an outline, in order of outline."""
+
+    outline: NDArray[np.int32]
+    component: NDArray[np.int32]
+    matched: NDArray[np.int32]
+    """Distinct fragments of the component."""
+    score: NDArray[np.int64]
+    """Their weight together."""
+    first: NDArray[np.int32]
+    """The smallest of them."""
+
+    def only(self, chosen: NDArray[np.bool_]) -> _Held:
+        return _Held(
+            self.outline[chosen], self.component[chosen], self.matched[chosen], self.score[chosen],
+            self.first[chosen],
+        )  # fmt: skip
+
+
+def _held(
+    outline: NDArray[np.int32], code: NDArray[np.int32], component: NDArray[np.int32], weight: NDArray[np.int64]
+) -> _Held:
+    return _Held(*_hold(outline, component[code], code, weight))
+
+
 @numba.njit(nogil=True, cache=True)
-def _memberships(row: Any, component: Any, code: Any, weight: Any) -> Any:
-    """Distinct fragments of each component in each row: row, component, their number and weight, place of the first."""
+def _hold(row: Any, component: Any, code: Any, weight: Any) -> Any:
+    """Distinct fragments of each component in each row: row, component, their number and weight, the smallest."""
     size = len(row)
     out_row, out_component = np.empty(size, np.int32), np.empty(size, np.int32)
-    matched, first, score = np.zeros(size, np.int32), np.empty(size, np.int64), np.zeros(size, np.int64)
+    matched, first, score = np.zeros(size, np.int32), np.empty(size, np.int32), np.zeros(size, np.int64)
     count = 0
     start = 0
     while start < size:
@@ -185,7 +212,7 @@ def _memberships(row: Any, component: Any, code: Any, weight: Any) -> Any:
                     break
             if found < 0:
                 found = count
-                out_row[count], out_component[count], first[count] = row[at], component[at], at
+                out_row[count], out_component[count], first[count] = row[at], component[at], code[at]
                 count += 1
             matched[found] += 1
             score[found] += weight[code[at]]
@@ -193,22 +220,52 @@ def _memberships(row: Any, component: Any, code: Any, weight: Any) -> Any:
     return out_row[:count], out_component[:count], matched[:count], score[:count], first[:count]
 
 
-def _belong(
-    member: NDArray[np.int32], matched: NDArray[np.int32], score: NDArray[np.int64], size: int, least: float
-) -> NDArray[np.bool_]:
-    """Which exchanges have enough of a component to belong to it: bool[m].
+def _belong(held: _Held, times: NDArray[np.int64], size: int, least: float) -> NDArray[np.bool_]:
+    """Which outlines have enough of a component to belong to it: bool[m].
 
     The usual score is the mean of the component's exchanges, each weighted by its own; two fragments at least are asked
     for where four are usual.
     """
-    weighted = score.astype(np.float64)
+    member, score = held.component, held.score.astype(np.float64)
+    weighted = score * times[held.outline]
     total = np.bincount(member, weights=weighted, minlength=size)
-    usual = np.bincount(member, weights=weighted**2, minlength=size) / np.maximum(total, 1)
-    fragments = np.bincount(member, weights=weighted * matched, minlength=size) / np.maximum(total, 1)
-    enough: NDArray[np.bool_] = (weighted >= least * usual[member]) & (
-        (matched >= 2) | (fragments[member] < LONG)
+    usual = np.bincount(member, weights=weighted * score, minlength=size) / np.maximum(total, 1)
+    fragments = np.bincount(member, weights=weighted * held.matched, minlength=size) / np.maximum(total, 1)
+    enough: NDArray[np.bool_] = (score >= least * usual[member]) & (
+        (held.matched >= 2) | (fragments[member] < LONG)
     )
     return enough
+
+
+@numba.njit(nogil=True, cache=True)
+def _memberships(outlines: Any, bounds: Any, family: Any, matched: Any, first: Any) -> Any:
+    """Families of each exchange: row, family and fragments matched, in order of row, then of the smallest fragment.
+
+    ``outlines`` int32[n, kinds]: of each row; the other arrays are families of outlines, ``bounds`` where those of each
+    begin.
+    """
+    total = 0
+    for row in range(len(outlines)):
+        for own in outlines[row]:
+            if own >= 0:
+                total += bounds[own + 1] - bounds[own]
+    rows, families = np.empty(total, np.int32), np.empty(total, np.int32)
+    held, order = np.empty(total, np.int32), np.empty(total, np.int32)
+    end = 0
+    for row in range(len(outlines)):
+        opened = end
+        for own in outlines[row]:
+            if own < 0:
+                continue
+            for entry in range(bounds[own], bounds[own + 1]):
+                spot = end
+                while spot > opened and order[spot - 1] > first[entry]:
+                    families[spot], held[spot], order[spot] = families[spot - 1], held[spot - 1], order[spot - 1]
+                    spot -= 1
+                families[spot], held[spot], order[spot] = family[entry], matched[entry], first[entry]
+                rows[end] = row
+                end += 1
+    return rows, families, held
 
 
 def _fills(
@@ -217,7 +274,7 @@ def _fills(
 ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:  # fmt: skip
     """What fills the slots of each membership: new text that is not the family's own. Membership and
     fragment."""
-    numbering = Dictionary(1 << 16)
+    numbering = Dictionary(1 << int(2 * len(fragments) + 1).bit_length())
     order = numbering.encode(fragments)
     family_of_code = np.empty(len(fragments), np.int32)
     family_of_code[order] = family_of_fragment
@@ -225,37 +282,51 @@ def _fills(
     start = 0
     for batch in batches:
         first, last = np.searchsorted(row, [start, start + batch.num_rows])
+        if first < last:
+            owner, fill = _fill_batch(
+                row[first:last] - start, family[first:last], parts_of(batch), *numbering.slots, family_of_code, keep
+            )
+            owners.append((owner + first).astype(np.int32))
+            fills.append(fill)
         start += batch.num_rows
-        if first == last:
-            continue
-        rows, roles, values = flat_parts(batch)
-        new = roles == ROLES.index("new")
-        rows, values = rows[new], values[new]
-        codes = numbering.find(values)
-        own = np.where(codes >= 0, family_of_code[codes], -1)
-        bounds = np.searchsorted(rows, np.arange(batch.num_rows + 1))
-        local = row[first:last] - (start - batch.num_rows)
-        owner, fill = _fill_batch(local, family[first:last], bounds, values, own, keep)
-        owners.append((owner + first).astype(np.int32))
-        fills.append(fill)
     return _joined(owners, np.int32), _joined(fills, np.int64)
+
+
+@numba.njit(inline="always", cache=True)
+def _new_text(parts: Any, row: int) -> Any:
+    """Where the fragments of a row's new text begin and end."""
+    for part in range(parts.row_bounds[row], parts.row_bounds[row + 1]):
+        if parts.role[part] == NEW:
+            return parts.bounds[part], parts.bounds[part + 1]
+    return 0, 0
 
 
 @numba.njit(nogil=True, cache=True)
 def _fill_batch(  # noqa: PLR0912 - one compiled loop
-    rows: Any, families: Any, bounds: Any, values: Any, own: Any, keep: int
+    rows: Any, families: Any, parts: Any, keys: Any, codes: Any, family_of_code: Any, keep: int
 ) -> Any:
     """The ``keep`` smallest fragments that lie clear of the family's own, or, failing those, beside them."""
     owners, fills = np.empty(len(rows) * keep, np.int64), np.empty(len(rows) * keep, np.int64)
+    values = parts.values
+    own = np.empty(1 << 10, np.int32)
     count = 0
+    before = -1
+    start, stop = 0, 0
     for member in range(len(rows)):
-        start, stop = bounds[rows[member]], bounds[rows[member] + 1]
+        if rows[member] != before:  # family of each fragment of the new text, looked up once a row
+            before = rows[member]
+            start, stop = _new_text(parts, before)
+            if stop - start > len(own):
+                own = np.empty(2 * (stop - start), np.int32)
+            for at in range(start, stop):
+                code = codes[slot_of(keys, codes, values[at])]
+                own[at - start] = family_of_code[code] if code >= 0 else -1
         for margin in (2, 0):  # a run of words over the edge of a slot holds words of the template too
             opened = count
             for at in range(start, stop):
                 clear = True
                 for beside in range(max(start, at - margin), min(stop, at + margin + 1)):
-                    if own[beside] == families[member]:
+                    if own[beside - start] == families[member]:
                         clear = False
                         break
                 if not clear:

@@ -17,6 +17,7 @@ import numba
 import numpy as np
 
 from stillwatch.families.components import Edges
+from stillwatch.families.outlines import Outlines
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -46,23 +47,20 @@ class Cohesion:
 
 
 def part(
-    row: NDArray[np.int32],
-    code: NDArray[np.int32],
-    component: NDArray[np.int32],
-    edges: Edges,
-    rule: Cohesion,
+    outlines: Outlines, component: NDArray[np.int32], edges: Edges, rule: Cohesion
 ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     """Component of each fragment after parting, named by its smallest fragment, and its weight there.
 
     Two arrays of ``len(component)``; the weight grows with the exchanges of the template that hold the fragment, up to
-    ``UNIT``. ``row`` and ``code`` are postings in order of row.
+    ``UNIT``.
     """
     order = np.lexsort((edges.right, edges.left, -edges.exchanges))
-    bounds, rows = _transposed(row, code, len(component))
-    of_row = np.repeat(np.arange(len(component), dtype=np.int32), np.diff(bounds))
-    row_bounds, held = _transposed(of_row, rows, int(row.max(initial=-1)) + 1)
+    outline, code = outlines.postings()
+    bounds, holders = _transposed(outline, code, len(component))
+    of_holder = np.repeat(np.arange(len(component), dtype=np.int32), np.diff(bounds))
+    own_bounds, held = _transposed(of_holder, holders, len(outlines.role))
     result: tuple[NDArray[np.int32], NDArray[np.int64]] = _part(
-        row_bounds, held, bounds, rows, component, edges.left[order], edges.right[order],
+        own_bounds, held, outlines.times, bounds, holders, component, edges.left[order], edges.right[order],
         rule.steps, rule.near, rule.held, rule.share,
     )  # fmt: skip
     return result
@@ -91,10 +89,13 @@ def _transposed(row: Any, code: Any, fragments: int) -> Any:
 
 @numba.njit(nogil=True, cache=True)
 def _part(
-    row_bounds: Any, code: Any, bounds: Any, rows: Any, component: Any, left: Any, right: Any,
+    row_bounds: Any, code: Any, times: Any, bounds: Any, rows: Any, component: Any, left: Any, right: Any,
     steps: int, near: float, held: float, share: float,
 ) -> Any:  # fmt: skip
-    """Walk from each edge whose two fragments no template has yet, the most frequent first."""
+    """Walk from each edge whose two fragments no template has yet, the most frequent first.
+
+    A row is an outline, and counts for as many exchanges as ``times`` says.
+    """
     fragments = len(component)
     result, weights = np.arange(fragments).astype(np.int32), np.full(fragments, UNIT, np.int64)
     left_in = component.copy()  # component in which a fragment still is, -1 once a template has it
@@ -110,19 +111,19 @@ def _part(
         count, reached = 2, _spread(met, 2, bounds, rows, score, weight, seen)
         for _ in range(steps):
             count = _gather(
-                left_in, left_in[first], row_bounds, code, score, seen, reached, weight, met, count
+                left_in, left_in[first], row_bounds, code, times, score, seen, reached, weight, met, count
             )
             reached = _spread(met, count, bounds, rows, score, weight, seen, reached)
-        enough, exchanges = _near(score, seen, reached, near)
+        enough, exchanges = _near(times, score, seen, reached, near)
         name = min(first, second)
         for place in range(count):
             fragment = met[place]
-            inside = 0
+            inside, whole = 0, 0
             for at in range(bounds[fragment], bounds[fragment + 1]):
-                inside += score[rows[at]] >= enough
-            if fragment in (first, second) or (
-                inside >= held * (bounds[fragment + 1] - bounds[fragment]) and inside >= share * exchanges
-            ):
+                whole += times[rows[at]]
+                if score[rows[at]] >= enough:
+                    inside += times[rows[at]]
+            if fragment in (first, second) or (inside >= held * whole and inside >= share * exchanges):
                 left_in[fragment] = -2  # of this template; -1 when its name is known
                 name = min(name, fragment)
         for place in range(count):
@@ -158,7 +159,7 @@ def _spread(
 
 @numba.njit(nogil=True, cache=True)
 def _gather(
-    left_in: Any, component: int, row_bounds: Any, code: Any, score: Any, seen: Any, reached: int,
+    left_in: Any, component: int, row_bounds: Any, code: Any, times: Any, score: Any, seen: Any, reached: int,
     weight: Any, met: Any, count: int,
 ) -> int:  # fmt: skip
     """Weight of each fragment: the scores of its exchanges together, the largest ``UNIT``. Lists them in ``met``."""
@@ -175,7 +176,7 @@ def _gather(
             if weight[fragment] == 0:
                 met[count] = fragment
                 count += 1
-            weight[fragment] += score[row]
+            weight[fragment] += score[row] * times[row]
             most = max(most, weight[fragment])
     for place in range(count):
         weight[met[place]] = max(np.int64(weight[met[place]] / most * UNIT), 1)
@@ -183,18 +184,19 @@ def _gather(
 
 
 @numba.njit(nogil=True, cache=True)
-def _near(score: Any, seen: Any, reached: int, near: float) -> Any:
+def _near(times: Any, score: Any, seen: Any, reached: int, near: float) -> Any:
     """Least score of an exchange of the template, and how many exchanges reach it.
 
     The usual score is the mean of the exchanges', each weighted by its own.
     """
     total, squares = np.float64(0), np.float64(0)
     for place in range(reached):
-        value = np.float64(score[seen[place]])
-        total += value
-        squares += value * value
+        value, count = np.float64(score[seen[place]]), np.float64(times[seen[place]])
+        total += count * value
+        squares += count * value * value
     enough = near * squares / total
     exchanges = 0
     for place in range(reached):
-        exchanges += score[seen[place]] >= enough
+        if score[seen[place]] >= enough:
+            exchanges += times[seen[place]]
     return enough, exchanges

@@ -6,17 +6,15 @@ without a dictionary (linear counting: Whang, Vander-Zanden & Taylor 1990); what
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from math import comb
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numba
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stillwatch.fingerprint import EARLIER, ROLES
+from stillwatch.fingerprint import EARLIER, NEW, ROLES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,27 +22,36 @@ if TYPE_CHECKING:
 BITS = 16  # of one bitmap
 
 
-@dataclass(frozen=True, slots=True)
-class Postings:
-    """Fragments in the order of the log: m entries, in order of row, then part, then place."""
+class Parts(NamedTuple):
+    """The parts of the requests of n exchanges, p of them with m fragments, in order of row, then part, then place."""
 
-    row: NDArray[np.int32]
-    principal: NDArray[np.int32]
+    row_bounds: NDArray[np.int64]
+    """int64[n + 1]: where the parts of each exchange begin and end."""
+
     role: NDArray[np.uint8]
-    fragment: NDArray[np.int64]
+    """uint8[p]: index into ``ROLES``."""
+
+    bounds: NDArray[np.int64]
+    """int64[p + 1]: where the fragments of each part begin and end."""
+
+    values: NDArray[np.int64]
+    """int64[m]: the fragments."""
 
 
-def flat_parts(batch: pa.RecordBatch) -> tuple[NDArray[np.int64], NDArray[np.uint8], NDArray[np.int64]]:
-    """Row in the batch, role code and value of each fragment of a sketch batch; three arrays of one
-    length."""
+def parts_of(batch: pa.RecordBatch) -> Parts:
+    """The parts of a sketch batch; fragments are not copied."""
     parts = batch["parts"]
     flat = parts.flatten()
-    row_of_part = np.repeat(np.arange(batch.num_rows), parts.value_lengths().fill_null(0).to_numpy())
     roles = pc.index_in(pc.struct_field(flat, "role"), value_set=pa.array(ROLES)).fill_null(len(ROLES) - 1)
     lists = pc.struct_field(flat, "fragments")
-    lengths = lists.value_lengths().fill_null(0).to_numpy()
     values = lists.flatten().to_numpy(zero_copy_only=False).astype(np.int64, copy=False)
-    return np.repeat(row_of_part, lengths), np.repeat(roles.to_numpy().astype(np.uint8), lengths), values
+    return Parts(_bounds(parts), roles.to_numpy().astype(np.uint8), _bounds(lists), values)
+
+
+def _bounds(lists: pa.Array) -> NDArray[np.int64]:
+    bounds = np.zeros(len(lists) + 1, np.int64)
+    np.cumsum(lists.value_lengths().fill_null(0).to_numpy(), out=bounds[1:])
+    return bounds
 
 
 class Presence:
@@ -59,11 +66,11 @@ class Presence:
         self.least = least
         self.table: NDArray[np.uint16] = np.zeros(slots, np.uint16)
         self.bits = _bits_needed(least)
+        self._recent = np.zeros(1 << 18, np.uint64)
 
     def observe(self, batch: pa.RecordBatch) -> None:
         """Add the fragments of one sketch batch."""
-        rows, _, values = flat_parts(batch)
-        _observe(self.table, values, batch["principal"].to_numpy()[rows])
+        _observe(self.table, parts_of(batch), batch["principal"].to_numpy(), self._recent)
 
     def merge(self, other: Presence) -> None:
         """Take in what another reader of the same key saw; tables must be of one size."""
@@ -74,22 +81,18 @@ class Presence:
         np.bitwise_or(self.table, other.table, out=self.table)
 
     def survivors(
-        self, batches: Iterable[pa.RecordBatch], principals: NDArray[np.int64], opening: NDArray[np.bool_]
-    ) -> Iterator[Postings]:
-        """Fragments that may be heavy, a ``Postings`` a batch.
+        self, batch: pa.RecordBatch, principal: NDArray[np.int32], opening: NDArray[np.bool_], recent: NDArray[np.uint64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+        """Fragments of one sketch batch that may be heavy, and the principal of each.
 
-        ``principals``: all of the log, sorted. ``opening``: rows whose earlier turns count, since a
-        conversation begins there.
+        ``principal``: int32[n], of each exchange; ``opening``: bool[n], exchanges whose earlier turns count, since a
+        conversation begins there. ``recent``: table of the lists that were passed on before for the same principal, and
+        need not be again.
         """
-        start = 0
-        for batch in batches:
-            rows, roles, values = flat_parts(batch)
-            kept = _may_be_heavy(self.table, values, self.bits)
-            kept &= (roles != EARLIER) | opening[rows + start]
-            codes = np.searchsorted(principals, batch["principal"].to_numpy()).astype(np.int32)
-            rows = rows[kept]
-            yield Postings((rows + start).astype(np.int32), codes[rows], roles[kept], values[kept])
-            start += batch.num_rows
+        found: tuple[NDArray[np.int64], NDArray[np.int32]] = _survivors(
+            self.table, self.bits, parts_of(batch), principal, opening, recent
+        )
+        return found
 
 
 def _bits_needed(least: int) -> int:
@@ -100,27 +103,64 @@ def _bits_needed(least: int) -> int:
     return bits
 
 
-@numba.njit(nogil=True, cache=True)
-def _observe(table: Any, fragments: Any, principals: Any) -> None:
-    mask = np.uint64(len(table) - 1)
-    for at in range(len(fragments)):
-        slot = np.uint64(fragments[at]) & mask
-        mixed = np.uint64(principals[at]) * np.uint64(0x9E3779B97F4A7C15)
-        table[slot] |= np.uint16(1) << np.uint16(mixed >> np.uint64(60))
+@numba.njit(inline="always", cache=True)
+def mixed(value: Any) -> Any:
+    """Finaliser of SplitMix64 (Steele, Lea & Flood 2014): every bit of a uint64 spreads over all 64."""
+    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return value ^ (value >> np.uint64(31))
+
+
+@numba.njit(inline="always", cache=True)
+def _repeated(parts: Any, part: int, principal: Any, recent: Any) -> Any:
+    """Whether a system prompt or tool definition was noted for this principal lately; notes it if not."""
+    if parts.role[part] >= NEW:
+        return False
+    name = mixed(np.uint64(principal) ^ np.uint64(0x9E3779B97F4A7C15))
+    for at in range(parts.bounds[part], parts.bounds[part + 1]):
+        name = mixed(name ^ np.uint64(parts.values[at]))
+    slot = name & np.uint64(len(recent) - 1)
+    if recent[slot] == name:
+        return True
+    recent[slot] = name
+    return False
 
 
 @numba.njit(nogil=True, cache=True)
-def _may_be_heavy(table: Any, fragments: Any, bits: int) -> Any:
+def _observe(table: Any, parts: Any, principals: Any, recent: Any) -> None:
     mask = np.uint64(len(table) - 1)
-    kept = np.empty(len(fragments), np.bool_)
-    for at in range(len(fragments)):
-        left = np.int64(table[np.uint64(fragments[at]) & mask])
-        count = 0
-        while left and count < bits:
-            left &= left - 1
-            count += 1
-        kept[at] = count >= bits
-    return kept
+    for row in range(len(parts.row_bounds) - 1):
+        spread = np.uint64(principals[row]) * np.uint64(0x9E3779B97F4A7C15)
+        bit = np.uint16(1) << np.uint16(spread >> np.uint64(60))
+        for part in range(parts.row_bounds[row], parts.row_bounds[row + 1]):
+            if _repeated(parts, part, principals[row], recent):
+                continue
+            for at in range(parts.bounds[part], parts.bounds[part + 1]):
+                table[np.uint64(parts.values[at]) & mask] |= bit
+
+
+@numba.njit(nogil=True, cache=True)
+def _survivors(table: Any, bits: int, parts: Any, principals: Any, opening: Any, recent: Any) -> Any:
+    mask = np.uint64(len(table) - 1)
+    fragments, owners = np.empty(len(parts.values), np.int64), np.empty(len(parts.values), np.int32)
+    count = 0
+    for row in range(len(parts.row_bounds) - 1):
+        for part in range(parts.row_bounds[row], parts.row_bounds[row + 1]):
+            if (parts.role[part] == EARLIER and not opening[row]) or _repeated(
+                parts, part, principals[row], recent
+            ):
+                continue
+            for at in range(parts.bounds[part], parts.bounds[part + 1]):
+                left = np.int64(table[np.uint64(parts.values[at]) & mask])
+                held = 0
+                while left and held < bits:
+                    left &= left - 1
+                    held += 1
+                if held >= bits:
+                    fragments[count] = parts.values[at]
+                    owners[count] = principals[row]
+                    count += 1
+    return fragments[:count].copy(), owners[:count].copy()
 
 
 class Dictionary:
@@ -146,6 +186,11 @@ class Dictionary:
         _find(self._keys, self._codes, values, codes)
         return codes
 
+    @property
+    def slots(self) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+        """The hash table itself, for compiled loops: value and code of each slot, the code -1 where it is free."""
+        return self._keys, self._codes
+
     def values(self) -> NDArray[np.int64]:
         """All values in order of code: int64[size]."""
         held = self._codes >= 0
@@ -161,7 +206,8 @@ class Dictionary:
 
 
 @numba.njit(nogil=True, cache=True)
-def _slot(keys: Any, codes: Any, value: Any) -> Any:
+def slot_of(keys: Any, codes: Any, value: Any) -> Any:
+    """Slot of a ``Dictionary`` in which a value stands, or where it would."""
     mask = np.uint64(len(keys) - 1)
     mixed = np.uint64(value) * np.uint64(0x9E3779B97F4A7C15)
     slot = (mixed ^ (mixed >> np.uint64(32))) & mask
@@ -173,7 +219,7 @@ def _slot(keys: Any, codes: Any, value: Any) -> Any:
 @numba.njit(nogil=True, cache=True)
 def _encode(keys: Any, codes: Any, size: int, values: Any, out: Any) -> int:
     for at in range(len(values)):
-        slot = _slot(keys, codes, values[at])
+        slot = slot_of(keys, codes, values[at])
         if codes[slot] < 0:
             keys[slot] = values[at]
             codes[slot] = size
@@ -185,15 +231,32 @@ def _encode(keys: Any, codes: Any, size: int, values: Any, out: Any) -> int:
 @numba.njit(nogil=True, cache=True)
 def _find(keys: Any, codes: Any, values: Any, out: Any) -> None:
     for at in range(len(values)):
-        out[at] = codes[_slot(keys, codes, values[at])]
+        out[at] = codes[slot_of(keys, codes, values[at])]
+
+
+class Owners:
+    """Distinct owners of each code, counted exactly up to ``most``; order does not matter."""
+
+    def __init__(self, most: int) -> None:
+        self._seen: NDArray[np.int32] = np.full((1 << 16, most), -1, np.int32)
+        self._counts: NDArray[np.int32] = np.zeros(1 << 16, np.int32)
+
+    def add(self, codes: NDArray[np.int32], owners: NDArray[np.int32], size: int) -> None:
+        """Add an owner to each of some codes, all below ``size``."""
+        if size > len(self._counts):
+            more = (1 << size.bit_length()) - len(self._counts)
+            self._counts = np.concatenate([self._counts, np.zeros(more, np.int32)])
+            self._seen = np.concatenate([self._seen, np.full((more, self._seen.shape[1]), -1, np.int32)])
+        _add_owners(codes, owners, self._counts, self._seen)
+
+    def counts(self, size: int) -> NDArray[np.int32]:
+        """Distinct owners of the codes below ``size``."""
+        return self._counts[:size]
 
 
 @numba.njit(nogil=True, cache=True)
-def count_distinct(codes: Any, owners: Any, size: int, most: int) -> Any:
-    """Distinct ``owners`` of each code, counted exactly up to ``most``: int32[size]; order does not
-    matter."""
-    counts = np.zeros(size, np.int32)
-    seen = np.full((size, most), -1, np.int32)
+def _add_owners(codes: Any, owners: Any, counts: Any, seen: Any) -> None:
+    most = seen.shape[1]
     for at in range(len(codes)):
         code, owner = codes[at], owners[at]
         held = counts[code]
@@ -207,16 +270,3 @@ def count_distinct(codes: Any, owners: Any, size: int, most: int) -> Any:
         if not known:
             seen[code, held] = owner
             counts[code] = held + 1
-    return counts
-
-
-@numba.njit(nogil=True, cache=True)
-def count_rows(codes: Any, rows: Any, size: int) -> Any:
-    """Rows that hold each code, where entries come in order of row: int32[size]."""
-    counts = np.zeros(size, np.int32)
-    last = np.full(size, -1, np.int32)
-    for at in range(len(codes)):
-        if last[codes[at]] != rows[at]:
-            last[codes[at]] = rows[at]
-            counts[codes[at]] += 1
-    return counts

@@ -15,6 +15,8 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from stillwatch.families.outlines import Outlines
+
 UNIT = 1000
 """Variety of a template of which every fragment varies."""
 
@@ -29,24 +31,26 @@ LEAST_PAIRS = 20
 
 
 def variety(
-    row: NDArray[np.int32],
-    principal: NDArray[np.int32],
-    fragment: NDArray[np.int32],
+    outlines: Outlines,
     family: NDArray[np.int32],
-    member_row: NDArray[np.int32],
+    member_outline: NDArray[np.int32],
     member_family: NDArray[np.int32],
     families: int,
 ) -> NDArray[np.int32]:
     """Variety of each family's wordings, 0 to ``UNIT``: int32[families].
 
-    The first three arrays are postings in order of row, ``family`` is the family of each fragment, -1 for none; the
-    next two are memberships in order of row. The value is the share of the matched fragments that vary, less where
-    exchanges match more or fewer of them (as everyday phrases do, and optional paragraphs), and less where a principal
-    comes back to its own wordings (a version of a client, say).
+    ``family`` is the family of each fragment, -1 for none; the next two are the families of outlines, in order of
+    outline. The value is the share of the matched fragments that vary, less where exchanges match more or fewer of them
+    (as everyday phrases do, and optional paragraphs), and less where a principal comes back to its own wordings (a
+    version of a client, say).
     """
-    counts, sizes, squares, varying = _count(row, fragment, family, member_row, member_family, families)
+    outline, fragment = outlines.postings()
+    counts, sizes, squares, varying = _count(
+        outline, fragment, outlines.times, family, member_outline, member_family, families
+    )
     held = np.bincount(family[family >= 0], weights=counts[family >= 0], minlength=families)
-    exchanges = np.bincount(member_family, minlength=families)
+    weights = outlines.times[member_outline]
+    exchanges = np.bincount(member_family, weights=weights, minlength=families).astype(np.int64)
     share = counts / np.maximum(exchanges[family], 1)
     wording = (family >= 0) & (share >= RARE) & (share <= USUAL)
     mean = sizes / np.maximum(exchanges, 1)
@@ -55,32 +59,42 @@ def variety(
     spoken = (exchanges >= LEAST_EXCHANGES) & (mean >= LEAST_FRAGMENTS) & (mass > 0) & (spread < 0.5)
     value = np.where(spoken, mass * (1 - 2 * np.minimum(spread, 0.5)), 0.0)
     chosen = varying & wording[fragment] & spoken[family[fragment]]
-    alike = _alike(principal[chosen], fragment[chosen], counts, family, exchanges, _own_pairs(
-        principal, row, member_row, member_family, families
-    ), families)  # fmt: skip
+    pairs, times = _pairs(outlines, fragment[chosen], outline[chosen])
+    mine = np.flatnonzero(spoken[member_family])  # of the others nothing is said
+    own, held_by = _pairs(outlines, member_family[mine], member_outline[mine])
+    of_one = np.bincount(own >> 32, weights=held_by * (held_by - 1.0), minlength=families)
+    alike = _alike(pairs >> 32, times, counts, family, exchanges, of_one, families)
     return np.round(UNIT * value * alike).astype(np.int32)
 
 
-def _own_pairs(
-    principal: NDArray[np.int32], row: NDArray[np.int32], member_row: NDArray[np.int32],
-    member_family: NDArray[np.int32], families: int,
-) -> NDArray[np.float64]:  # fmt: skip
-    """Ordered pairs of one principal's exchanges in each family: float64[families]."""
-    owner = principal[np.searchsorted(row, member_row)]
-    pairs, counts = np.unique(member_family.astype(np.int64) << 32 | owner, return_counts=True)
-    own: NDArray[np.float64] = np.bincount(
-        pairs >> 32, weights=counts * (counts - 1.0), minlength=families
-    ).astype(np.float64)
-    return own
+def _pairs(
+    outlines: Outlines, name: NDArray[np.int32], outline: NDArray[np.int32]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Pairs of a name and a principal, ``name << 32 | principal``, and the exchanges of each.
+
+    A name belongs to all exchanges that have its ``outline``.
+    """
+    lengths = np.diff(outlines.user_bounds)[outline]
+    ends = np.cumsum(lengths)
+    place = np.arange(ends[-1] if len(ends) else 0)
+    place += np.repeat(outlines.user_bounds[outline] - (ends - lengths), lengths)
+    keys = np.repeat(name.astype(np.int64) << 32, lengths) | outlines.user[place]
+    order = np.argsort(keys, kind="stable")
+    keys = keys[order]
+    starts = np.flatnonzero(np.r_[True, keys[1:] != keys[:-1]]) if len(keys) else np.empty(0, np.int64)
+    times = outlines.user_times[place][order].astype(np.int64)
+    return keys[starts], np.add.reduceat(times, starts) if len(starts) else times
 
 
 def _alike(
-    principal: NDArray[np.int32], fragment: NDArray[np.int32], counts: NDArray[np.int64], family: NDArray[np.int32],
+    code: NDArray[np.int64], times: NDArray[np.int64], counts: NDArray[np.int64], family: NDArray[np.int32],
     exchanges: NDArray[np.int64], own: NDArray[np.float64], families: int,
 ) -> NDArray[np.float64]:  # fmt: skip
-    """1 where a principal's wordings vary as those of different principals do, towards 0 where it keeps its own."""
-    pairs, times = np.unique(fragment.astype(np.int64) << 32 | principal, return_counts=True)
-    code = pairs >> 32
+    """1 where a principal's wordings vary as those of different principals do, towards 0 where it keeps its own.
+
+    ``code`` and ``times``: fragment of each pair of one and a principal, and the exchanges of the pair; ``own``: ordered
+    pairs of one principal's exchanges in each family.
+    """
     within = np.bincount(family[code], weights=times * (times - 1.0), minlength=families)
     used = np.unique(code)
     every = np.bincount(family[used], weights=counts[used] * (counts[used] - 1.0), minlength=families)
@@ -92,8 +106,13 @@ def _alike(
 
 
 @numba.njit(nogil=True, cache=True)
-def _count(row: Any, fragment: Any, family: Any, member_row: Any, member_family: Any, families: int) -> Any:
-    """Exchanges of its family that hold each fragment; sum and sum of squares of each exchange's; which postings count."""
+def _count(
+    row: Any, fragment: Any, times: Any, family: Any, member_row: Any, member_family: Any, families: int
+) -> Any:
+    """Exchanges of its family that hold each fragment; sum and sum of squares of each exchange's; which postings count.
+
+    A row is an outline, and counts for as many exchanges as ``times`` says.
+    """
     counts = np.zeros(len(family), np.int64)
     sizes, squares = np.zeros(families, np.int64), np.zeros(families, np.int64)
     counted = np.zeros(len(row), np.bool_)
@@ -101,25 +120,26 @@ def _count(row: Any, fragment: Any, family: Any, member_row: Any, member_family:
     at = 0
     member = 0
     while member < len(member_row):
+        own = member_row[member]
         stop = member
-        while stop < len(member_row) and member_row[stop] == member_row[member]:
+        while stop < len(member_row) and member_row[stop] == own:
             stop += 1
-        while at < len(row) and row[at] < member_row[member]:
+        while at < len(row) and row[at] < own:
             at += 1
         held = np.zeros(stop - member, np.int64)
-        while at < len(row) and row[at] == member_row[member]:
+        while at < len(row) and row[at] == own:
             code = fragment[at]
-            if family[code] >= 0 and last[code] != row[at]:
+            if family[code] >= 0 and last[code] != own:
                 for place in range(member, stop):
                     if member_family[place] == family[code]:
-                        last[code] = row[at]
-                        counts[code] += 1
+                        last[code] = own
+                        counts[code] += times[own]
                         held[place - member] += 1
                         counted[at] = True
                         break
             at += 1
         for place in range(member, stop):
-            sizes[member_family[place]] += held[place - member]
-            squares[member_family[place]] += held[place - member] ** 2
+            sizes[member_family[place]] += held[place - member] * times[own]
+            squares[member_family[place]] += held[place - member] ** 2 * times[own]
         member = stop
     return counts, sizes, squares, counted
