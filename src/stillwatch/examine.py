@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -22,13 +22,16 @@ from stillwatch.spool import opens_conversation
 from stillwatch.verdict import Bar, accused, unexplained
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     from numpy.typing import NDArray
 
     from stillwatch.calibration.labels import Labels
     from stillwatch.calibration.record import Calibration
     from stillwatch.families.fragments import Presence
-    from stillwatch.spool import Sketches
+    from stillwatch.spool import Columns, Sketches
+
+
+AT_ONCE = 2_000_000
+"""Exchanges of streams that are measured together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,7 @@ class Options:
 class Scanned:
     """Everything that was found in a log, before it is put into words."""
 
-    sketches: pa.Table
+    sketches: Columns
     principals: Principals
     licensed: NDArray[np.bool_]
     families: Families
@@ -71,8 +74,9 @@ class Scanned:
 class _Scale:
     """Measures the streams of one log, each once: a group that is a family alone was measured as that family."""
 
-    def __init__(self, engine: DuckDBEngine, sketches: pa.Table) -> None:
-        self._engine, self._sketches, self._weights = engine, sketches, load_weights()
+    def __init__(self, engine: DuckDBEngine, sketches: Columns, owners: streams.Owners) -> None:
+        self._engine, self._sketches, self._owners = engine, sketches, owners
+        self._weights = load_weights()
         self._place: dict[int, int] = {}
         self._known = Measured.nothing(self._weights)
 
@@ -83,26 +87,47 @@ class _Scale:
             {content: stream for stream, content in enumerate(contents)}.items(), key=lambda one: one[1]
         )
         new = [(content, stream) for content, stream in new if content not in self._place]
-        if new:
-            part = streams.only(members, np.array([stream for _, stream in new], np.int32), count)
-            streams.build(self._engine, part, self._sketches)
-            self._place |= {content: len(self._place) + place for place, (content, _) in enumerate(new)}
-            self._known = self._known.followed_by(measure(self._engine, len(new), self._weights))
+        sizes = np.bincount(members.stream, minlength=count)
+        for some in _in_turns(new, sizes):
+            part = streams.only(members, np.array([stream for _, stream in some], np.int32), count)
+            streams.build(self._engine, part, self._sketches, self._owners)
+            self._place |= {content: len(self._place) + place for place, (content, _) in enumerate(some)}
+            self._known = self._known.followed_by(measure(self._engine, len(some), self._weights))
         return self._known.take(np.array([self._place[content] for content in contents], np.int64))
 
 
+def _in_turns(new: list[tuple[int, int]], sizes: NDArray[np.int64]) -> Iterator[list[tuple[int, int]]]:
+    """The streams to measure, so many at a time that their tables fit into memory; signals look at each alone."""
+    some: list[tuple[int, int]] = []
+    held = 0
+    for content, stream in new:
+        if some and held + int(sizes[stream]) > AT_ONCE:
+            yield some
+            some, held = [], 0
+        some.append((content, stream))
+        held += int(sizes[stream])
+    if some:
+        yield some
+
+
 def examine(spool: Sketches, presence: Presence, options: Options) -> Scanned:
-    """Families, streams, signals, groups and their evidence, of sketches that are read twice."""
+    """Families, streams, signals, groups and their evidence, of sketches that are read several times."""
     sketches = spool.table(field.name for field in SKETCH_SCHEMA if field.name != "parts")
     principals = describe_principals(sketches)
-    families = find_families(spool, presence, principals.hashes, opens_conversation(sketches), options.rule)
+    families = find_families(
+        spool.only("parts", "principal"), presence, principals.hashes, opens_conversation(sketches), options.rule
+    )
     licensed = covered(principals, options.registry)
     members = streams.family_members(families, sketches)
     judged = streams.keep_rows(members, ~licensed[principals.of_row])
-    narrowed = streams.narrow(sketches, options.unsupported_regions)
+    owners = streams.Owners(principals.hashes, principals.of_row, streams.number(sketches["model"])[0])
+    narrowed = spool.aside(
+        streams.NARROW_SCHEMA,
+        streams.narrowed(spool.only(*streams.NARROWED), sketches, options.unsupported_regions),
+    )
     stated = streams.releases_of(sketches, options.releases)
     engine = DuckDBEngine(options.memory)
-    weigh = _Scale(engine, sketches).weigh
+    weigh = _Scale(engine, sketches, owners).weigh
     try:
         streams.register_log(engine, narrowed, stated)
         by_family = weigh(judged, len(families.names))

@@ -1,4 +1,4 @@
-"""The sketches of one run on disk: written once, read several times, mapped and not held in memory."""
+"""The sketches of one run on disk: written once, read several times, a batch or a column at a time."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import pyarrow as pa
+from pyarrow import dataset
 
 from stillwatch.fingerprint import SKETCH_SCHEMA
 
@@ -38,14 +40,32 @@ def in_parallel(
                 future.cancel()
 
 
+class Columns(Protocol):
+    """Some columns of all rows, as a ``pyarrow.Table`` has them; others read each when it is asked for."""
+
+    @property
+    def num_rows(self) -> int:
+        """Exchanges."""
+
+    @property
+    def column_names(self) -> list[str]:
+        """Names of the columns, in order."""
+
+    def __getitem__(self, name: str) -> pa.ChunkedArray:
+        """One column."""
+
+
 class Sketches(Protocol):
     """Sketches that can be read as often as needed."""
 
-    def __iter__(self) -> Iterator[pa.RecordBatch]:
-        """The batches, always in one order."""
+    def only(self, *columns: str) -> Iterable[pa.RecordBatch]:
+        """Some columns of the batches, always in one order; may be read as often as needed."""
 
-    def table(self, columns: Iterable[str]) -> pa.Table:
+    def table(self, columns: Iterable[str]) -> Columns:
         """Some columns of all rows, in the order of the batches."""
+
+    def aside(self, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Any:
+        """What an engine reads as a table with the rows of ``batches``, which need not fit into memory."""
 
 
 class Spool:
@@ -85,21 +105,65 @@ class Spool:
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         """The batches in the order of writing; may be asked for as often as needed."""
+        return self._read(())
+
+    def only(self, *columns: str) -> Iterable[pa.RecordBatch]:
+        """Some columns of the batches, in the order of writing; the others are not read."""
+        return _Only(self, columns)
+
+    def _read(self, columns: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
         self._close()
-        with pa.memory_map(str(self._path)) as source:
-            reader = pa.ipc.open_file(source)
+        fields = [SKETCH_SCHEMA.get_field_index(name) for name in columns]
+        # Read and not mapped: pages of a mapped file count as this process's memory until the system wants them.
+        with pa.OSFile(str(self._path)) as source:
+            reader = pa.ipc.open_file(source, options=pa.ipc.IpcReadOptions(included_fields=fields))
             for index in range(reader.num_record_batches):
                 yield reader.get_batch(index)
 
-    def table(self, columns: Iterable[str]) -> pa.Table:
-        """Some columns of all rows, mapped."""
+    def table(self, columns: Iterable[str]) -> Columns:
+        """Some columns of all rows; each is read when it is asked for and not held."""
         self._close()
-        names = list(columns)
-        schema = pa.schema([SKETCH_SCHEMA.field(name) for name in names])
-        return pa.Table.from_batches([batch.select(names) for batch in self], schema=schema)
+        return _OnDisk(self, list(columns))
+
+    def aside(self, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Any:
+        """Rows that are written beside the sketches, as a dataset that an engine reads in batches."""
+        path = self._folder / f"aside-{sum(1 for _ in self._folder.iterdir())}.arrow"
+        with pa.ipc.new_file(str(path), schema) as writer:
+            for batch in batches:
+                writer.write_batch(batch)
+        return dataset.dataset(path, schema, format="ipc")
 
 
-def opens_conversation(sketches: pa.Table) -> NDArray[np.bool_]:
+@dataclass(frozen=True, slots=True)
+class _Only:
+    """Some columns of a spool's batches, again for every ``iter``."""
+
+    spool: Spool
+    columns: tuple[str, ...]
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        return self.spool._read(self.columns)
+
+
+@dataclass(frozen=True, slots=True)
+class _OnDisk:
+    """Columns of a spool, read one at a time."""
+
+    spool: Spool
+    column_names: list[str]
+
+    @property
+    def num_rows(self) -> int:
+        return self.spool.rows
+
+    def __getitem__(self, name: str) -> pa.ChunkedArray:
+        if name not in self.column_names:
+            raise KeyError(f"{name!r} is none of the columns {', '.join(self.column_names)}")
+        chunks = [batch.column(0) for batch in self.spool._read((name,))]
+        return pa.chunked_array(chunks, SKETCH_SCHEMA.field(name).type)
+
+
+def opens_conversation(sketches: Columns) -> NDArray[np.bool_]:
     """True for the exchanges with which a conversation begins in this log. bool[n]; false without
     conversations."""
     column = sketches["conversation"].combine_chunks()

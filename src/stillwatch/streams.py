@@ -23,16 +23,19 @@ Two tables are made of a log as a whole, once: ``releases`` (model, at_us, princ
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numba
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from stillwatch.families.fragments import Dictionary
 from stillwatch.fingerprint import SYSTEM, TOOLS
+from stillwatch.hashing import hash_strings
 from stillwatch.objective.classes import OBJECTIVES
 
 if TYPE_CHECKING:
@@ -42,6 +45,7 @@ if TYPE_CHECKING:
 
     from stillwatch.engine.base import Engine
     from stillwatch.families.assign import Families
+    from stillwatch.spool import Columns
 
 HOUR_US = 3_600_000_000
 DAY_US = 24 * HOUR_US
@@ -76,53 +80,101 @@ class Members:
     fill: NDArray[np.int64]
 
 
+NARROWED = ("principal", "at_us", "account_created_us", *TRAIT_KINDS)
+NARROW_SCHEMA: pa.Schema = pa.schema(
+    [
+        ("hour", pa.int32()),
+        *((name, pa.int32()) for name in ("model", "account", "organization", "country")),
+        ("outside", pa.int8()),
+        *((name, pa.int64()) for name in NARROWED),
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Owners:
+    """Who sent each of the n exchanges of a log, and to which model."""
+
+    hashes: NDArray[np.int64]
+    """int64[p]: keyed hash of each principal."""
+
+    of_row: NDArray[np.int32]
+    """int32[n]: principal of each exchange."""
+
+    model: NDArray[np.int32]
+    """int32[n]: number of the model, in order of name; -1 for none."""
+
+
 def narrow(sketches: pa.Table, unsupported: frozenset[str] = frozenset()) -> pa.Table:
-    """The integer columns of n sketches that statistics are made of, with ``row``, ``hour`` and ``outside``.
+    """The integer columns of n sketches that tables of the log as a whole are made of, with ``hour`` and ``outside``.
 
     Models, accounts, organizations and countries are numbered in order of name; -1 stands for none. ``outside``
     is 1 for calls from the ``unsupported`` countries.
     """
-    at = sketches["at_us"].combine_chunks().to_numpy()
-    columns: dict[str, pa.Array | pa.ChunkedArray] = {
-        "row": pa.array(np.arange(sketches.num_rows, dtype=np.int32)),
-        "hour": pa.array((at // HOUR_US).astype(np.int32)),
-        "model": pa.array(number(sketches["model"])[0]),
-        "account": pa.array(number(sketches["account_id"])[0]),
-        "organization": pa.array(number(sketches["organization_id"])[0]),
-        "country": pa.array(number(sketches["country"])[0]),
-        "outside": pc.is_in(sketches["country"], value_set=pa.array(sorted(unsupported), pa.string())).cast(
-            "int8"
-        ),
+    batches = sketches.select(list(NARROWED)).to_batches()
+    return pa.Table.from_batches(narrowed(batches, sketches, unsupported), NARROW_SCHEMA)
+
+
+def narrowed(
+    batches: Iterable[pa.RecordBatch], sketches: Columns, unsupported: frozenset[str]
+) -> Iterator[pa.RecordBatch]:
+    """What ``narrow`` returns, a batch for each of ``batches``, which have the columns of numbers."""
+    named = {
+        name: number(sketches[column])
+        for name, column in (
+            ("model", "model"),
+            ("account", "account_id"),
+            ("organization", "organization_id"),
+            ("country", "country"),
+        )
     }
-    for name in (
-        "principal",
-        "at_us",
-        "request_hash",
-        "account_created_us",
-        "input_tokens",
-        "output_tokens",
-        *TRAIT_KINDS,
-    ):
-        columns[name] = sketches[name]
-    return pa.table(columns)
+    outside = np.array([*(name in unsupported for name in named["country"][1]), False], np.int8)
+    start = 0
+    for batch in batches:
+        rows = slice(start, start + batch.num_rows)
+        start += batch.num_rows
+        numbers = [codes[rows] for codes, _ in named.values()]
+        yield pa.RecordBatch.from_arrays(
+            [
+                pa.array((batch["at_us"].to_numpy() // HOUR_US).astype(np.int32)),
+                *map(pa.array, numbers),
+                pa.array(outside[numbers[-1]]),
+                *(batch[name] for name in NARROWED),
+            ],
+            schema=NARROW_SCHEMA,
+        )
 
 
 def number(texts: pa.ChunkedArray) -> tuple[NDArray[np.int32], list[str]]:
     """Number the n values of a column in order of text, -1 for null: int32[n], and the texts by number."""
-    encoded = texts.combine_chunks().dictionary_encode()
-    names = encoded.dictionary.to_pylist()
-    ranks = np.empty(len(names) + 1, np.int32)
-    ranks[np.argsort(np.array(names, dtype=object), kind="stable") if names else []] = np.arange(len(names))
-    ranks[-1] = -1
-    return ranks[encoded.indices.fill_null(-1).to_numpy()], sorted(names)
+    if texts.null_count == len(texts):
+        return np.full(len(texts), -1, np.int32), []
+    # One chunk at a time, by hashes under a key of this process: the texts of a column need not fit into memory twice.
+    numbering, pair = Dictionary(), (int(os.urandom(4).hex(), 16), int(os.urandom(4).hex(), 16))
+    codes: list[NDArray[np.int32]] = []
+    names: list[str] = []
+    for chunk in texts.chunks:
+        known = numbering.size
+        own = numbering.encode(hash_strings(chunk, pair, tag=1))
+        _, places = np.unique(own[own >= known], return_index=True)
+        names += chunk.take(pa.array(np.flatnonzero(own >= known)[places])).to_pylist()
+        codes.append(np.where(chunk.is_null().to_numpy(zero_copy_only=False), -1, own).astype(np.int32))
+    # A null hashes like the empty text; it is no name unless the text itself is there.
+    given = np.unique(np.concatenate(codes)) if texts.null_count else np.arange(len(names))
+    given = given[given >= 0]
+    held = [names[code] for code in given.tolist()]
+    order = sorted(range(len(held)), key=held.__getitem__)
+    ranks = np.full(len(names) + 1, -1, np.int32)
+    ranks[given[order]] = np.arange(len(order), dtype=np.int32)
+    return ranks[np.concatenate(codes)], [held[place] for place in order]
 
 
-def family_members(families: Families, sketches: pa.Table) -> Members:
+def family_members(families: Families, sketches: Columns) -> Members:
     """Every family as a stream of its own."""
-    new, system = _scores(sketches, "objective"), _scores(sketches, "system_objective")
     role = families.role[families.family]
-    scores = np.where((role == SYSTEM)[:, None], system[families.row], new[families.row])
-    scores[role == TOOLS] = 0
+    scores = np.zeros((len(role), len(OBJECTIVES)), np.int8)
+    for name, chosen in (("objective", (role != SYSTEM) & (role != TOOLS)), ("system_objective", role == SYSTEM)):
+        scores[chosen] = _scores(sketches, name)[families.row[chosen]]
     membership = families.fill_membership
     return Members(
         families.family,
@@ -135,8 +187,8 @@ def family_members(families: Families, sketches: pa.Table) -> Members:
     )
 
 
-def _scores(sketches: pa.Table, name: str) -> NDArray[np.int8]:
-    flat = pc.list_flatten(sketches[name].combine_chunks()).to_numpy()
+def _scores(sketches: Columns, name: str) -> NDArray[np.int8]:
+    flat = np.concatenate([np.empty(0, np.int8), *(chunk.flatten().to_numpy() for chunk in sketches[name].chunks)])
     scores: NDArray[np.int8] = flat.reshape(-1, len(OBJECTIVES))
     return scores
 
@@ -153,19 +205,32 @@ def keep_rows(members: Members, kept: NDArray[np.bool_]) -> Members:
 def contents(members: Members, streams: int) -> NDArray[np.int64]:
     """Hash of what each of the streams 0 to ``streams`` - 1 consists of: int64[streams]. Streams of the same log with
     the same members have the same, whatever their numbers."""
-    word = members.row.astype(np.uint64) << np.uint64(32) | members.variety.astype(np.uint64)
-    for column in members.objective.T:
-        word = _mixed(word) + column.astype(np.uint64)
-    fill = _mixed(members.fill_row.astype(np.uint64)) + members.fill.astype(np.uint64)
     found = np.zeros(streams, np.uint64)
-    np.add.at(found, members.stream, _mixed(_mixed(word)))
-    np.add.at(found, members.fill_stream, _mixed(_mixed(fill) + np.uint64(1)))
+    _add_contents(members.stream, members.row, members.variety, members.objective, found)
+    _add_fills(members.fill_stream, members.fill_row, members.fill, found)
     return found.astype(np.int64)
 
 
-def _mixed(word: NDArray[np.uint64]) -> NDArray[np.uint64]:
+@numba.njit(inline="always", cache=True)
+def _mixed(word: Any) -> Any:
     word = (word ^ (word >> np.uint64(31))) * np.uint64(0x9E3779B97F4A7C15)
     return word ^ (word >> np.uint64(29))
+
+
+@numba.njit(nogil=True, cache=True)
+def _add_contents(stream: Any, row: Any, variety: Any, objective: Any, found: Any) -> None:
+    for at in range(len(stream)):
+        word = np.uint64(row[at]) << np.uint64(32) | np.uint64(variety[at])
+        for column in range(objective.shape[1]):
+            word = _mixed(word) + np.uint64(objective[at, column])
+        found[stream[at]] += _mixed(_mixed(word))
+
+
+@numba.njit(nogil=True, cache=True)
+def _add_fills(stream: Any, row: Any, fill: Any, found: Any) -> None:
+    for at in range(len(stream)):
+        word = _mixed(np.uint64(row[at])) + np.uint64(fill[at])
+        found[stream[at]] += _mixed(_mixed(word) + np.uint64(1))
 
 
 def only(members: Members, chosen: NDArray[np.int32], streams: int) -> Members:
@@ -224,38 +289,135 @@ def merge_streams(members: Members, label: NDArray[np.int32]) -> Members:
     )
 
 
-def build(engine: Engine, members: Members, sketches: pa.Table) -> dict[str, pa.Table]:
+def build(engine: Engine, members: Members, sketches: Columns, owners: Owners) -> dict[str, pa.Table]:
     """Tables of the streams in ``members``: cells, fills, topics and settings, registered with the engine
     too."""
-    scores = {name: pa.array(members.objective[:, index]) for index, name in enumerate(OBJECTIVE_SUMS)}
-    engine.register(
-        {
-            "member": pa.table(
-                {"stream_id": members.stream, "row": members.row, "variety": members.variety, **scores}
-            ),
-            "member_fill": pa.table(
-                {"stream_id": members.fill_stream, "row": members.fill_row, "fill": members.fill}
-            ),
-            "member_word": _words(members, sketches),
-        }
-    )
+    at = sketches["at_us"].to_numpy()[members.row]
+    columns: dict[str, Any] = {
+        "stream_id": members.stream,
+        "principal": owners.hashes[owners.of_row[members.row]],
+        "hour": (at // HOUR_US).astype(np.int32),
+        "model": owners.model[members.row],
+        "at_us": at,
+        "variety": members.variety,
+    }
+    for name in ("input_tokens", "output_tokens", *SETTINGS):
+        column = sketches[name]
+        empty = column.null_count == len(column)
+        columns[name] = pa.nulls(len(at), pa.int64()) if empty else column.take(pa.array(members.row))
+    columns |= {name: members.objective[:, index] for index, name in enumerate(OBJECTIVE_SUMS)}
+    engine.register({"member": pa.table(columns)})
     tables = {name: engine.query(sql) for name, sql in _STREAM_SQL.items()}
+    engine.register({"member": pa.table({"stream_id": pa.array([], pa.int32())})})
+    tables |= {"fills": _fill_table(members, owners), "topics": _word_table(members, sketches, owners)}
     engine.register(tables)
     return tables
 
 
-def _words(members: Members, sketches: pa.Table) -> pa.Table:
-    """Words of the vocabulary sample of each membership: stream, row, word."""
-    column = sketches["vocabulary"].combine_chunks()
-    lengths = column.value_lengths().fill_null(0).to_numpy()
-    bounds = np.r_[0, np.cumsum(lengths)]
-    own = lengths[members.row]
-    ends = np.cumsum(own)
-    places = np.arange(ends[-1] if len(ends) else 0) + np.repeat(bounds[members.row] - (ends - own), own)
-    words = column.flatten().to_numpy(zero_copy_only=False)[places]
+def _fill_table(members: Members, owners: Owners) -> pa.Table:
+    """What fills the slots of each stream, in how many exchanges and by how many principals."""
+    bounds, values, owner = _by_stream(members.fill_stream, members.fill, owners.of_row[members.fill_row])
+    stream, fill, exchanges, principals = _count_fills(bounds, values, owner, len(owners.hashes))
+    return pa.table({"stream_id": stream, "fill": fill, "exchanges": exchanges, "principals": principals})
+
+
+def _word_table(members: Members, sketches: Columns, owners: Owners) -> pa.Table:
+    """Words of the vocabulary samples in each stream by principal, and in how many exchanges."""
+    column = sketches["vocabulary"]
+    words, lengths = _runs_at(column, members.row)
+    principal = np.repeat(owners.of_row[members.row], lengths)
+    bounds, values, owner = _by_stream(np.repeat(members.stream, lengths), words, principal)
+    stream, word, exchanges, owner = _count_words(bounds, values, owner, len(owners.hashes))
     return pa.table(
-        {"stream_id": np.repeat(members.stream, own), "row": np.repeat(members.row, own), "word": words}
+        {"stream_id": stream, "principal": owners.hashes[owner], "word": word, "exchanges": exchanges}
     )
+
+
+def _runs_at(column: pa.ChunkedArray, rows: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The lists of the ``rows``, one after the other, and the length of each."""
+    order = np.argsort(rows, kind="stable") if np.any(rows[1:] < rows[:-1]) else None
+    ascending = rows if order is None else rows[order]
+    values, lengths, start = [np.empty(0, np.int64)], [np.empty(0, np.int64)], 0
+    for chunk in column.chunks:
+        first, last = np.searchsorted(ascending, [start, start + len(chunk)])
+        lists = chunk.take(pa.array(ascending[first:last] - start))
+        values.append(lists.flatten().to_numpy(zero_copy_only=False).astype(np.int64, copy=False))
+        lengths.append(lists.value_lengths().fill_null(0).to_numpy().astype(np.int64))
+        start += len(chunk)
+    found, sizes = np.concatenate(values), np.concatenate(lengths)
+    if order is None:
+        return found, sizes
+    begins = np.empty(len(rows), np.int64)
+    begins[order] = np.cumsum(sizes) - sizes
+    own = np.empty_like(sizes)
+    own[order] = sizes
+    ends = np.cumsum(own)
+    return found[np.arange(ends[-1]) + np.repeat(begins - (ends - own), own)], own
+
+
+@numba.njit(nogil=True, cache=True)
+def _by_stream(stream: Any, value: Any, owner: Any) -> Any:
+    """Entries in order of stream: where those of each begin, value and owner."""
+    bounds = np.zeros((stream.max() if len(stream) else -1) + 2, np.int64)
+    for at in range(len(stream)):
+        bounds[stream[at] + 1] += 1
+    bounds = np.cumsum(bounds)
+    place = bounds[:-1].copy()
+    values, owners = np.empty(len(value), np.int64), np.empty(len(owner), np.int32)
+    for at in range(len(stream)):
+        spot = place[stream[at]]
+        values[spot], owners[spot] = value[at], owner[at]
+        place[stream[at]] += 1
+    return bounds, values, owners
+
+
+@numba.njit(nogil=True, cache=True)
+def _count_fills(bounds: Any, values: Any, owners: Any, principals: int) -> Any:
+    """Stream, value, entries and distinct owners of each pair of stream and value."""
+    size = len(values)
+    streams, found = np.empty(size, np.int32), np.empty(size, np.int64)
+    entries, distinct = np.zeros(size, np.int64), np.zeros(size, np.int64)
+    last = np.full(principals, -1, np.int64)
+    end = 0
+    for stream in range(len(bounds) - 1):
+        start, stop = bounds[stream], bounds[stream + 1]
+        order = np.argsort(values[start:stop])
+        for place in range(stop - start):
+            at = start + order[place]
+            if place == 0 or values[at] != found[end - 1]:
+                streams[end], found[end] = stream, values[at]
+                end += 1
+            entries[end - 1] += 1
+            if last[owners[at]] != end - 1:
+                last[owners[at]] = end - 1
+                distinct[end - 1] += 1
+    return streams[:end], found[:end], entries[:end], distinct[:end]
+
+
+@numba.njit(nogil=True, cache=True)
+def _count_words(bounds: Any, values: Any, owners: Any, principals: int) -> Any:
+    """Stream, value, entries and owner of each of their triples."""
+    size = len(values)
+    streams, found = np.empty(size, np.int32), np.empty(size, np.int64)
+    entries, held_by = np.zeros(size, np.int64), np.empty(size, np.int32)
+    spot_of = np.full(principals, -1, np.int64)
+    end = 0
+    for stream in range(len(bounds) - 1):
+        start, stop = bounds[stream], bounds[stream + 1]
+        order = np.argsort(values[start:stop])
+        begin = end
+        for place in range(stop - start):
+            at = start + order[place]
+            if place == 0 or values[at] != values[start + order[place - 1]]:
+                begin = end
+            spot = spot_of[owners[at]]
+            if spot < begin:
+                spot = end
+                spot_of[owners[at]] = end
+                streams[end], found[end], held_by[end] = stream, values[at], owners[at]
+                end += 1
+            entries[spot] += 1
+    return streams[:end], found[:end], entries[:end], held_by[:end]
 
 
 def register_log(
@@ -293,7 +455,7 @@ def _with_share(releases: pa.Table) -> pa.Table:
     return releases.append_column("millionths", pa.array(1_000_000 * moved // np.maximum(principals, 1)))
 
 
-def releases_of(sketches: pa.Table, stated: Mapping[str, datetime]) -> dict[int, int]:
+def releases_of(sketches: Columns, stated: Mapping[str, datetime]) -> dict[int, int]:
     """Stated releases of models that the log has, as ``register_log`` takes them."""
     names = number(sketches["model"])[1] if stated else []
     return {
@@ -303,30 +465,18 @@ def releases_of(sketches: pa.Table, stated: Mapping[str, datetime]) -> dict[int,
 
 _STREAM_SQL = {
     "cells": f"""
-        SELECT m.stream_id, s.principal, s.hour, s.model, CAST(count(*) AS BIGINT) AS exchanges,
-               CAST(coalesce(sum(s.input_tokens), 0) AS BIGINT) AS input_tokens,
-               CAST(coalesce(sum(s.output_tokens), 0) AS BIGINT) AS output_tokens,
-               min(s.at_us) AS first_us, max(s.at_us) AS last_us,
-               CAST(sum(m.variety) AS BIGINT) AS variety,
-               {", ".join(f"CAST(sum(m.{name}) AS BIGINT) AS {name}" for name in OBJECTIVE_SUMS)}
-        FROM member m JOIN sketch s ON m.row = s.row
-        GROUP BY m.stream_id, s.principal, s.hour, s.model""",
-    "fills": """
-        SELECT m.stream_id, m.fill, CAST(count(*) AS BIGINT) AS exchanges,
-               CAST(count(DISTINCT s.principal) AS BIGINT) AS principals
-        FROM member_fill m JOIN sketch s ON m.row = s.row
-        GROUP BY m.stream_id, m.fill""",
-    "topics": """
-        SELECT m.stream_id, s.principal, m.word, CAST(count(*) AS BIGINT) AS exchanges
-        FROM member_word m JOIN sketch s ON m.row = s.row
-        GROUP BY m.stream_id, s.principal, m.word""",
+        SELECT stream_id, principal, hour, model, CAST(count(*) AS BIGINT) AS exchanges,
+               CAST(coalesce(sum(input_tokens), 0) AS BIGINT) AS input_tokens,
+               CAST(coalesce(sum(output_tokens), 0) AS BIGINT) AS output_tokens,
+               min(at_us) AS first_us, max(at_us) AS last_us,
+               CAST(sum(variety) AS BIGINT) AS variety,
+               {", ".join(f"CAST(sum({name}) AS BIGINT) AS {name}" for name in OBJECTIVE_SUMS)}
+        FROM member GROUP BY stream_id, principal, hour, model""",
     "settings": f"""
-        SELECT m.stream_id, s.principal, {", ".join(f"s.{name}" for name in SETTINGS)},
-               CAST(count(*) AS BIGINT) AS exchanges
-        FROM member m
-        JOIN (SELECT row, principal, {", ".join(f"coalesce({name}, -1) AS {name}" for name in SETTINGS)}
-              FROM sketch WHERE coalesce({", ".join(SETTINGS)}) IS NOT NULL) s ON m.row = s.row
-        GROUP BY m.stream_id, s.principal, {", ".join(f"s.{name}" for name in SETTINGS)}""",
+        SELECT stream_id, principal, {", ".join(SETTINGS)}, CAST(count(*) AS BIGINT) AS exchanges
+        FROM (SELECT stream_id, principal, {", ".join(f"coalesce({name}, -1) AS {name}" for name in SETTINGS)}
+              FROM member WHERE coalesce({", ".join(SETTINGS)}) IS NOT NULL) s
+        GROUP BY stream_id, principal, {", ".join(SETTINGS)}""",
 }
 
 _PRINCIPALS_SQL = """

@@ -295,9 +295,9 @@ def _fills(
 @numba.njit(inline="always", cache=True)
 def _new_text(parts: Any, row: int) -> Any:
     """Where the fragments of a row's new text begin and end."""
-    for part in range(parts.row_bounds[row], parts.row_bounds[row + 1]):
-        if parts.role[part] == NEW:
-            return parts.bounds[part], parts.bounds[part + 1]
+    for piece in range(parts.row_bounds[row], parts.row_bounds[row + 1]):
+        if parts.role[piece] == NEW:
+            return parts.bounds[piece], parts.bounds[piece + 1]
     return 0, 0
 
 

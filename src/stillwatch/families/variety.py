@@ -62,7 +62,7 @@ def variety(
     pairs, times = _pairs(outlines, fragment[chosen], outline[chosen])
     mine = np.flatnonzero(spoken[member_family])  # of the others nothing is said
     own, held_by = _pairs(outlines, member_family[mine], member_outline[mine])
-    of_one = np.bincount(own >> 32, weights=held_by * (held_by - 1.0), minlength=families)
+    of_one = np.bincount(own >> 32, weights=held_by * (held_by - 1.0), minlength=families).astype(np.float64)
     alike = _alike(pairs >> 32, times, counts, family, exchanges, of_one, families)
     return np.round(UNIT * value * alike).astype(np.int32)
 

@@ -58,6 +58,14 @@ class History:
         """The batches; may be asked for as often as needed."""
         return iter([piece.batch for piece in self._pieces])
 
+    def only(self, *columns: str) -> Iterable[pa.RecordBatch]:
+        """Some columns of the batches; may be read as often as needed."""
+        return [piece.batch.select(list(columns)) for piece in self._pieces]
+
+    def aside(self, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> pa.Table:
+        """The rows of ``batches`` as a table: what a history holds fits into memory."""
+        return pa.Table.from_batches(batches, schema)
+
     def table(self, columns: Iterable[str]) -> pa.Table:
         """Some columns of all rows, in one piece, since each is asked for as a whole many times."""
         names = list(columns)
