@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 
 from stillwatch.judging import LOOKED_ALIKE, SHOWN, Judged
+from stillwatch.outputs import ACCOUNTS, to_table
 from stillwatch.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -15,28 +17,75 @@ if TYPE_CHECKING:
 
     from stillwatch.examine import Scanned
 
+COVERED = "the registry covers this account"
+
 
 def account_rows(
     scanned: Scanned, groups: list[Judged], campaign_ids: list[str], suspicion: float
 ) -> list[Mapping[str, Any]]:
-    """One row an account, and one for each end user with a verdict of its own, in order of account and end
-    user.
+    """One row for each account of which a principal takes part in a group, and one for each end user with a verdict of
+    its own.
 
     An innocent cause is named only for streams whose probability reaches ``suspicion``: those without it would
     have been shown. Of an everyday phrase nothing is said.
     """
     best = _best_rulings(groups, suspicion)
-    principals = scanned.principals
-    order = np.argsort(principals.account, kind="stable")
-    bounds = np.searchsorted(
-        principals.account[order], np.arange(int(principals.account.max(initial=-1)) + 2)
-    )
+    order, bounds = _by_account(scanned)
     rows: list[Mapping[str, Any]] = []
-    for start, stop in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
-        own = order[start:stop]
+    for account in np.unique(scanned.principals.account[np.fromiter(best, np.int64, len(best))]).tolist():
+        own = order[bounds[account] : bounds[account + 1]]
         rows.extend(_rows_of_account(scanned, own, best, groups, campaign_ids))
-    return sorted(
-        rows, key=lambda row: (row["account_id"], row["end_user_id"] is not None, row["end_user_id"] or "")
+    return rows
+
+
+def account_table(scanned: Scanned, rows: Sequence[Mapping[str, Any]]) -> pa.Table:
+    """``rows``, and one for every other account, in order of account and end user."""
+    order, bounds = _by_account(scanned)
+    names = scanned.principals.account_id.take(pa.array(order[bounds[:-1]]))
+    told = pa.array([row["account_id"] for row in rows], pa.string())
+    others = pa.compute.invert(pa.compute.is_in(names, value_set=told)).to_numpy(zero_copy_only=False)
+    table = pa.concat_tables([to_table(rows, ACCOUNTS), _others(scanned, order, bounds[:-1], others)])
+    users = table["end_user_id"]
+    keys = pa.table({"account": table["account_id"], "user": users.is_valid(), "name": users.fill_null("")})
+    return table.take(pa.compute.sort_indices(keys, [(name, "ascending") for name in keys.column_names]))
+
+
+def _by_account(scanned: Scanned) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Principals in order of account, and where those of each account begin."""
+    account = scanned.principals.account
+    order = np.argsort(account, kind="stable")
+    return order, np.searchsorted(account[order], np.arange(int(account.max(initial=-1)) + 2))
+
+
+def _others(
+    scanned: Scanned, order: NDArray[np.int64], starts: NDArray[np.int64], chosen: NDArray[np.bool_]
+) -> pa.Table:
+    """The rows of accounts that take part in nothing. ``order``: principals by account, which begin at ``starts``."""
+    principals, count = scanned.principals, int(chosen.sum())
+    if not count:
+        return ACCOUNTS.empty_table()
+    covered = np.logical_or.reduceat(scanned.licensed[order], starts)[chosen]
+    reasons = pa.ListArray.from_arrays(
+        pa.array(np.r_[0, np.cumsum(covered)], pa.int32()), pa.array([COVERED] * int(covered.sum()), pa.string())
+    )
+    verdicts = pa.array([str(Verdict.NONE), str(Verdict.LICENSED)]).take(pa.array(covered.astype(np.int8)))
+    columns: dict[str, Any] = {
+        "account_id": principals.account_id.take(pa.array(order[starts[chosen]])),
+        "verdict": verdicts,
+        "probability": np.zeros(count),
+        "evidence_bits": np.zeros(count),
+        "exchanges": np.add.reduceat(principals.exchanges[order], starts)[chosen],
+        "extraction_exchanges": np.zeros(count, np.int64),
+        "first_seen": np.minimum.reduceat(principals.first_us[order], starts)[chosen],
+        "last_seen": np.maximum.reduceat(principals.last_us[order], starts)[chosen],
+        "reasons": reasons,
+    }
+    return pa.table(
+        [
+            pa.array(columns[field.name]).cast(field.type) if field.name in columns else pa.nulls(count, field.type)
+            for field in ACCOUNTS
+        ],
+        schema=ACCOUNTS,
     )
 
 
@@ -121,7 +170,7 @@ def _row(
         "extraction_exchanges": 0,
         "first_seen": int(principals.first_us[own].min()),
         "last_seen": int(principals.last_us[own].max()),
-        "reasons": ["the registry covers this account"] if covered else [],
+        "reasons": [COVERED] if covered else [],
     }
     if entry is None or covered:
         return row

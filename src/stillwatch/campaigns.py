@@ -218,9 +218,11 @@ def peel(groups: Groups, merged: Members, accused: list[int]) -> tuple[Groups, M
     claimed = np.empty(0, np.int32)
     owner: dict[int, int] = {}
     streams, rows = [], []
+    order = np.argsort(merged.stream, kind="stable")
+    bounds = np.searchsorted(merged.stream[order], np.arange(groups.count + 1))
     every = [*accused, *(number for number in range(groups.count) if number not in set(accused))]
     for number in every:
-        own = merged.row[merged.stream == number]
+        own = merged.row[order[bounds[number] : bounds[number + 1]]]
         lost = own[np.isin(own, claimed)]
         if len(lost) > TOUCHED * len(own):
             streams.append(np.full(len(lost), number, np.int32))

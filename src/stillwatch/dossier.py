@@ -4,6 +4,7 @@ who."""
 from __future__ import annotations
 
 import datetime as dt
+import os
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -14,6 +15,7 @@ import pyarrow as pa
 
 from stillwatch.evidence import INTENT, PRIORS, START, load_weights, posterior
 from stillwatch.exchange import COLUMNS
+from stillwatch.hashing import hash_strings
 from stillwatch.history import by_objective, iso, replaced
 from stillwatch.objective.classes import OBJECTIVES
 from stillwatch.report.wording import percent, spoken
@@ -53,6 +55,11 @@ class Context:
     """Innocent families, the closest first."""
 
     exemplars: Mapping[int, list[dict[str, Any]]]
+    models: list[dict[str, Any]]
+    """Exchanges of each model in the log."""
+
+    missing: set[str]
+    """Columns of the exchange table that the log lacks."""
 
 
 def describe(context: Context, group: int) -> dict[str, Any]:
@@ -65,7 +72,7 @@ def describe(context: Context, group: int) -> dict[str, Any]:
         for label, row in zip(scanned.groups.label.tolist(), context.family_rows, strict=True)
         if label == group
     ]
-    at = scanned.sketches["at_us"].combine_chunks().to_numpy()[rows]
+    at = scanned.sketches["at_us"].to_numpy()[rows]
     total = float(judged.case.bits)
     return {
         "campaign_id": context.campaign_ids[group],
@@ -98,14 +105,13 @@ def overview(
     context: Context,
     rejects: RejectLog,
     family_rows: list[dict[str, Any]],
-    account_rows: list[Any],
+    accounts: pa.Table,
     version: str,
     files: int,
 ) -> dict[str, Any]:
     """What the log was and what was found in it as a whole, as it stands in ``overview.json``."""
     scanned, options = context.scanned, context.options
-    ids = scanned.sketches["exchange_id"].combine_chunks()
-    at = scanned.sketches["at_us"].combine_chunks().to_numpy()
+    at = scanned.sketches["at_us"].to_numpy()
     return {
         "stillwatch": version,
         "log": {
@@ -115,21 +121,23 @@ def overview(
             "principals": scanned.principals.count,
             "first": iso(int(at.min())),
             "last": iso(int(at.max())),
-            "models": _models(scanned, np.arange(scanned.sketches.num_rows)),
+            "models": context.models,
             "rejected": rejects.rejected,
             "skipped": dict(sorted(rejects.skipped.items())),
             "nulled": dict(sorted(rejects.nulled.items())),
             "zoneless": rejects.zoneless,
             "unmapped": rejects.unmapped,
-            "duplicates": len(ids) - len(ids.unique()),
-            "columns_missing": sorted(missing_columns(scanned)),
+            "duplicates": _duplicates(scanned),
+            "columns_missing": sorted(context.missing),
         },
         "prior": options.bar.prior,
         "threshold_probability": _asked(options.bar),
         "evidence_version": load_weights().version,
         "releases": _releases(context),
         "families": {"total": len(family_rows), "by_verdict": _count(row["verdict"] for row in family_rows)},
-        "accounts_by_verdict": _count(row["verdict"] for row in account_rows if row["end_user_id"] is None),
+        "accounts_by_verdict": _count(
+            accounts.filter(accounts["end_user_id"].is_null())["verdict"].to_pylist()
+        ),
         "caps": _caps(scanned),
         "innocent": [_innocent(context, family) for family in context.innocent[: 2 * CLOSEST]],
     }
@@ -144,8 +152,18 @@ def _count(values: Any) -> dict[str, int]:
     return dict(sorted(Counter(values).items()))
 
 
-def _models(scanned: Scanned, rows: NDArray[np.integer[Any]]) -> list[dict[str, Any]]:
-    counts = scanned.sketches["model"].combine_chunks().take(pa.array(rows)).value_counts().to_pylist()
+def _duplicates(scanned: Scanned) -> int:
+    """Exchanges with an id that an earlier one has, told by hashes of 64 bits."""
+    pair = (int.from_bytes(os.urandom(8)), int.from_bytes(os.urandom(8)))
+    ids = [hash_strings(chunk, pair) for chunk in scanned.sketches["exchange_id"].chunks]
+    hashes = np.sort(np.concatenate(ids)) if ids else np.empty(0, np.int64)
+    return int((hashes[1:] == hashes[:-1]).sum())
+
+
+def models_of(scanned: Scanned, rows: NDArray[np.integer[Any]] | None = None) -> list[dict[str, Any]]:
+    """Exchanges of each model, the most frequent first: of some rows, or of the log."""
+    column = scanned.sketches["model"]
+    counts = (column if rows is None else column.take(pa.array(rows))).value_counts().to_pylist()
     ordered = sorted(counts, key=lambda row: (-row["counts"], row["values"] or ""))
     return [{"model": row["values"], "exchanges": row["counts"]} for row in ordered]
 
@@ -171,7 +189,7 @@ def _releases(context: Context) -> list[dict[str, str]]:
 
 
 def _caps(scanned: Scanned) -> list[dict[str, Any]]:
-    unread = int(scanned.sketches["truncated"].combine_chunks().to_numpy().sum())
+    unread = int(pa.compute.sum(scanned.sketches["truncated"]).as_py() or 0)
     return (
         [{"what": "bytes of overlong texts that were not read", "limit": 65_536, "cut": unread}]
         if unread
@@ -220,10 +238,10 @@ def _outside(context: Context, part: list[int]) -> float:
 
 def _scale(context: Context, rows: NDArray[np.int32], judged: Judged) -> dict[str, Any]:
     scanned = context.scanned
-    models = _models(scanned, rows)
-    whole = {row["model"]: row["exchanges"] for row in _models(scanned, np.arange(scanned.sketches.num_rows))}
+    models = models_of(scanned, rows)
+    whole = {row["model"]: row["exchanges"] for row in context.models}
     tokens = {
-        name: int(pa.compute.sum(scanned.sketches[name].combine_chunks().take(pa.array(rows))).as_py() or 0)
+        name: int(pa.compute.sum(scanned.sketches[name].take(pa.array(rows))).as_py() or 0)
         or None
         for name in ("input_tokens", "output_tokens")
     }
@@ -267,7 +285,7 @@ def _innocent_range(signal: str) -> str:
 
 
 def _silent(context: Context, group: int) -> list[dict[str, str]]:
-    missing = missing_columns(context.scanned)
+    missing = context.missing
     result = []
     for signal in all_signals():
         if np.isnan(context.scanned.by_group.of(signal.name)[group]):

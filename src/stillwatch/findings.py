@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from stillwatch import __version__, dossier
-from stillwatch.accounts import account_rows
+from stillwatch.accounts import account_rows, account_table
 from stillwatch.calibration import assessment, decisions, guarantee, shadow
 from stillwatch.calibration.labels import Labels
 from stillwatch.campaigns import TOUCHED
@@ -20,7 +20,7 @@ from stillwatch.exemplars import Wanted, collect
 from stillwatch.fingerprint import ROLES
 from stillwatch.judging import LOOKED_ALIKE, SHOWN, Judged, judge
 from stillwatch.objective.classes import OBJECTIVES
-from stillwatch.outputs import ACCOUNTS, FAMILIES, MATCHES, to_table, write_json, write_table
+from stillwatch.outputs import FAMILIES, MATCHES, to_table, write_json, write_table
 from stillwatch.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -68,12 +68,14 @@ def state(scanned: Scanned, source: Source, keys: Keys, rejects: RejectLog, opti
     exemplars = _exemplars(scanned, shown, source, keys, options)
     family_rows = _family_rows(scanned, families, groups, names, campaign_ids, options)
     innocent = _closest_innocent(family_rows)
-    context = dossier.Context(scanned, options, groups, campaign_ids, family_rows, innocent, exemplars)
+    context = dossier.Context(
+        scanned, options, groups, campaign_ids, family_rows, innocent, exemplars,
+        dossier.models_of(scanned), dossier.missing_columns(scanned),
+    )  # fmt: skip
     campaigns = [dossier.describe(context, number) for number in shown]
-    rows = decisions.spare(
-        account_rows(scanned, held.groups, campaign_ids, options.bar.suspicion), held.cleared
-    )
-    overview = dossier.overview(context, rejects, family_rows, rows, __version__, len(source.paths))
+    told = account_rows(scanned, held.groups, campaign_ids, options.bar.suspicion)
+    accounts = account_table(scanned, decisions.spare(told, held.cleared))
+    overview = dossier.overview(context, rejects, family_rows, accounts, __version__, len(source.paths))
     overview["text"] = _text_shown(source, options)
     overview["guarantee"] = guarantee.state(assured, options)
     overview["labels"] = None
@@ -81,9 +83,7 @@ def state(scanned: Scanned, source: Source, keys: Keys, rejects: RejectLog, opti
         before = _verdicts(scanned, judged, families)
         overview["labels"] = assessment.assess_labels(scanned, judged, matched, before, options)
     drawn = to_table(shadow.draw(family_rows, options.shadow), shadow.SHADOW) if options.shadow else None
-    return Result(
-        to_table(rows, ACCOUNTS), to_table(family_rows, FAMILIES), matches, campaigns, overview, drawn
-    )
+    return Result(accounts, to_table(family_rows, FAMILIES), matches, campaigns, overview, drawn)
 
 
 def write(result: Result, folder: Path) -> None:
@@ -133,7 +133,7 @@ def _matches(scanned: Scanned, groups: list[Judged], names: list[str], campaign_
     inside = inside[order]
     key = families.row[inside].astype(np.int64) << 32 | stream[inside]
     inside = inside[np.r_[True, key[1:] != key[:-1]]] if len(inside) else inside
-    ids = scanned.sketches["exchange_id"].combine_chunks().take(pa.array(families.row[inside]))
+    ids = scanned.sketches["exchange_id"].take(pa.array(families.row[inside]))
     table = pa.table(
         {
             "exchange_id": ids,
@@ -167,7 +167,7 @@ def _family_rows(
     options: Options,
 ) -> list[dict[str, Any]]:  # fmt: skip
     counts = np.bincount(scanned.families.family, minlength=len(names))
-    at = scanned.sketches["at_us"].combine_chunks().to_numpy()[scanned.families.row]
+    at = scanned.sketches["at_us"].to_numpy()[scanned.families.row]
     first, last = np.full(len(names), np.iinfo(np.int64).max), np.full(len(names), np.iinfo(np.int64).min)
     np.minimum.at(first, scanned.families.family, at)
     np.maximum.at(last, scanned.families.family, at)
@@ -236,14 +236,12 @@ def _exemplars(
 ) -> dict[int, list[dict[str, Any]]]:
     if source.sketched or options.sketch_only or not shown:
         return {}
-    at = scanned.sketches["at_us"].combine_chunks().to_numpy()
-    ids = scanned.sketches["exchange_id"].combine_chunks()
+    at = scanned.sketches["at_us"].to_numpy()
+    ids, request = scanned.sketches["exchange_id"], scanned.sketches["request_hash"].to_numpy()
     wanted = {}
     for group in shown:
         rows = scanned.merged.row[scanned.merged.stream == group]
-        early = rows[
-            np.lexsort((scanned.sketches["request_hash"].combine_chunks().to_numpy()[rows], at[rows]))
-        ][:60:20]
+        early = rows[np.lexsort((request[rows], at[rows]))][:60:20]
         inside = scanned.groups.label[scanned.families.fragment_family] == group
         wanted[group] = Wanted(
             tuple(ids.take(pa.array(early)).to_pylist()), scanned.families.fragments[inside]

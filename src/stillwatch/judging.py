@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -69,15 +70,15 @@ def judge(
     role = np.zeros(streams, np.uint8)
     largest = np.argsort(np.bincount(scanned.families.family, minlength=len(label)), kind="stable")
     role[label[largest[label[largest] >= 0]]] = scanned.families.role[largest[label[largest] >= 0]]
-    users = np.bincount(scanned.principals.account)
-    at = scanned.sketches["at_us"].combine_chunks().to_numpy()
+    keys = _key_shares(scanned, pairs, streams)
+    at = scanned.sketches["at_us"].to_numpy()
     organization = _organization_shares(scanned, pairs)
     found = []
     for stream in range(streams):
         own = owners[bounds[stream] : bounds[stream + 1]]
         exchanges = counts[bounds[stream] : bounds[stream + 1]]
         house = float(organization.get(stream, 0) / len(own)) if len(own) else 0.0
-        case = _case(scanned, measured, stream, own, users, float(licensed[stream]), int(role[stream]), house)
+        case = _case(keys, measured, stream, len(own), float(licensed[stream]), int(role[stream]), house)
         ruling = rule(case, options.bar)
         part = takes_part(exchanges)
         if ruling.verdict is Verdict.EXTRACTION:
@@ -147,25 +148,51 @@ def _crowd(ruling: Ruling, part: int, least: int, accusing: int) -> Ruling:
     return replace(ruling, verdict=Verdict.POPULAR_PROMPT, reasons=(reason,))
 
 
+@dataclass(frozen=True, slots=True)
+class _Keys:
+    """The accounts of each of s streams, and what is owed to the one with most of its principals."""
+
+    accounts: NDArray[np.int64]
+    """int64[s]: distinct accounts."""
+
+    most: NDArray[np.int64]
+    """int64[s]: principals of the stream that are end users of that account."""
+
+    users: NDArray[np.int64]
+    """int64[s]: end users of that account, in the stream or not."""
+
+
+def _key_shares(scanned: Scanned, pairs: NDArray[np.int64], streams: int) -> _Keys:
+    """``pairs``: distinct pairs of stream and principal, ``stream << 32 | principal``, ascending."""
+    account = scanned.principals.account
+    users = np.bincount(account)
+    found, held = np.unique(pairs >> 32 << 32 | account[pairs & 0xFFFFFFFF], return_counts=True)
+    stream, of = found >> 32, found & 0xFFFFFFFF
+    order = np.lexsort((of, -held, stream))
+    first = order[np.r_[True, stream[order][1:] != stream[order][:-1]]] if len(order) else order
+    most, all_users = np.zeros((2, streams), np.int64)
+    most[stream[first]], all_users[stream[first]] = held[first], users[of[first]]
+    return _Keys(np.bincount(stream, minlength=streams), most, all_users)
+
+
 def _case(
-    scanned: Scanned, measured: Measured, stream: int, own: NDArray[np.int32], users: NDArray[np.int64],
-    licensed: float, role: int, organization: float,
-) -> Case:  # fmt: skip
-    accounts, held = np.unique(scanned.principals.account[own], return_counts=True)
-    most = int(np.argmax(held)) if len(held) else 0
-    one_key = len(held) > 0 and held[most] > 1
+    keys: _Keys, measured: Measured, stream: int, principals: int, licensed: float, role: int, organization: float
+) -> Case:
+    accounts, most = int(keys.accounts[stream]), int(keys.most[stream])
+    one_key = most > 1
+    objective = float(measured.of("objective")[stream])
     return Case(
         bits=float(measured.total[stream]),
-        objective=float(np.nan_to_num(measured.of("objective")[stream])),
+        objective=0.0 if math.isnan(objective) else objective,
         coordination=float(measured.bits[stream].sum() - measured.bits_of("objective")[stream]),
         conduct=float(measured.conduct[stream]),
         against=float(measured.against[stream]),
         silent=bool(measured.silent[stream]),
-        principals=len(own),
-        accounts=len(accounts),
-        key_principals=float(held[most] / len(own)) if one_key else 0.0,
-        key_share=float(held[most] / users[accounts[most]]) if one_key else 0.0,
-        organization=organization if len(accounts) > 1 else 0.0,
+        principals=principals,
+        accounts=accounts,
+        key_principals=most / principals if one_key else 0.0,
+        key_share=most / int(keys.users[stream]) if one_key else 0.0,
+        organization=organization if accounts > 1 else 0.0,
         licensed=licensed,
         partition=float(measured.of("partition")[stream]),
         role=role,

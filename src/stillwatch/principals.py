@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
+from stillwatch.families.fragments import Dictionary
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from stillwatch.registry import Registry
+    from stillwatch.spool import Columns
 
 
 DAY_US = 86_400_000_000
@@ -52,13 +55,20 @@ class Principals:
         return self.account_id[principal].as_py(), self.end_user_id[principal].as_py()
 
 
-def describe_principals(sketches: pa.Table) -> Principals:
+def describe_principals(sketches: Columns) -> Principals:
     """Principals of n sketches."""
-    hashes, first_row, inverse = np.unique(
-        sketches["principal"].combine_chunks().to_numpy(), return_index=True, return_inverse=True
-    )
-    of_row = inverse.astype(np.int32)
-    at = sketches["at_us"].combine_chunks().to_numpy()
+    numbering = Dictionary()
+    codes = [numbering.encode(chunk.to_numpy()) for chunk in sketches["principal"].chunks]
+    of_row = np.concatenate(codes) if codes else np.empty(0, np.int32)
+    values = numbering.values()
+    order = np.argsort(values)
+    hashes = values[order]
+    rank = np.empty(len(hashes), np.int32)
+    rank[order] = np.arange(len(hashes), dtype=np.int32)
+    of_row = rank[of_row]
+    first_row = np.empty(len(hashes), np.int64)
+    first_row[of_row[::-1]] = np.arange(len(of_row))[::-1]
+    at = sketches["at_us"].to_numpy()
     first_us, last_us = (
         np.full(len(hashes), np.iinfo(np.int64).max),
         np.full(len(hashes), np.iinfo(np.int64).min),
@@ -66,17 +76,21 @@ def describe_principals(sketches: pa.Table) -> Principals:
     np.minimum.at(first_us, of_row, at)
     np.maximum.at(last_us, of_row, at)
     rows = pa.array(first_row)
-    account_id = sketches["account_id"].combine_chunks().take(rows)
+    account_id = _combined(sketches["account_id"].take(rows))
     return Principals(
         hashes, of_row, account_id,
-        sketches["end_user_id"].combine_chunks().take(rows), _organizations(sketches, of_row, len(hashes)),
+        _combined(sketches["end_user_id"].take(rows)), _organizations(sketches, of_row, len(hashes)),
         np.bincount(of_row, minlength=len(hashes)), first_us, last_us,
         account_id.dictionary_encode().indices.to_numpy().astype(np.int32),
         _begun(sketches, of_row, first_us), _payments(sketches, of_row),
     )  # fmt: skip
 
 
-def _begun(sketches: pa.Table, of_row: NDArray[np.int32], first_us: NDArray[np.int64]) -> NDArray[np.int64]:
+def _combined(column: pa.ChunkedArray) -> pa.Array:
+    return pa.concat_arrays(column.chunks) if column.chunks else pa.array([], column.type)
+
+
+def _begun(sketches: Columns, of_row: NDArray[np.int32], first_us: NDArray[np.int64]) -> NDArray[np.int64]:
     column = sketches["account_created_us"].combine_chunks()
     if column.null_count == len(column):
         start = first_us.min() if len(first_us) else 0
@@ -87,14 +101,20 @@ def _begun(sketches: pa.Table, of_row: NDArray[np.int32], first_us: NDArray[np.i
     return np.where(opened == unknown, -1, opened)
 
 
-def _payments(sketches: pa.Table, of_row: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+def _payments(sketches: Columns, of_row: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     column = sketches["payment"].combine_chunks()
     named = column.is_valid().to_numpy(zero_copy_only=False)
-    pairs = np.unique(np.stack([of_row[named], column.drop_null().to_numpy().astype(np.int64)]), axis=1)
-    return pairs[0].astype(np.int32), pairs[1]
+    if not named.any():
+        return np.empty(0, np.int32), np.empty(0, np.int64)
+    means = Dictionary()
+    codes = means.encode(column.drop_null().to_numpy().astype(np.int64))
+    pairs = np.unique(of_row[named].astype(np.int64) << 32 | codes)
+    owner, value = (pairs >> 32).astype(np.int32), means.values()[pairs & 0xFFFFFFFF]
+    order = np.lexsort((value, owner))
+    return owner[order], value[order]
 
 
-def _organizations(sketches: pa.Table, of_row: NDArray[np.int32], count: int) -> pa.Array:
+def _organizations(sketches: Columns, of_row: NDArray[np.int32], count: int) -> pa.Array:
     """The last organization, in order of text, that any exchange of a principal names; whatever the order of
     rows."""
     column = sketches["organization_id"].combine_chunks()
