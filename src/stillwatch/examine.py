@@ -12,6 +12,7 @@ import numpy as np
 from stillwatch import streams
 from stillwatch.campaigns import Groups, Suspicion, group, peel, split
 from stillwatch.engine.duckdb import DuckDBEngine
+from stillwatch.engine.memory import BYTES_OF_A_MEMBER, DEFAULT, ENGINE_SHARE, amount
 from stillwatch.evidence import Measured, load_weights, measure
 from stillwatch.families.assign import Families, Rule, find_families
 from stillwatch.fingerprint import SKETCH_SCHEMA
@@ -30,10 +31,6 @@ if TYPE_CHECKING:
     from stillwatch.spool import Columns, Sketches
 
 
-AT_ONCE = 2_000_000
-"""Exchanges of streams that are measured together."""
-
-
 @dataclass(frozen=True, slots=True)
 class Options:
     """What a scan may be told; the defaults are those that the README reports on."""
@@ -49,7 +46,9 @@ class Options:
     sketch_only: bool = False
     """Write nothing of any text: no examples."""
 
-    memory: str = "2GB"
+    memory: str = DEFAULT
+    """What the run may take, such as ``4GB``; a log of few exchanges takes less."""
+
     calibration: Calibration | None = None
     labels: Labels | None = None
     shadow: int = 0
@@ -74,8 +73,10 @@ class Scanned:
 class _Scale:
     """Measures the streams of one log, each once: a group that is a family alone was measured as that family."""
 
-    def __init__(self, engine: DuckDBEngine, sketches: Columns, owners: streams.Owners) -> None:
-        self._engine, self._sketches, self._owners = engine, sketches, owners
+    def __init__(
+        self, engine: DuckDBEngine, sketches: Columns, owners: streams.Owners, at_once: int
+    ) -> None:
+        self._engine, self._sketches, self._owners, self._at_once = engine, sketches, owners, at_once
         self._weights = load_weights()
         self._place: dict[int, int] = {}
         self._known = Measured.nothing(self._weights)
@@ -88,7 +89,7 @@ class _Scale:
         )
         new = [(content, stream) for content, stream in new if content not in self._place]
         sizes = np.bincount(members.stream, minlength=count)
-        for some in _in_turns(new, sizes):
+        for some in _in_turns(new, sizes, self._at_once):
             part = streams.only(members, np.array([stream for _, stream in some], np.int32), count)
             streams.build(self._engine, part, self._sketches, self._owners)
             self._place |= {content: len(self._place) + place for place, (content, _) in enumerate(some)}
@@ -96,12 +97,14 @@ class _Scale:
         return self._known.take(np.array([self._place[content] for content in contents], np.int64))
 
 
-def _in_turns(new: list[tuple[int, int]], sizes: NDArray[np.int64]) -> Iterator[list[tuple[int, int]]]:
+def _in_turns(
+    new: list[tuple[int, int]], sizes: NDArray[np.int64], at_once: int
+) -> Iterator[list[tuple[int, int]]]:
     """The streams to measure, so many at a time that their tables fit into memory; signals look at each alone."""
     some: list[tuple[int, int]] = []
     held = 0
     for content, stream in new:
-        if some and held + int(sizes[stream]) > AT_ONCE:
+        if some and held + int(sizes[stream]) > at_once:
             yield some
             some, held = [], 0
         some.append((content, stream))
@@ -117,6 +120,7 @@ def examine(spool: Sketches, presence: Presence, options: Options) -> Scanned:
     families = find_families(
         spool.only("parts", "principal"), presence, principals.hashes, opens_conversation(sketches), options.rule
     )
+    del presence
     licensed = covered(principals, options.registry)
     members = streams.family_members(families, sketches)
     judged = streams.keep_rows(members, ~licensed[principals.of_row])
@@ -126,8 +130,9 @@ def examine(spool: Sketches, presence: Presence, options: Options) -> Scanned:
         streams.narrowed(spool.only(*streams.NARROWED), sketches, options.unsupported_regions),
     )
     stated = streams.releases_of(sketches, options.releases)
-    engine = DuckDBEngine(options.memory)
-    weigh = _Scale(engine, sketches, owners).weigh
+    memory = amount(options.memory)
+    engine = DuckDBEngine(f"{memory // ENGINE_SHARE}B", folder=spool.folder)
+    weigh = _Scale(engine, sketches, owners, memory // BYTES_OF_A_MEMBER).weigh
     try:
         streams.register_log(engine, narrowed, stated)
         by_family = weigh(judged, len(families.names))
@@ -145,4 +150,6 @@ def examine(spool: Sketches, presence: Presence, options: Options) -> Scanned:
             by_group = weigh(merged, groups.count)
     finally:
         engine.close()
+    # Fills were measured and are asked for no more; there are more of them than of anything else.
+    families, members, merged = families.without_fills(), members.without_fills(), merged.without_fills()
     return Scanned(sketches, principals, licensed, families, members, by_family, groups, merged, by_group)

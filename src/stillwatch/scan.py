@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from stillwatch import findings
 from stillwatch.calibration.guarantee import calibrated
+from stillwatch.engine.memory import amount, presence_slots
 from stillwatch.examine import Options, examine
 from stillwatch.families.fragments import Presence
 from stillwatch.outputs import RESULT, staged
@@ -40,11 +41,20 @@ def scan(
         RejectLog(out / "rejected.jsonl", limit=options.reject_share, stage=stage) as rejects,
     ):
         with Spool(stage) as spool:
-            presence = Presence(options.rule.least_principals)
-            for batch in sketch_log(source, keys, rejects, progress):
-                spool.write(batch)
-                presence.observe(batch)
-            scanned = examine(spool, presence, options)
+            # Named nowhere here, so that it goes once families are found.
+            scanned = examine(spool, _read(source, keys, rejects, spool, options, progress), options)
             result = findings.state(scanned, source, keys, rejects, options)
         findings.write(result, stage)
     return result
+
+
+def _read(
+    source: Source, keys: Keys, rejects: RejectLog, spool: Spool, options: Options, progress: Progress | None
+) -> Presence:
+    """Write the sketches of a log into a spool; returns which fragments were seen in how many principals."""
+    slots = presence_slots(amount(options.memory), source.bytes)
+    presence = Presence(options.rule.least_principals, slots)
+    for batch in sketch_log(source, keys, rejects, progress):
+        spool.write(batch)
+        presence.observe(batch)
+    return presence

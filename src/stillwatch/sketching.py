@@ -47,6 +47,11 @@ class Source:
         """Whether the paths hold sketches and no text."""
         return kind_of(*self.paths, format=self.format) == SKETCH
 
+    @property
+    def bytes(self) -> int:
+        """Size of the log as it lies on disk."""
+        return sum(state_of(file).size for file in list_files(self.paths))
+
     def spare(self, places: Iterable[Path]) -> None:
         """Refuse to write over a file of the log."""
         written = {place.resolve() for place in places}

@@ -58,6 +58,9 @@ class Columns(Protocol):
 class Sketches(Protocol):
     """Sketches that can be read as often as needed."""
 
+    folder: Path
+    """Where they lie, and more may be put aside."""
+
     def only(self, *columns: str) -> Iterable[pa.RecordBatch]:
         """Some columns of the batches, always in one order; may be read as often as needed."""
 
@@ -75,8 +78,8 @@ class Spool:
     """
 
     def __init__(self, parent: Path) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix=".stillwatch-spool-", dir=parent))
-        self._path = self._folder / "sketches.arrow"
+        self.folder = Path(tempfile.mkdtemp(prefix=".stillwatch-spool-", dir=parent))
+        self._path = self.folder / "sketches.arrow"
         self._writer: pa.ipc.RecordBatchFileWriter | None = pa.ipc.new_file(str(self._path), SKETCH_SCHEMA)
         self.rows = 0
 
@@ -89,7 +92,7 @@ class Spool:
     ) -> None:
         """Remove the folder, also after an error."""
         self._close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Append one batch of ``SKETCH_SCHEMA``."""
@@ -127,7 +130,7 @@ class Spool:
 
     def aside(self, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Any:
         """Rows that are written beside the sketches, as a dataset that an engine reads in batches."""
-        path = self._folder / f"aside-{sum(1 for _ in self._folder.iterdir())}.arrow"
+        path = self.folder / f"aside-{sum(1 for _ in self.folder.iterdir())}.arrow"
         with pa.ipc.new_file(str(path), schema) as writer:
             for batch in batches:
                 writer.write_batch(batch)

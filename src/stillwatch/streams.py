@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -78,6 +78,11 @@ class Members:
     fill_stream: NDArray[np.int32]
     fill_row: NDArray[np.int32]
     fill: NDArray[np.int64]
+
+    def without_fills(self) -> Members:
+        """The same without what fills the slots."""
+        none = np.empty(0, np.int32)
+        return replace(self, fill_stream=none, fill_row=none, fill=none.astype(np.int64))
 
 
 NARROWED = ("principal", "at_us", "account_created_us", *TRAIT_KINDS)
@@ -302,9 +307,7 @@ def build(engine: Engine, members: Members, sketches: Columns, owners: Owners) -
         "variety": members.variety,
     }
     for name in ("input_tokens", "output_tokens", *SETTINGS):
-        column = sketches[name]
-        empty = column.null_count == len(column)
-        columns[name] = pa.nulls(len(at), pa.int64()) if empty else column.take(pa.array(members.row))
+        columns[name] = _numbers_at(sketches[name], members.row)
     columns |= {name: members.objective[:, index] for index, name in enumerate(OBJECTIVE_SUMS)}
     engine.register({"member": pa.table(columns)})
     tables = {name: engine.query(sql) for name, sql in _STREAM_SQL.items()}
@@ -331,6 +334,16 @@ def _word_table(members: Members, sketches: Columns, owners: Owners) -> pa.Table
     return pa.table(
         {"stream_id": stream, "principal": owners.hashes[owner], "word": word, "exchanges": exchanges}
     )
+
+
+def _numbers_at(column: pa.ChunkedArray, rows: NDArray[np.int32]) -> pa.Array:
+    """A column of numbers at some rows."""
+    if column.null_count == len(column):
+        return pa.nulls(len(rows), column.type)
+    values = column.fill_null(0).to_numpy()[rows]
+    if not column.null_count:
+        return pa.array(values)
+    return pa.array(values, mask=column.is_null().to_numpy()[rows])
 
 
 def _runs_at(column: pa.ChunkedArray, rows: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -445,7 +458,8 @@ def register_log(
         "releases": _with_share(engine.query(_RELEASES_SQL)),
         "whereabouts": engine.query(_WHEREABOUTS_SQL),
     }
-    engine.register(made)
+    # No signal reads the visits themselves, and there are nearly as many as exchanges.
+    engine.register(made | {"visits": tables["visits"].slice(0, 0)})
     return tables | made
 
 

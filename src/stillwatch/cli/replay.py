@@ -82,7 +82,7 @@ def replay(
     from stillwatch.calibration.labels import read_labels
     from stillwatch.calibration.record import read as read_calibration
     from stillwatch.cli.progress import looking_at, reading
-    from stillwatch.engine.duckdb import DuckDBEngine
+    from stillwatch.engine.memory import amount
     from stillwatch.examine import Options
     from stillwatch.families.assign import Rule
     from stillwatch.live.replay import replay as run
@@ -92,7 +92,7 @@ def replay(
     from stillwatch.sketching import Source, paths_of
     from stillwatch.verdict import Bar
 
-    DuckDBEngine(memory).close()  # a size that is none should not cost the time of reading the log
+    amount(memory)  # a size that is none should not cost the time of reading the log
     options = Options(
         rule=Rule(least_principals=min_principals),
         bar=Bar(prior=prior),

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import typer
 
+from stillwatch.engine.memory import DEFAULT
+
 CAMPAIGN_FOUND = 3
 """Exit code of ``--exit-code`` where an extraction campaign was found."""
 
@@ -67,7 +69,7 @@ SHOW_TEXT = typer.Option(
 SKETCH_ONLY = typer.Option(
     False, "--sketch-only", help="Write nothing of any text: the report has no examples."
 )
-MEMORY = typer.Option("2GB", "--memory", help="Memory for the statistics engine.")
+MEMORY = typer.Option(DEFAULT, "--memory", help="Memory that the run may take, such as 4GB.")
 CALIBRATION = typer.Option(
     None, "--calibration", metavar="FILE", help="Bar that `stillwatch calibrate` made on clean traffic."
 )
@@ -110,7 +112,7 @@ def scan(
     from stillwatch.calibration.labels import read_labels
     from stillwatch.calibration.record import read as read_calibration
     from stillwatch.cli.progress import reading
-    from stillwatch.engine.duckdb import DuckDBEngine
+    from stillwatch.engine.memory import amount
     from stillwatch.families.assign import Rule
     from stillwatch.registry import Registry, read_registry
     from stillwatch.report.summary import summary
@@ -119,7 +121,7 @@ def scan(
     from stillwatch.sketching import Source, paths_of
     from stillwatch.verdict import Bar
 
-    DuckDBEngine(memory).close()  # a size that is none should not cost the time of reading the log
+    amount(memory)  # a size that is none should not cost the time of reading the log
     options = Options(
         rule=Rule(least_principals=min_principals),
         bar=Bar(prior=prior),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import duckdb
 import pyarrow as pa
@@ -11,11 +12,12 @@ from stillwatch.engine.base import EngineError
 
 
 class DuckDBEngine:
-    """One in-memory database. ``memory``: a DuckDB size such as ``2GB``; ``threads``: 0 takes all cores."""
+    """One in-memory database. ``memory``: a DuckDB size such as ``2GB``; ``threads``: 0 takes all cores; ``folder``:
+    where tables are put aside that do not fit."""
 
     name = "duckdb"
 
-    def __init__(self, memory: str = "2GB", threads: int = 0) -> None:
+    def __init__(self, memory: str = "2GB", threads: int = 0, folder: Path | None = None) -> None:
         self._connection = duckdb.connect(":memory:")
         try:
             self._connection.execute("SET memory_limit = ?", [memory])
@@ -23,6 +25,8 @@ class DuckDBEngine:
             raise EngineError(
                 f"{memory!r} is no amount of memory; give one such as 2GB with --memory"
             ) from error
+        if folder is not None:
+            self._connection.execute("SET temp_directory = ?", [str(folder)])
         self._connection.execute("SET preserve_insertion_order = false")
         if threads:
             self._connection.execute(f"SET threads = {int(threads)}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numba
@@ -78,6 +78,10 @@ class Families:
 
     variety: NDArray[np.int32]
     """int32[f]: how much the wordings of each template vary, 0 to 1000."""
+
+    def without_fills(self) -> Families:
+        """The same without what fills the slots."""
+        return replace(self, fill_membership=np.empty(0, np.int32), fill=np.empty(0, np.int64))
 
     def identify(self) -> list[str]:
         """Public name of each family: ``f-`` and sixteen hexadecimal digits."""

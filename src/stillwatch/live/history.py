@@ -34,7 +34,7 @@ class History:
     """
 
     def __init__(self, parent: Path) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix=".stillwatch-history-", dir=parent))
+        self.folder = Path(tempfile.mkdtemp(prefix=".stillwatch-history-", dir=parent))
         self._pieces: list[_Piece] = []
         self._made = 0
 
@@ -47,7 +47,7 @@ class History:
     ) -> None:
         """Remove the folder, also after an error."""
         self._pieces = []
-        shutil.rmtree(self._folder, ignore_errors=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     @property
     def rows(self) -> int:
@@ -106,7 +106,7 @@ class History:
 
     def _write(self, batches: list[pa.RecordBatch]) -> _Piece:
         whole = pa.concat_batches([batch.replace_schema_metadata(None) for batch in batches])
-        path = self._folder / f"{self._made}.arrow"
+        path = self.folder / f"{self._made}.arrow"
         self._made += 1
         with pa.ipc.new_file(str(path), whole.schema) as writer:
             writer.write_batch(whole)
