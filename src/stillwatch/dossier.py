@@ -20,6 +20,7 @@ from stillwatch.history import by_objective, iso, replaced
 from stillwatch.objective.classes import OBJECTIVES
 from stillwatch.report.wording import percent, spoken
 from stillwatch.signals import all_signals
+from stillwatch.spool import chunks_of
 from stillwatch.verdict import Verdict, needed
 
 if TYPE_CHECKING:
@@ -155,7 +156,7 @@ def _count(values: Any) -> dict[str, int]:
 def _duplicates(scanned: Scanned) -> int:
     """Exchanges with an id that an earlier one has, told by hashes of 64 bits."""
     pair = (int.from_bytes(os.urandom(8)), int.from_bytes(os.urandom(8)))
-    ids = [hash_strings(chunk, pair) for chunk in scanned.sketches["exchange_id"].chunks]
+    ids = [hash_strings(chunk, pair) for chunk in chunks_of(scanned.sketches, "exchange_id")]
     hashes = np.sort(np.concatenate(ids)) if ids else np.empty(0, np.int64)
     return int((hashes[1:] == hashes[:-1]).sum())
 

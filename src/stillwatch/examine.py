@@ -19,7 +19,7 @@ from stillwatch.fingerprint import SKETCH_SCHEMA
 from stillwatch.principals import Principals, covered, describe_principals
 from stillwatch.registry import Registry
 from stillwatch.rejects import DEFAULT_LIMIT
-from stillwatch.spool import opens_conversation
+from stillwatch.spool import chunks_of, opens_conversation
 from stillwatch.verdict import Bar, accused, unexplained
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def examine(spool: Sketches, presence: Presence, options: Options) -> Scanned:
     licensed = covered(principals, options.registry)
     members = streams.family_members(families, sketches)
     judged = streams.keep_rows(members, ~licensed[principals.of_row])
-    owners = streams.Owners(principals.hashes, principals.of_row, streams.number(sketches["model"])[0])
+    owners = streams.Owners(principals.hashes, principals.of_row, streams.number(chunks_of(sketches, "model"))[0])
     narrowed = spool.aside(
         streams.NARROW_SCHEMA,
         streams.narrowed(spool.only(*streams.NARROWED), sketches, options.unsupported_regions),

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from stillwatch.families.fragments import Dictionary
+from stillwatch.spool import chunks_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -58,7 +59,7 @@ class Principals:
 def describe_principals(sketches: Columns) -> Principals:
     """Principals of n sketches."""
     numbering = Dictionary()
-    codes = [numbering.encode(chunk.to_numpy()) for chunk in sketches["principal"].chunks]
+    codes = [numbering.encode(chunk.to_numpy()) for chunk in chunks_of(sketches, "principal")]
     of_row = np.concatenate(codes) if codes else np.empty(0, np.int32)
     values = numbering.values()
     order = np.argsort(values)

@@ -162,8 +162,19 @@ class _OnDisk:
     def __getitem__(self, name: str) -> pa.ChunkedArray:
         if name not in self.column_names:
             raise KeyError(f"{name!r} is none of the columns {', '.join(self.column_names)}")
-        chunks = [batch.column(0) for batch in self.spool._read((name,))]
-        return pa.chunked_array(chunks, SKETCH_SCHEMA.field(name).type)
+        return pa.chunked_array(list(self.chunks(name)), SKETCH_SCHEMA.field(name).type)
+
+    def chunks(self, name: str) -> Iterator[pa.Array]:
+        """One column, a batch at a time."""
+        return (batch.column(0) for batch in self.spool._read((name,)))
+
+
+def chunks_of(columns: Columns, name: str) -> Iterable[pa.Array]:
+    """One column in pieces; of columns on disk one is held at a time."""
+    if isinstance(columns, _OnDisk):
+        return columns.chunks(name)
+    chunks: list[pa.Array] = columns[name].chunks
+    return chunks
 
 
 def opens_conversation(sketches: Columns) -> NDArray[np.bool_]:

@@ -37,6 +37,7 @@ from stillwatch.families.fragments import Dictionary
 from stillwatch.fingerprint import SYSTEM, TOOLS
 from stillwatch.hashing import hash_strings
 from stillwatch.objective.classes import OBJECTIVES
+from stillwatch.spool import chunks_of
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -125,7 +126,7 @@ def narrowed(
 ) -> Iterator[pa.RecordBatch]:
     """What ``narrow`` returns, a batch for each of ``batches``, which have the columns of numbers."""
     named = {
-        name: number(sketches[column])
+        name: number(chunks_of(sketches, column))
         for name, column in (
             ("model", "model"),
             ("account", "account_id"),
@@ -150,28 +151,30 @@ def narrowed(
         )
 
 
-def number(texts: pa.ChunkedArray) -> tuple[NDArray[np.int32], list[str]]:
+def number(chunks: Iterable[pa.Array]) -> tuple[NDArray[np.int32], list[str]]:
     """Number the n values of a column in order of text, -1 for null: int32[n], and the texts by number."""
-    if texts.null_count == len(texts):
-        return np.full(len(texts), -1, np.int32), []
     # One chunk at a time, by hashes under a key of this process: the texts of a column need not fit into memory twice.
     numbering, pair = Dictionary(), (int(os.urandom(4).hex(), 16), int(os.urandom(4).hex(), 16))
     codes: list[NDArray[np.int32]] = []
     names: list[str] = []
-    for chunk in texts.chunks:
+    for chunk in chunks:
+        if chunk.null_count == len(chunk):
+            codes.append(np.full(len(chunk), -1, np.int32))
+            continue
         known = numbering.size
         own = numbering.encode(hash_strings(chunk, pair, tag=1))
         _, places = np.unique(own[own >= known], return_index=True)
         names += chunk.take(pa.array(np.flatnonzero(own >= known)[places])).to_pylist()
         codes.append(np.where(chunk.is_null().to_numpy(zero_copy_only=False), -1, own).astype(np.int32))
     # A null hashes like the empty text; it is no name unless the text itself is there.
-    given = np.unique(np.concatenate(codes)) if texts.null_count else np.arange(len(names))
+    found = np.concatenate(codes) if codes else np.empty(0, np.int32)
+    given = np.unique(found)
     given = given[given >= 0]
     held = [names[code] for code in given.tolist()]
     order = sorted(range(len(held)), key=held.__getitem__)
     ranks = np.full(len(names) + 1, -1, np.int32)
     ranks[given[order]] = np.arange(len(order), dtype=np.int32)
-    return ranks[np.concatenate(codes)], [held[place] for place in order]
+    return ranks[found], [held[place] for place in order]
 
 
 def family_members(families: Families, sketches: Columns) -> Members:
@@ -179,7 +182,9 @@ def family_members(families: Families, sketches: Columns) -> Members:
     role = families.role[families.family]
     scores = np.zeros((len(role), len(OBJECTIVES)), np.int8)
     for name, chosen in (("objective", (role != SYSTEM) & (role != TOOLS)), ("system_objective", role == SYSTEM)):
-        scores[chosen] = _scores(sketches, name)[families.row[chosen]]
+        place = np.flatnonzero(chosen)
+        for places, found in _at(sketches, name, families.row[place]):
+            scores[place[places]] = found.flatten().to_numpy().reshape(-1, len(OBJECTIVES))
     membership = families.fill_membership
     return Members(
         families.family,
@@ -190,12 +195,6 @@ def family_members(families: Families, sketches: Columns) -> Members:
         families.row[membership],
         families.fill,
     )
-
-
-def _scores(sketches: Columns, name: str) -> NDArray[np.int8]:
-    flat = np.concatenate([np.empty(0, np.int8), *(chunk.flatten().to_numpy() for chunk in sketches[name].chunks)])
-    scores: NDArray[np.int8] = flat.reshape(-1, len(OBJECTIVES))
-    return scores
 
 
 def keep_rows(members: Members, kept: NDArray[np.bool_]) -> Members:
@@ -307,7 +306,7 @@ def build(engine: Engine, members: Members, sketches: Columns, owners: Owners) -
         "variety": members.variety,
     }
     for name in ("input_tokens", "output_tokens", *SETTINGS):
-        columns[name] = _numbers_at(sketches[name], members.row)
+        columns[name] = _numbers_at(sketches, name, members.row)
     columns |= {name: members.objective[:, index] for index, name in enumerate(OBJECTIVE_SUMS)}
     engine.register({"member": pa.table(columns)})
     tables = {name: engine.query(sql) for name, sql in _STREAM_SQL.items()}
@@ -326,46 +325,45 @@ def _fill_table(members: Members, owners: Owners) -> pa.Table:
 
 def _word_table(members: Members, sketches: Columns, owners: Owners) -> pa.Table:
     """Words of the vocabulary samples in each stream by principal, and in how many exchanges."""
-    column = sketches["vocabulary"]
-    words, lengths = _runs_at(column, members.row)
-    principal = np.repeat(owners.of_row[members.row], lengths)
-    bounds, values, owner = _by_stream(np.repeat(members.stream, lengths), words, principal)
+    words, member = _words_at(sketches, members)
+    bounds, values, owner = _by_stream(members.stream[member], words, owners.of_row[members.row[member]])
+    del words, member
     stream, word, exchanges, owner = _count_words(bounds, values, owner, len(owners.hashes))
     return pa.table(
         {"stream_id": stream, "principal": owners.hashes[owner], "word": word, "exchanges": exchanges}
     )
 
 
-def _numbers_at(column: pa.ChunkedArray, rows: NDArray[np.int32]) -> pa.Array:
-    """A column of numbers at some rows."""
-    if column.null_count == len(column):
-        return pa.nulls(len(rows), column.type)
-    values = column.fill_null(0).to_numpy()[rows]
-    if not column.null_count:
-        return pa.array(values)
-    return pa.array(values, mask=column.is_null().to_numpy()[rows])
-
-
-def _runs_at(column: pa.ChunkedArray, rows: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The lists of the ``rows``, one after the other, and the length of each."""
-    order = np.argsort(rows, kind="stable") if np.any(rows[1:] < rows[:-1]) else None
-    ascending = rows if order is None else rows[order]
-    values, lengths, start = [np.empty(0, np.int64)], [np.empty(0, np.int64)], 0
-    for chunk in column.chunks:
+def _at(sketches: Columns, name: str, rows: NDArray[np.int32]) -> Iterator[tuple[NDArray[np.intp], pa.Array]]:
+    """Places in ``rows`` and the values of a column there, chunk by chunk, so that the column is never held whole."""
+    order = np.argsort(rows, kind="stable")
+    ascending = rows[order]
+    start = 0
+    for chunk in chunks_of(sketches, name):
         first, last = np.searchsorted(ascending, [start, start + len(chunk)])
-        lists = chunk.take(pa.array(ascending[first:last] - start))
-        values.append(lists.flatten().to_numpy(zero_copy_only=False).astype(np.int64, copy=False))
-        lengths.append(lists.value_lengths().fill_null(0).to_numpy().astype(np.int64))
+        if first < last:
+            yield order[first:last], chunk.take(pa.array(ascending[first:last] - start))
         start += len(chunk)
-    found, sizes = np.concatenate(values), np.concatenate(lengths)
-    if order is None:
-        return found, sizes
-    begins = np.empty(len(rows), np.int64)
-    begins[order] = np.cumsum(sizes) - sizes
-    own = np.empty_like(sizes)
-    own[order] = sizes
-    ends = np.cumsum(own)
-    return found[np.arange(ends[-1]) + np.repeat(begins - (ends - own), own)], own
+
+
+def _numbers_at(sketches: Columns, name: str, rows: NDArray[np.int32]) -> pa.Array:
+    """A column of numbers at some rows."""
+    values, known = np.zeros(len(rows), np.int64), np.zeros(len(rows), bool)
+    for places, found in _at(sketches, name, rows):
+        if found.null_count < len(found):
+            values[places] = found.fill_null(0).to_numpy()
+            known[places] = found.is_valid().to_numpy(zero_copy_only=False)
+    return pa.array(values, mask=~known)
+
+
+def _words_at(sketches: Columns, members: Members) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """Words of the vocabulary samples of the members, and the member that each belongs to."""
+    words, owners = [np.empty(0, np.int64)], [np.empty(0, np.int32)]
+    for places, lists in _at(sketches, "vocabulary", members.row):
+        words.append(lists.flatten().to_numpy(zero_copy_only=False).astype(np.int64, copy=False))
+        lengths = lists.value_lengths().fill_null(0).to_numpy()
+        owners.append(np.repeat(places.astype(np.int32), lengths))
+    return np.concatenate(words), np.concatenate(owners)
 
 
 @numba.njit(nogil=True, cache=True)
@@ -404,7 +402,7 @@ def _count_fills(bounds: Any, values: Any, owners: Any, principals: int) -> Any:
             if last[owners[at]] != end - 1:
                 last[owners[at]] = end - 1
                 distinct[end - 1] += 1
-    return streams[:end], found[:end], entries[:end], distinct[:end]
+    return streams[:end].copy(), found[:end].copy(), entries[:end].copy(), distinct[:end].copy()
 
 
 @numba.njit(nogil=True, cache=True)
@@ -430,7 +428,7 @@ def _count_words(bounds: Any, values: Any, owners: Any, principals: int) -> Any:
                 streams[end], found[end], held_by[end] = stream, values[at], owners[at]
                 end += 1
             entries[spot] += 1
-    return streams[:end], found[:end], entries[:end], held_by[:end]
+    return streams[:end].copy(), found[:end].copy(), entries[:end].copy(), held_by[:end].copy()
 
 
 def register_log(
@@ -471,7 +469,7 @@ def _with_share(releases: pa.Table) -> pa.Table:
 
 def releases_of(sketches: Columns, stated: Mapping[str, datetime]) -> dict[int, int]:
     """Stated releases of models that the log has, as ``register_log`` takes them."""
-    names = number(sketches["model"])[1] if stated else []
+    names = number(chunks_of(sketches, "model"))[1] if stated else []
     return {
         names.index(model): int(at.timestamp() * 1_000_000) for model, at in stated.items() if model in names
     }
