@@ -19,7 +19,10 @@ def recipe(rows: int, seed: int = 1) -> Recipe:
     accounts = max(8, round(TAKING_PART * share / len(CAMOUFLAGE)))
     operators = tuple(
         Operator(
-            name=f"operator-{number}", accounts=accounts, exchanges_per_account=COLLECTED, camouflage=camouflage
+            name=f"operator-{number}",
+            accounts=accounts,
+            exchanges_per_account=COLLECTED,
+            camouflage=camouflage,
         )
         for number, camouflage in enumerate(CAMOUFLAGE)
     )

@@ -97,7 +97,7 @@ def _compare(root: Path, log: Path, name: str, runs: int, folder: Path, results:
     row = _row(root, name, text, scans, floors, load)
     for field, value in row.items():
         print(f"{field:22s} {value}")
-    _append(results, row)
+    append(results, row)
 
 
 def _say(usage: Usage) -> str:
@@ -135,7 +135,7 @@ def _row(
     }
 
 
-def _append(path: Path, row: dict[str, str]) -> None:
+def append(path: Path, row: dict[str, str]) -> None:
     """Add a row; another header than the file's is refused, so that columns never shift."""
     fresh = not path.exists()
     if not fresh:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from stillwatch import findings
 from stillwatch.calibration.guarantee import calibrated
-from stillwatch.engine.memory import amount, presence_slots
+from stillwatch.engine.memory import amount, presence_slots, return_what_is_freed
 from stillwatch.examine import Options, examine
 from stillwatch.families.fragments import Presence
 from stillwatch.outputs import RESULT, staged
@@ -34,6 +34,7 @@ def scan(
     Raises ``LogError`` for a log that cannot be read, ``OutputError`` where ``out`` cannot be written,
     ``CalibrationError`` where the options hold a calibration of another version or other settings.
     """
+    return_what_is_freed()
     options = calibrated(options)
     source.spare(out / name for name in RESULT)
     with (

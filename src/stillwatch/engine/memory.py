@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
+
+import pyarrow as pa
 
 from stillwatch.engine.base import EngineError
 
@@ -34,6 +37,12 @@ def amount(text: str) -> int:
     if size < 1:
         raise EngineError(f"{text!r} is no amount of memory; give one such as 2GB with --memory")
     return int(size)
+
+
+def return_what_is_freed() -> None:
+    """Have Arrow give freed memory back to the system soon; its usual allocator keeps several times what is in use."""
+    with suppress(NotImplementedError):  # a build without it
+        pa.set_memory_pool(pa.jemalloc_memory_pool())
 
 
 def presence_slots(memory: int, log_bytes: int) -> int:

@@ -18,7 +18,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stillwatch.exchange import COLUMNS, EXCHANGE_SCHEMA, MESSAGE, REQUIRED, UTC_MICROSECONDS
-from stillwatch.formats._content import BLOB_CHARACTERS, BLOB_PATTERN, add_turns, tool_text, without_blobs
+from stillwatch.formats._blobs import holds_blob
+from stillwatch.formats._content import add_turns, tool_text, without_blobs
 from stillwatch.formats._stated import MalformedError, StatedExchange
 from stillwatch.formats._times import is_zoneless, to_microseconds
 
@@ -216,14 +217,10 @@ def _without_blobs(column: pa.Array) -> pa.Array:
     """Return texts in which every long run of base64 is a media token; the same array where there is none."""
     if column.null_count == len(column):
         return column
-    found = pc.fill_null(pc.greater_equal(pc.binary_length(column), BLOB_CHARACTERS), False)
-    long = np.flatnonzero(found.to_numpy(zero_copy_only=False))
-    holding = pc.match_substring_regex(column.take(pa.array(long)), BLOB_PATTERN)
-    if not pc.any(holding).as_py():
+    held = holds_blob(column)
+    if not held.any():
         return column
-    found = np.zeros(len(column), dtype=bool)
-    found[long] = holding.to_numpy(zero_copy_only=False)
-    found = pa.array(found)
+    found = pa.array(held)
     replaced = pa.array([without_blobs(text.as_py()) for text in column.filter(found)], pa.string())
     return pc.replace_with_mask(column, found, replaced)
 

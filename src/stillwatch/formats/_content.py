@@ -36,7 +36,6 @@ RESULT_ENDINGS = ("_call_output", "tool_result")
 SILENT_ITEMS = frozenset({"item_reference", "compaction", "mcp_list_tools", "mcp_approval_response"})
 # No word of any language is this long; a shorter run of base64 is left as text.
 BLOB_CHARACTERS = 200
-BLOB_PATTERN = f"[A-Za-z0-9+/]{{{BLOB_CHARACTERS}}}"
 _BLOB = re.compile(rf"(?:data:[^,\s]{{0,100}};base64,)?([A-Za-z0-9+/]{{{BLOB_CHARACTERS},}}={{0,2}})")
 _DATA_URL = re.compile(r"data:[^,\s]{0,100};base64,")
 _PAYLOADS = ("image_url", "video_url", "input_audio", "audio", "file", "source", "document", "image", "url")
