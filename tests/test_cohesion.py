@@ -9,8 +9,8 @@ import pytest
 from numpy.typing import NDArray
 
 from stillwatch.families.cohesion import SLIGHT, UNIT, Cohesion, part
-from stillwatch.families.components import Edges, Joining, connected, join
-from stillwatch.families.fragments import count_rows
+from stillwatch.families.components import Edges, Joining, connected, count_exchanges, join
+from tests.outlines import outlines_of
 
 RULE = Cohesion()
 Exchanges = list[list[int]]
@@ -22,11 +22,11 @@ Pair = tuple[int, int, int]
 
 def parted(exchanges: Exchanges, rule: Cohesion = RULE) -> tuple[NDArray[np.int32], NDArray[np.int64], Edges]:
     """Component and weight of every fragment, and the edges; every exchange is another principal's."""
-    row = np.repeat(np.arange(len(exchanges), dtype=np.int32), [len(own) for own in exchanges])
-    code = np.array([fragment for own in exchanges for fragment in own], np.int32)
-    counts = count_rows(code, row, int(code.max()) + 1)
-    component, edges = join(row, row, np.zeros(len(row), np.uint8), code, counts, Joining())
-    return *part(row, code, component, edges, rule), edges
+    outlines = outlines_of(exchanges, range(len(exchanges)))
+    outline, code = outlines.postings()
+    counts = count_exchanges(code, outline, outlines, int(code.max()) + 1)
+    component, edges = join(outlines, counts, Joining())
+    return *part(outlines, component, edges, rule), edges
 
 
 def plain(exchanges: Exchanges, edges: Edges, rule: Cohesion) -> list[tuple[set[int], dict[int, int]]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
@@ -14,6 +14,7 @@ import pytest
 from stillwatch.families.assign import Families, Rule, find_families
 from stillwatch.families.components import Joining
 from stillwatch.families.fragments import Dictionary, Presence
+from stillwatch.families.outlines import outline
 from stillwatch.fingerprint import SKETCH_SCHEMA, sketch
 from stillwatch.keys import Keys
 from stillwatch.spool import opens_conversation
@@ -192,6 +193,38 @@ def test_presence_tables_merge_to_the_table_of_the_whole(planted: Callable[[int]
     assert (right.table == whole.table).all()
     with pytest.raises(ValueError, match="4096 and 8192 slots"):
         whole.merge(Presence(8, slots=1 << 13))
+
+
+def test_outlines_say_of_every_exchange_what_it_holds_of_heavy_fragments(
+    planted: Callable[[int], Rows], keys: Keys
+) -> None:
+    rows = planted(1)
+    for number, row in enumerate(rows):  # a system prompt that many send, and some with a name in it
+        row["messages"].insert(
+            0,
+            {"role": "system", "content": f"You are Lantern{number % 3 or number}, a helper who answers briefly and well."},
+        )
+    batches = [sketch(to_batch(rows[start : start + 70]), keys) for start in range(0, len(rows), 70)]
+    exchanges = [row for batch in batches for row in batch.to_pylist()]
+    values = np.array(sorted({v for row in exchanges for part in row["parts"] for v in part["fragments"]})[::3])
+    heavy = Dictionary()
+    heavy.encode(values)
+    names = sorted({row["principal"] for row in exchanges})
+    of_row = np.array([names.index(row["principal"]) for row in exchanges], np.int32)
+    opening = np.ones(len(exchanges), bool)
+    found = outline(batches, heavy, of_row, opening, len(names))
+    place = {value: code for code, value in enumerate(values.tolist())}
+    for row, exchange_ in enumerate(exchanges):
+        for kind, role in enumerate(("system", "tools", "new")):
+            own = [place[v] for p in exchange_["parts"] if p["role"] == role for v in p["fragments"] if v in place]
+            held = found.of_row[row, kind]
+            assert (found.fragment[found.bounds[held] : found.bounds[held + 1]].tolist() if held >= 0 else []) == own
+    for held in range(len(found.role)):
+        who = Counter(of_row[(found.of_row == held).any(axis=1)].tolist())
+        users = slice(found.user_bounds[held], found.user_bounds[held + 1])
+        assert dict(zip(found.user[users].tolist(), found.user_times[users].tolist(), strict=True)) == who
+        assert found.times[held] == who.total()
+    assert found.times.max() >= len(exchanges) // 3, "equal outlines are one"
 
 
 def test_the_dictionary_numbers_every_value_once() -> None:

@@ -8,18 +8,17 @@ import numpy as np
 import pytest
 
 from stillwatch.families.variety import UNIT, variety
+from tests.outlines import outlines_of
 
 Texts = list[list[int]]
 
 
 def measured(principals: list[int], texts: Texts) -> int:
     """Variety of one family that holds all texts, each a list of fragments."""
-    row = np.repeat(np.arange(len(texts), dtype=np.int32), [len(text) for text in texts])
-    fragment = np.array([code for text in texts for code in text], np.int32)
-    owner = np.array(principals, np.int32)[row]
-    family = np.zeros(int(fragment.max()) + 1, np.int32)
-    rows = np.arange(len(texts), dtype=np.int32)
-    return int(variety(row, owner, fragment, family, rows, np.zeros(len(texts), np.int32), 1)[0])
+    outlines = outlines_of(texts, principals)
+    family = np.zeros(int(outlines.fragment.max()) + 1, np.int32)
+    every = np.arange(len(outlines.role), dtype=np.int32)
+    return int(variety(outlines, family, every, np.zeros(len(every), np.int32), 1)[0])
 
 
 def plain(principals: list[int], texts: Texts) -> float:

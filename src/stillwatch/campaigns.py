@@ -4,6 +4,7 @@ whole."""
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -215,22 +216,23 @@ def peel(groups: Groups, merged: Members, accused: list[int]) -> tuple[Groups, M
     exchanges. What is left is measured again; a group of which less than ``LEFT`` is left belongs to the
     campaign.
     """
-    claimed = np.empty(0, np.int32)
+    claimed = np.zeros(int(merged.row.max(initial=-1)) + 1, bool)
     owner: dict[int, int] = {}
     streams, rows = [], []
     order = np.argsort(merged.stream, kind="stable")
     bounds = np.searchsorted(merged.stream[order], np.arange(groups.count + 1))
     every = [*accused, *(number for number in range(groups.count) if number not in set(accused))]
+    own_rows = [merged.row[order[start:stop]] for start, stop in pairwise(bounds.tolist())]
     for number in every:
-        own = merged.row[order[bounds[number] : bounds[number + 1]]]
-        lost = own[np.isin(own, claimed)]
+        own = own_rows[number]
+        lost = own[claimed[own]]
         if len(lost) > TOUCHED * len(own):
             streams.append(np.full(len(lost), number, np.int32))
             rows.append(lost)
             if len(lost) > (1 - LEFT) * len(own):
-                owner[number] = _owner_of(lost, merged, accused)
+                owner[number] = _owner_of(lost, own_rows, accused)
         elif number in accused:
-            claimed = np.union1d(claimed, own).astype(np.int32)
+            claimed[own] = True
     if not streams:
         return None
     left = without(merged, np.concatenate(streams), np.concatenate(rows))
@@ -248,10 +250,8 @@ def peel(groups: Groups, merged: Members, accused: list[int]) -> tuple[Groups, M
     return moved, merge_streams(left, renumber)
 
 
-def _owner_of(rows: NDArray[np.int32], merged: Members, accused: list[int]) -> int:
-    return max(
-        accused, key=lambda number: (int(np.isin(rows, merged.row[merged.stream == number]).sum()), -number)
-    )
+def _owner_of(rows: NDArray[np.int32], own_rows: list[NDArray[np.int32]], accused: list[int]) -> int:
+    return max(accused, key=lambda number: (int(np.isin(rows, own_rows[number]).sum()), -number))
 
 
 def _attach(

@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from stillwatch import fingerprint_kernel as kernel
+from stillwatch.exchange import COLUMNS
 from stillwatch.fingerprint import NEW, ROLES, SYSTEM, Limits
 from stillwatch.redaction import Found, find
 from stillwatch.rejects import RejectLog
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 MASK = "▇▇▇"
 LONGEST = 600
 """Characters of one run that an example shows."""
+UNREAD = frozenset(column.name for column in COLUMNS if not column.required)
+"""Columns of the log that an example shows nothing of."""
 READ = Limits().text_bytes
 """Bytes of one text that are looked at: of what lies beyond no fragment was read either."""
 
@@ -50,7 +53,7 @@ def collect(
     campaign_of = {name: number for number, want in wanted.items() for name in want.exchange_ids}
     found: dict[str, list[dict[str, Any]]] = {}
     names = pa.array(sorted(campaign_of), pa.string())
-    for batch in source.exchanges(RejectLog(None, limit=1.0)):
+    for batch in source.exchanges(RejectLog(None, limit=1.0), unread=UNREAD):
         chosen = pa.compute.is_in(batch["exchange_id"], value_set=names)
         if pa.compute.any(chosen).as_py():
             for row in batch.filter(chosen).to_pylist():

@@ -21,6 +21,7 @@ from stillwatch.fingerprint import ROLES
 from stillwatch.judging import LOOKED_ALIKE, SHOWN, Judged, judge
 from stillwatch.objective.classes import OBJECTIVES
 from stillwatch.outputs import FAMILIES, MATCHES, to_table, write_json, write_table
+from stillwatch.spool import texts_at
 from stillwatch.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ def _matches(scanned: Scanned, groups: list[Judged], names: list[str], campaign_
     inside = inside[order]
     key = families.row[inside].astype(np.int64) << 32 | stream[inside]
     inside = inside[np.r_[True, key[1:] != key[:-1]]] if len(inside) else inside
-    ids = scanned.sketches["exchange_id"].take(pa.array(families.row[inside]))
+    ids = texts_at(scanned.sketches, "exchange_id", families.row[inside])
     table = pa.table(
         {
             "exchange_id": ids,
@@ -236,14 +237,16 @@ def _exemplars(
 ) -> dict[int, list[dict[str, Any]]]:
     if source.sketched or options.sketch_only or not shown:
         return {}
-    at = scanned.sketches["at_us"].to_numpy()
-    ids, request = scanned.sketches["exchange_id"], scanned.sketches["request_hash"].to_numpy()
-    wanted = {}
+    at, request = (scanned.sketches[name].to_numpy() for name in ("at_us", "request_hash"))
+    early = {}
     for group in shown:
         rows = scanned.merged.row[scanned.merged.stream == group]
-        early = rows[np.lexsort((request[rows], at[rows]))][:60:20]
+        early[group] = rows[np.lexsort((request[rows], at[rows]))][:60:20]
+    del at, request
+    ids = texts_at(scanned.sketches, "exchange_id", np.concatenate(list(early.values()))).to_pylist()
+    wanted = {}
+    for group, rows in early.items():
         inside = scanned.groups.label[scanned.families.fragment_family] == group
-        wanted[group] = Wanted(
-            tuple(ids.take(pa.array(early)).to_pylist()), scanned.families.fragments[inside]
-        )
+        wanted[group] = Wanted(tuple(ids[: len(rows)]), scanned.families.fragments[inside])
+        del ids[: len(rows)]
     return collect(source, keys, wanted, options.show_text)

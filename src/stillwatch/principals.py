@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from stillwatch.families.fragments import Dictionary
-from stillwatch.spool import chunks_of
+from stillwatch.spool import chunks_of, texts_at
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -76,19 +76,14 @@ def describe_principals(sketches: Columns) -> Principals:
     )
     np.minimum.at(first_us, of_row, at)
     np.maximum.at(last_us, of_row, at)
-    rows = pa.array(first_row)
-    account_id = _combined(sketches["account_id"].take(rows))
+    account_id = texts_at(sketches, "account_id", first_row)
     return Principals(
         hashes, of_row, account_id,
-        _combined(sketches["end_user_id"].take(rows)), _organizations(sketches, of_row, len(hashes)),
+        texts_at(sketches, "end_user_id", first_row), _organizations(sketches, of_row, len(hashes)),
         np.bincount(of_row, minlength=len(hashes)), first_us, last_us,
         account_id.dictionary_encode().indices.to_numpy().astype(np.int32),
         _begun(sketches, of_row, first_us), _payments(sketches, of_row),
     )  # fmt: skip
-
-
-def _combined(column: pa.ChunkedArray) -> pa.Array:
-    return pa.concat_arrays(column.chunks) if column.chunks else pa.array([], column.type)
 
 
 def _begun(sketches: Columns, of_row: NDArray[np.int32], first_us: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -61,11 +61,13 @@ class Source:
                     f"{file} is the log and would be written over; give another name with --out"
                 )
 
-    def exchanges(self, rejects: RejectLog, progress: Progress | None = None) -> Iterator[pa.RecordBatch]:
+    def exchanges(
+        self, rejects: RejectLog, progress: Progress | None = None, unread: frozenset[str] = UNREAD
+    ) -> Iterator[pa.RecordBatch]:
         """The exchanges of the log, with the text of their requests."""
         return open_log(
             self.paths, rejects=rejects, format=self.format, identities=self.identities,
-            batch_rows=BATCH_ROWS, progress=progress, unread=UNREAD,
+            batch_rows=BATCH_ROWS, progress=progress, unread=unread,
         )  # fmt: skip
 
 

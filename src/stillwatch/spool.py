@@ -177,6 +177,31 @@ def chunks_of(columns: Columns, name: str) -> Iterable[pa.Array]:
     return chunks
 
 
+def at_rows(
+    columns: Columns, name: str, rows: NDArray[np.integer[Any]]
+) -> Iterator[tuple[NDArray[np.intp], pa.Array]]:
+    """Places in ``rows`` and the values of a column there, a piece of the column after the other, so that it is never
+    held whole."""
+    order = np.argsort(rows, kind="stable")
+    ascending = rows[order]
+    start = 0
+    for chunk in chunks_of(columns, name):
+        first, last = np.searchsorted(ascending, [start, start + len(chunk)])
+        if first < last:
+            yield order[first:last], chunk.take(pa.array(ascending[first:last] - start))
+        start += len(chunk)
+
+
+def texts_at(columns: Columns, name: str, rows: NDArray[np.integer[Any]]) -> pa.Array:
+    """A column of texts at some rows, in their order."""
+    found = list(at_rows(columns, name, rows))
+    if not found:
+        return pa.array([], pa.string())
+    place = np.empty(len(rows), np.int64)
+    place[np.concatenate([places for places, _ in found])] = np.arange(len(rows))
+    return pa.concat_arrays([texts for _, texts in found]).take(pa.array(place))
+
+
 def opens_conversation(sketches: Columns) -> NDArray[np.bool_]:
     """True for the exchanges with which a conversation begins in this log. bool[n]; false without
     conversations."""

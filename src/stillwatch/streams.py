@@ -37,7 +37,7 @@ from stillwatch.families.fragments import Dictionary
 from stillwatch.fingerprint import SYSTEM, TOOLS
 from stillwatch.hashing import hash_strings
 from stillwatch.objective.classes import OBJECTIVES
-from stillwatch.spool import chunks_of
+from stillwatch.spool import at_rows, chunks_of
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -183,7 +183,7 @@ def family_members(families: Families, sketches: Columns) -> Members:
     scores = np.zeros((len(role), len(OBJECTIVES)), np.int8)
     for name, chosen in (("objective", (role != SYSTEM) & (role != TOOLS)), ("system_objective", role == SYSTEM)):
         place = np.flatnonzero(chosen)
-        for places, found in _at(sketches, name, families.row[place]):
+        for places, found in at_rows(sketches, name, families.row[place]):
             scores[place[places]] = found.flatten().to_numpy().reshape(-1, len(OBJECTIVES))
     membership = families.fill_membership
     return Members(
@@ -334,22 +334,10 @@ def _word_table(members: Members, sketches: Columns, owners: Owners) -> pa.Table
     )
 
 
-def _at(sketches: Columns, name: str, rows: NDArray[np.int32]) -> Iterator[tuple[NDArray[np.intp], pa.Array]]:
-    """Places in ``rows`` and the values of a column there, chunk by chunk, so that the column is never held whole."""
-    order = np.argsort(rows, kind="stable")
-    ascending = rows[order]
-    start = 0
-    for chunk in chunks_of(sketches, name):
-        first, last = np.searchsorted(ascending, [start, start + len(chunk)])
-        if first < last:
-            yield order[first:last], chunk.take(pa.array(ascending[first:last] - start))
-        start += len(chunk)
-
-
 def _numbers_at(sketches: Columns, name: str, rows: NDArray[np.int32]) -> pa.Array:
     """A column of numbers at some rows."""
     values, known = np.zeros(len(rows), np.int64), np.zeros(len(rows), bool)
-    for places, found in _at(sketches, name, rows):
+    for places, found in at_rows(sketches, name, rows):
         if found.null_count < len(found):
             values[places] = found.fill_null(0).to_numpy()
             known[places] = found.is_valid().to_numpy(zero_copy_only=False)
@@ -359,7 +347,7 @@ def _numbers_at(sketches: Columns, name: str, rows: NDArray[np.int32]) -> pa.Arr
 def _words_at(sketches: Columns, members: Members) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
     """Words of the vocabulary samples of the members, and the member that each belongs to."""
     words, owners = [np.empty(0, np.int64)], [np.empty(0, np.int32)]
-    for places, lists in _at(sketches, "vocabulary", members.row):
+    for places, lists in at_rows(sketches, "vocabulary", members.row):
         words.append(lists.flatten().to_numpy(zero_copy_only=False).astype(np.int64, copy=False))
         lengths = lists.value_lengths().fill_null(0).to_numpy()
         owners.append(np.repeat(places.astype(np.int32), lengths))
