@@ -33,7 +33,7 @@ INTENT = "objective"
 START = "start"
 """Name under which the start stands among the evidence, so that its bits add up to the total."""
 
-CONDUCT = ("mixing", "pacing", "routine")
+CONDUCT = ("dose", "mixing", "pacing", "routine")
 """The signals of what principals do, by comparison with each other: no innocent population shows all of
 them."""
 
