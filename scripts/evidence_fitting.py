@@ -63,7 +63,7 @@ MOST_STEP: dict[str, float] = {
     "infrastructure_payment": 1.0,
     "coverage": 0.6,
     "wordings": 2.2,
-    "dose": 0.9,
+    "dose": 1.3,
     "load": 1.6,
     "lockstep": 0.7,
     "rhythm": 0.35,
@@ -77,7 +77,11 @@ MOST_STEP: dict[str, float] = {
 may not weigh much, whatever these simulations say; nor may what the simulated innocents never do and real ones
 will: ask for several completions, or move to a new model together because their client does."""
 
-LEAST_STEP: dict[str, float] = {"mixing": 1.0, "pacing": 0.4, "routine": 0.8}
+MOST_BELOW: dict[str, float] = {"load": 0.5, "lockstep": 0.3, "partition": 0.6}
+"""The same below the neutral knot, where it is less: what costs an operator nothing to look innocent in (accounts that were
+opened over a year, work that is dealt out unevenly, seeds that are asked again) may not clear it."""
+
+LEAST_STEP: dict[str, float] = {"dose": 0.6, "mixing": 1.0, "pacing": 0.2, "routine": 0.4}
 """Logits that a stretch below the neutral knot takes away at least. Each signal of conduct is compared with
 the stream itself, so a stream that fails one is no dispatcher's, unless everything else says so; the
 simulated innocents fail several at once and would leave the weight of each undetermined."""
@@ -122,7 +126,12 @@ def fit(streams: Streams) -> Weights:
     x = np.concatenate([np.column_stack([m, np.ones(len(m))]) for m in matrices])
     y, w = np.concatenate(targets).astype(float), np.concatenate(weights)
     w = np.where(y > 0, w / w[y > 0].sum(), w / w[y == 0].sum()) / 2
-    most = np.array([MOST_STEP[name] for name, _ in keys])
+    most = np.array(
+        [
+            min(MOST_STEP[name], MOST_BELOW.get(name, np.inf) if step < NEUTRAL[name] else np.inf)
+            for name, step in keys
+        ]
+    )
     least = np.array([LEAST_STEP.get(name, 0.0) if step < NEUTRAL[name] else 0.0 for name, step in keys])
     beta = np.zeros(x.shape[1])
     momentum = beta.copy()
