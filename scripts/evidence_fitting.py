@@ -20,6 +20,7 @@ KNOTS: dict[str, tuple[float, ...]] = {
     "pacing": (-3.0, -2.2, -1.6, -1.2, -0.9, -0.6, -0.35, -0.1),
     "routine": (-2.5, -1.5, -1.0, -0.7, -0.5, -0.3, -0.1),
     "wordings": (0.0, 0.15, 0.25, 0.35, 0.5),
+    "dose": (0.3, 0.6, 0.8, 0.9, 0.95, 0.98),
     "load": (0.1, 0.3, 0.5, 0.7, 0.85, 0.97),
     "rhythm": (0.4, 0.65, 0.8, 0.9, 0.96, 1.0),
     "lockstep": (-1.0, 0.0, 1.0, 2.5, 4.0, 6.0),
@@ -40,6 +41,7 @@ NEUTRAL: dict[str, int] = {
     "pacing": 3,
     "routine": 3,
     "wordings": 1,
+    "dose": 2,
     "load": 3,
     "rhythm": 3,
     "lockstep": 1,
@@ -61,6 +63,7 @@ MOST_STEP: dict[str, float] = {
     "infrastructure_payment": 1.0,
     "coverage": 0.6,
     "wordings": 2.2,
+    "dose": 1.3,
     "load": 1.6,
     "lockstep": 0.7,
     "rhythm": 0.35,
@@ -74,7 +77,11 @@ MOST_STEP: dict[str, float] = {
 may not weigh much, whatever these simulations say; nor may what the simulated innocents never do and real ones
 will: ask for several completions, or move to a new model together because their client does."""
 
-LEAST_STEP: dict[str, float] = {"mixing": 1.2, "pacing": 0.8, "routine": 1.2}
+MOST_BELOW: dict[str, float] = {"load": 0.5, "lockstep": 0.3, "partition": 0.6}
+"""The same below the neutral knot, where it is less: what costs an operator nothing to look innocent in (accounts that were
+opened over a year, work that is dealt out unevenly, seeds that are asked again) may not clear it."""
+
+LEAST_STEP: dict[str, float] = {"dose": 0.6, "mixing": 1.0, "pacing": 0.2, "routine": 0.4}
 """Logits that a stretch below the neutral knot takes away at least. Each signal of conduct is compared with
 the stream itself, so a stream that fails one is no dispatcher's, unless everything else says so; the
 simulated innocents fail several at once and would leave the weight of each undetermined."""
@@ -119,7 +126,12 @@ def fit(streams: Streams) -> Weights:
     x = np.concatenate([np.column_stack([m, np.ones(len(m))]) for m in matrices])
     y, w = np.concatenate(targets).astype(float), np.concatenate(weights)
     w = np.where(y > 0, w / w[y > 0].sum(), w / w[y == 0].sum()) / 2
-    most = np.array([MOST_STEP[name] for name, _ in keys])
+    most = np.array(
+        [
+            min(MOST_STEP[name], MOST_BELOW.get(name, np.inf) if step < NEUTRAL[name] else np.inf)
+            for name, step in keys
+        ]
+    )
     least = np.array([LEAST_STEP.get(name, 0.0) if step < NEUTRAL[name] else 0.0 for name, step in keys])
     beta = np.zeros(x.shape[1])
     momentum = beta.copy()

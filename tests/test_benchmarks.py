@@ -13,6 +13,7 @@ from math import comb
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
 
 from stillwatch.arena.recipe import loads
@@ -128,3 +129,16 @@ def test_the_fuzz_benchmark_writes_a_row_for_each_format(tmp_path: Path) -> None
         ("kong", "50", "0"),
         ("native-parquet", "50", "0"),
     ]
+
+
+def test_logs_drawn_anew_have_the_streams_of_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    alpha = benchmark("alpha_run")
+    logs = [[-3.0, -1.0], [], [2.0]]
+    drawn = alpha.draw(logs, 3000, np.random.default_rng(1))
+    nothing = float("-inf")
+    shares = {value: float((drawn == value).mean()) for value in (nothing, -3.0, -1.0, 2.0)}
+    assert set(drawn.tolist()) == set(shares)
+    # A third has no stream, a third one of three, a third the larger of two draws.
+    expected = {nothing: 1 / 3, -3.0: 4 / 27, -1.0: 6 / 27, 2.0: 8 / 27}
+    assert all(abs(shares[value] - expected[value]) < 0.03 for value in expected)

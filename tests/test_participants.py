@@ -155,7 +155,8 @@ def test_once_is_never_taking_part() -> None:
 def test_sending_it_whole_is_what_the_plain_definition_says(rows: list[tuple[int, int, int]]) -> None:
     usual = {family: median(m for _, f, m in rows if f == family) for _, family, _ in rows}
     shares = {
-        owner: [matched / usual[family] for o, family, matched in rows if o == owner] for owner in range(6)
+        owner: [(matched + 1) / (usual[family] + 1) for o, family, matched in rows if o == owner]
+        for owner in range(6)
     }
     owner, family, matched = (
         (np.array(column, np.int64) for column in zip(*rows, strict=True))
@@ -164,6 +165,20 @@ def test_sending_it_whole_is_what_the_plain_definition_says(rows: list[tuple[int
     )
     found = sends_whole(owner, family.astype(np.int32), matched.astype(np.int32), 6)
     assert found.tolist() == [bool(own) and median(own) >= 0.75 for own in shares.values()]
+
+
+def test_the_last_fragment_of_a_short_template_decides_about_nobody() -> None:
+    # What stands beside a template of a few words decides whether two or four of its fragments are kept.
+    owner, matched = np.repeat([0, 1, 2], 4), np.array([3, 3, 4, 3, 2, 2, 4, 2, 1, 1, 1, 2])
+    assert sends_whole(owner, np.zeros(12, np.int32), matched, 3).tolist() == [True, True, False]
+
+
+def test_an_account_of_human_hours_is_no_person_in_sittings() -> None:
+    # Its hours are few, so several requests fall into one: three times the schedule of all, not eight times.
+    rng = np.random.default_rng(5)
+    own = [(80, int((day * 24 + 9 + rng.integers(0, 6)) * HOUR + rng.integers(0, HOUR))) for day in range(14)
+           for _ in range(7)]  # fmt: skip
+    assert flagged(dispatched(rng, 80, 25) + own, 81) == set()
 
 
 def test_a_new_account_is_opened_for_the_campaign_and_an_old_customer_is_not() -> None:

@@ -37,6 +37,10 @@ CONDUCT = ("mixing", "pacing", "routine")
 """The signals of what principals do, by comparison with each other: no innocent population shows all of
 them."""
 
+DOSE = "dose"
+"""The signal of how many come back for a text. It is hardly ever silent, and weighs with conduct: accounts that all come
+back do not live as an audience does, whatever hours they keep."""
+
 
 @dataclass(frozen=True, slots=True)
 class Curve:
@@ -98,7 +102,7 @@ class Measured:
     """float64[s]: bits of all signals together, and the start."""
 
     conduct: NDArray[np.float64] = field(init=False)
-    """float64[s]: bits of the signals of conduct together."""
+    """float64[s]: bits of the signals of conduct together, and of the dose."""
 
     against: NDArray[np.float64] = field(init=False)
     """float64[s]: bits of the one of them that speaks most against."""
@@ -112,7 +116,7 @@ class Measured:
         of_conduct = self.bits[:, places]
         for name, value in (
             ("total", self.bits.sum(axis=1) + self.start),
-            ("conduct", of_conduct.sum(axis=1)),
+            ("conduct", of_conduct.sum(axis=1) + self.bits_of(DOSE)),
             ("against", of_conduct.min(axis=1)),
             ("silent", np.isnan(self.value[:, places]).any(axis=1)),
         ):

@@ -18,7 +18,7 @@ LEAST_EXCHANGES, LEAST_SHARE = 2, 0.1
 WHOLE = 0.75
 """Share of the fragments that an exchange of a family matches at the median, from which one is of its template."""
 
-CROWDED = 2.5
+CROWDED = 4.0
 """Times as many of a principal's requests of one day in one hour as the stream's schedule explains."""
 
 MOST_CROWDED = 0.5
@@ -63,13 +63,14 @@ def sends_whole(
     """Which principals send a campaign's template, and not some text that has a phrase of it: bool[principals].
 
     ``principal`` (0 to ``principals`` - 1), ``family`` and ``matched``, the fragments in common, describe n
-    memberships of exchanges in the campaign's families. A principal is judged by the median of its own.
+    memberships of exchanges in the campaign's families. A principal is judged by the median of its own. One is added to both
+    counts: of a short template, the text beside it decides about the last fragment.
 
     >>> owner, matched = np.array([0, 0, 1, 1, 2, 2]), np.array([12, 13, 13, 13, 5, 7])
     >>> sends_whole(owner, np.zeros(6, np.int32), matched, 3).tolist()
     [True, True, False]
     """
-    share = matched / _medians(family, matched)[family]
+    share = (matched + 1) / (_medians(family, matched)[family] + 1)
     whole: NDArray[np.bool_] = _medians(principal, share, principals) >= WHOLE
     return whole
 

@@ -57,20 +57,20 @@ class Bar:
     often to tell."""
 
     conduct: float = 0.0
-    """Least bits of the signals of conduct together: mixing, pacing and routine. What a stream shares (cards, networks,
-    days of opening, an even load) may be had by one house too, and weighs nothing where the principals work like
-    people of their own."""
+    """Least bits of conduct: mixing, pacing, routine and dose together. What a stream shares (cards, networks, days of
+    opening, an even load) may be had by one house too, and weighs nothing where the principals work like people of
+    their own."""
 
     silent_bits: float = 4.0
     """Bits beyond the threshold of probability that all evidence together must weigh where one signal of conduct is
     silent, as in a stream of few exchanges."""
 
-    unexplained: float = 16.0
+    unexplained: float = 22.0
     """Bits of all signals but the objective from which a stream is undetermined though it asks for nothing, where no
     signal of conduct is silent or speaks clearly against."""
 
-    unexplained_conduct: float = 6.0
-    """Bits of the signals of conduct that this takes besides."""
+    unexplained_conduct: float = 9.0
+    """Bits of conduct that this takes besides."""
 
     suspicion: float = 0.5
     """Posterior from which a stream is shown to a person as undetermined."""
@@ -96,7 +96,7 @@ class Case:
     """Bits of all signals but the objective."""
 
     conduct: float
-    """Bits of the signals of conduct."""
+    """Bits of the signals of conduct, and of the dose."""
 
     against: float
     """Bits of the signal of conduct that speaks most against."""

@@ -61,18 +61,20 @@ def score(scanned: Scanned, options: Options) -> float:
     A scan accuses somebody exactly if this is not negative, and under a calibration exactly if it exceeds the
     calibrated margin as well.
     """
+    return max(margins(scanned, options), default=NOTHING)
+
+
+def margins(scanned: Scanned, options: Options) -> list[float]:
+    """Bits by which each stream that passes all other gates of an accusation lies beyond the threshold."""
     bar = replace(options.bar, probability=CERTAIN, excess=NOTHING)
     judged = judge(
         scanned, scanned.merged, scanned.groups.judged, scanned.by_group, replace(options, bar=bar)
     )
-    return max(
-        (
-            float(margin(one.case.bits, one.case.silent, options.bar))
-            for one in judged
-            if one.ruling.verdict is Verdict.EXTRACTION
-        ),
-        default=NOTHING,
-    )
+    return [
+        float(margin(one.case.bits, one.case.silent, options.bar))
+        for one in judged
+        if one.ruling.verdict is Verdict.EXTRACTION
+    ]
 
 
 def describe(scanned: Scanned, name: str) -> Traffic:

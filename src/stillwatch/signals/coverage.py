@@ -9,11 +9,16 @@ from stillwatch.signals.base import integers, ratio, result
 LEAST_FILLS = 60
 """Fill fragments below which chance collisions say nothing either way."""
 
+OF_TEMPLATE = 12
+"""One in so many of a stream's exchanges, from which what lies in a slot is a wording of the template: a generator that
+rewords seldom has more wordings of a sentence, and a benchmark seldom fewer items."""
+
 
 class Coverage:
     """Share of what fills the slots that no second principal ever sends.
 
-    A dispatcher deals each seed once; people who share a template share topics, and their fills collide.
+    A dispatcher deals each seed once; people who share a template share topics, and their fills collide. What stands in
+    one of ``OF_TEMPLATE`` exchanges or more fills no slot: it is one of several wordings of the template itself.
 
     >>> stats = pa.table({"stream_id": [0, 1], "fills": [400, 400], "alone": [396, 250]})
     >>> Coverage().value(stats)["value"].to_pylist()
@@ -21,12 +26,16 @@ class Coverage:
     """
 
     name = "coverage"
-    reads = frozenset({"fills"})
+    reads = frozenset({"fills", "cells"})
     needs: tuple[str, ...] = ()
-    statistics = """
-        SELECT stream_id, CAST(sum(exchanges) AS BIGINT) AS fills,
-               CAST(sum(CASE WHEN principals = 1 THEN exchanges ELSE 0 END) AS BIGINT) AS alone
-        FROM fills GROUP BY stream_id"""
+    statistics = f"""
+        SELECT f.stream_id, CAST(sum(f.exchanges) AS BIGINT) AS fills,
+               CAST(sum(CASE WHEN f.principals = 1 THEN f.exchanges ELSE 0 END) AS BIGINT) AS alone
+        FROM fills f
+        JOIN (SELECT stream_id, CAST(sum(exchanges) AS BIGINT) AS n FROM cells GROUP BY stream_id) c
+          ON f.stream_id = c.stream_id
+        WHERE f.exchanges * {OF_TEMPLATE} <= c.n OR f.exchanges = 1
+        GROUP BY f.stream_id"""
 
     def value(self, stats: pa.Table) -> pa.Table:
         """Share of fills that one principal alone sent; silent below ``LEAST_FILLS``."""

@@ -6,14 +6,15 @@ import numpy as np
 import pyarrow as pa
 
 from stillwatch.signals.base import integers, ratio, result
-from stillwatch.signals.coverage import LEAST_FILLS
+from stillwatch.signals.coverage import LEAST_FILLS, OF_TEMPLATE
 
 
 class Partition:
     """One minus the share of the other principals that send the same item too.
 
     Runs of one benchmark repeat its items in full, so every item is seen by nearly everybody. An operator who
-    asks each seed four times still leaves it with four of two hundred accounts.
+    asks each seed four times still leaves it with four of two hundred accounts. Wordings of the template fill no slot
+    (``OF_TEMPLATE``).
 
     >>> stats = pa.table({"stream_id": [0, 1], "fills": [800, 800], "seen": [3200, 15200],
     ...     "principals": [200, 20]})
@@ -24,13 +25,15 @@ class Partition:
     name = "partition"
     reads = frozenset({"fills", "cells"})
     needs: tuple[str, ...] = ()
-    statistics = """
-        SELECT f.stream_id, f.fills, f.seen, c.principals
-        FROM (SELECT stream_id, CAST(sum(exchanges) AS BIGINT) AS fills,
-                     CAST(sum(exchanges * principals) AS BIGINT) AS seen
-              FROM fills GROUP BY stream_id) f
-        JOIN (SELECT stream_id, CAST(count(DISTINCT principal) AS BIGINT) AS principals
-              FROM cells GROUP BY stream_id) c ON f.stream_id = c.stream_id"""
+    statistics = f"""
+        SELECT f.stream_id, CAST(sum(f.exchanges) AS BIGINT) AS fills,
+               CAST(sum(f.exchanges * f.principals) AS BIGINT) AS seen, min(c.principals) AS principals
+        FROM fills f
+        JOIN (SELECT stream_id, CAST(count(DISTINCT principal) AS BIGINT) AS principals,
+                     CAST(sum(exchanges) AS BIGINT) AS n
+              FROM cells GROUP BY stream_id) c ON f.stream_id = c.stream_id
+        WHERE f.exchanges * {OF_TEMPLATE} <= c.n OR f.exchanges = 1
+        GROUP BY f.stream_id"""
 
     def value(self, stats: pa.Table) -> pa.Table:
         """One minus the mean share of the other principals that send an item; silent below
