@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from stillwatch.calibration.labels import Labels
     from stillwatch.calibration.record import Calibration
     from stillwatch.families.fragments import Presence
+    from stillwatch.peers import Peers
     from stillwatch.spool import Sketches
 
 
@@ -51,6 +52,12 @@ class Options:
     labels: Labels | None = None
     shadow: int = 0
     """Families below the threshold that are drawn for review."""
+
+    peers: Peers | None = None
+    """What peers said; read for a circle key that the sketches were made with."""
+
+    peer_bits: float = 4.0
+    """Bits that a peer's word weighs at most: see :mod:`stillwatch.corroboration`."""
 
 
 @dataclass(frozen=True, slots=True)

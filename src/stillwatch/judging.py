@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from stillwatch.corroboration import lean, listen
 from stillwatch.participants import (
     MOST_VOUCHED,
     keeps_own_hours,
@@ -21,6 +22,7 @@ from stillwatch.verdict import Case, Ruling, Verdict, rule
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from stillwatch.corroboration import Word
     from stillwatch.evidence import Measured
     from stillwatch.examine import Options, Scanned
     from stillwatch.streams import Members
@@ -45,6 +47,14 @@ class Judged:
 
     part: NDArray[np.bool_]
     """Which of them take part, beyond an exchange or two that anybody might send."""
+
+    word: Word | None = None
+    """What a peer said of it; its bits are among those of the case."""
+
+    @property
+    def own_bits(self) -> float:
+        """Bits of this log's own evidence, without a peer's word."""
+        return self.case.bits - (self.word.bits if self.word else 0.0)
 
     @property
     def taking_part(self) -> NDArray[np.int32]:
@@ -72,6 +82,7 @@ def judge(
     users = np.bincount(scanned.principals.account)
     at = scanned.sketches["at_us"].combine_chunks().to_numpy()
     organization = _organization_shares(scanned, pairs)
+    words = listen(scanned, members, streams, options)
     found = []
     for stream in range(streams):
         own = owners[bounds[stream] : bounds[stream + 1]]
@@ -79,6 +90,8 @@ def judge(
         house = float(organization.get(stream, 0) / len(own)) if len(own) else 0.0
         case = _case(scanned, measured, stream, own, users, float(licensed[stream]), int(role[stream]), house)
         ruling = rule(case, options.bar)
+        if (word := words[stream]) is not None:
+            case, ruling, word = lean(case, ruling, word, options.bar)
         part = takes_part(exchanges)
         if ruling.verdict is Verdict.EXTRACTION:
             rows = members.row[members.stream == stream]
@@ -87,7 +100,7 @@ def judge(
             part &= ~keeps_own_hours(inside, at[rows], len(own)) & whole
             part |= _vouched(scanned, own, part, whole, inside, at[rows])
         ruling = _crowd(ruling, int(part.sum()), options.rule.least_principals, options.bar.principals)
-        found.append(Judged(ruling, case, own, exchanges, part))
+        found.append(Judged(ruling, case, own, exchanges, part, word))
     return _without_strangers(found, options)
 
 
