@@ -23,12 +23,13 @@ OWN = 0.5
 
 def templates(
     circle: pa.ChunkedArray, members: Members, streams: int, principal_of_row: NDArray[np.int32], least: int,
-    wanted: NDArray[np.int64] | None = None,
+    wanted: NDArray[np.int64] | None = None, usual: float = 0.0,
 ) -> list[NDArray[np.int64]]:  # fmt: skip
     """Fragments of the template of each stream, sorted by their bits as unsigned numbers.
 
     ``circle``: the column of the sketches. ``least``: principals that must have sent a fragment. ``wanted``: no other
-    fragments are looked for.
+    fragments are looked for. ``usual``: share of a stream's exchanges that must hold a fragment, so that what fills the
+    slots is left out.
     """
     found = [np.empty(0, np.int64)] * streams
     row, value = _held(circle, np.unique(members.row), wanted)
@@ -43,7 +44,8 @@ def templates(
     anew = np.r_[True, owner[1:] != owner[:-1]]
     anew[starts] = True
     principals = np.add.reduceat(anew.astype(np.int64), starts)
-    shared = principals >= least
+    size = np.bincount(members.stream, minlength=streams)
+    shared = (principals >= least) & (exchanges >= usual * size[stream[starts]])
     starts, exchanges = starts[shared], exchanges[shared]
     stream, value = stream[starts], value[starts]
     everywhere = _exchanges_with(circle, value)

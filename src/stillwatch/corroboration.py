@@ -5,7 +5,7 @@ of the template, x are of a stream here. Then the two templates are one with a s
 limit of x / m (Wilson 1927, one-sided 95%). Suppose that one in 2^B innocent texts that both houses see were reported by
 this peer. Where the texts are one and the peer is right the likelihood ratio is at most 2^B, and where not it is 1, so
 
-    bits = log2(c q 2^B + 1 - c q),    B = min(cap, log2(1 / r))
+    bits = log2(1 + c q (2^B - 1)),    B = min(cap, log2(1 / r))
 
 with r the share of this log's principals in the stream: that a text which everybody sends is found here too is no
 news (the weight log2(1 / u) of Fellegi & Sunter 1969). How often a peer errs is not known, and it errs where this house
@@ -155,7 +155,7 @@ def weigh(found: int, of: int, confidence: float, share: float, cap: float) -> f
     """
     most = min(cap, math.log2(1 / share))
     same = confidence * _lower_limit(found, of)
-    return math.log2(same * 2**most + 1 - same)
+    return math.log2(1 + same * (2**most - 1))
 
 
 def _lower_limit(found: int, of: int) -> float:

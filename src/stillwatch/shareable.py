@@ -25,12 +25,15 @@ if TYPE_CHECKING:
     from stillwatch.keys import Keys
 
 VERSION = 1
+USUAL = 0.05
+"""Share of a template's exchanges that must hold a fragment of it: one of six wordings of a sentence does, and what
+fills a slot does not."""
 LEAST_FRAGMENTS = 3
 """Fragments that a template must have: fewer are a phrase."""
 MOST_TEMPLATES = 32
 """Templates of a campaign that are kept, those with the most exchanges."""
 ADDRESS_PRINCIPALS = 2
-"""Principals of the campaign that must have called from an address, and half of what came from it must be its own."""
+"""Principals of the campaign that must have called from an address, and be half of all who did."""
 MOST_ADDRESSES = 256
 MOST_NETWORKS = 16
 
@@ -52,7 +55,12 @@ def shareable(
         zip(
             np.flatnonzero(chosen).tolist(),
             templates(
-                scanned.sketches["circle"], members, int(chosen.sum()), scanned.principals.of_row, least
+                scanned.sketches["circle"],
+                members,
+                int(chosen.sum()),
+                scanned.principals.of_row,
+                least,
+                usual=USUAL,
             ),
             strict=True,
         )
@@ -93,15 +101,14 @@ def _whence(scanned: Scanned, rows: NDArray[np.int32]) -> dict[str, Any]:
     """Addresses that are the campaign's own, and networks, of its exchanges."""
     column = scanned.sketches["circle_ip"].combine_chunks().dictionary_encode()
     code = column.indices.fill_null(-1).to_numpy()
-    everywhere = np.bincount(code[code >= 0], minlength=len(column.dictionary))
     owner, at = scanned.principals.of_row, scanned.sketches["at_us"].combine_chunks().to_numpy()
     held = rows[code[rows] >= 0]
-    own = np.bincount(code[held], minlength=len(everywhere))
-    pairs = np.unique(code[held].astype(np.int64) << 32 | owner[held])
-    principals = np.bincount(pairs >> 32, minlength=len(everywhere))
-    last = np.zeros(len(everywhere), np.int64)
+    own = _callers(code[held], owner[held], len(column.dictionary))
+    named = code >= 0
+    all_callers = _callers(code[named], owner[named], len(column.dictionary))
+    last = np.zeros(len(own), np.int64)
     np.maximum.at(last, code[held], at[held])
-    kept = np.flatnonzero((principals >= ADDRESS_PRINCIPALS) & (own >= OWN * everywhere))
+    kept = np.flatnonzero((own >= ADDRESS_PRINCIPALS) & (own >= OWN * all_callers))
     kept = kept[np.lexsort((kept, -own[kept]))]
     addresses = [
         {"mark": column.dictionary[code].as_py().hex(), "last_seen": iso(int(last[code]))}
@@ -115,3 +122,9 @@ def _whence(scanned: Scanned, rows: NDArray[np.int32]) -> dict[str, Any]:
         "networks": [{"asn": row["values"], "exchanges": row["counts"]} for row in networks[:MOST_NETWORKS]],
         "networks_cut": max(0, len(networks) - MOST_NETWORKS),
     }
+
+
+def _callers(code: NDArray[np.int32], owner: NDArray[np.int32], size: int) -> NDArray[np.intp]:
+    """Principals who called from each address."""
+    pairs = np.unique(code.astype(np.int64) << 32 | owner)
+    return np.bincount(pairs >> 32, minlength=size)

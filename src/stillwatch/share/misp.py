@@ -76,12 +76,12 @@ def _add(told: MISPEvent, shared: Shared, finding: Finding) -> None:
         # The template's field for a prompt holds no text: only who has the circle's key can compare it.
         _say(shared, held, "prompt", f"minhash:{shared.circle}:{template.size}:{','.join(template.sketch)}")
         _say(shared, held, "comment", "keyed MinHash of a template, not text")
-        held.add_reference(about.uuid, "related-to")
+        _relate(shared, held, about)
         told.add_object(held)
     for mark in finding.accounts:
         account = _object(shared, "user-account", name, mark)
         _say(shared, account, "user-id", f"hmac:{shared.circle}:{mark}")
-        account.add_reference(about.uuid, "related-to")
+        _relate(shared, account, about)
         told.add_object(account)
     for number in finding.networks:
         told.add_attribute(
@@ -105,3 +105,8 @@ def _object(shared: Shared, kind: str, *names: str) -> MISPObject:
 def _say(shared: Shared, held: MISPObject, relation: str, value: str | dt.datetime) -> None:
     more: dict[str, Any] = {"uuid": str(_named(shared, str(held.uuid), relation)), "to_ids": False}
     held.add_attribute(relation, value=value, timestamp=shared.made_at, **more)
+
+
+def _relate(shared: Shared, held: MISPObject, about: MISPObject) -> None:
+    name = str(_named(shared, str(held.uuid), "reference"))
+    held.add_reference(about.uuid, "related-to", uuid=name, timestamp=shared.made_at)

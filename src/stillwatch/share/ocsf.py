@@ -62,7 +62,13 @@ def detection(shared: Shared, finding: Finding) -> dict[str, Any]:
             "first_seen_time": _milliseconds(finding.first_seen),
             "last_seen_time": _milliseconds(finding.last_seen),
             "types": [f"{number} {name}" for number, name in ATLAS],
-            "analytic": {"name": "stillwatch", "type": "Statistical", "type_id": 3, "version": __version__},
+            "analytic": {
+                "uid": "stillwatch",
+                "name": "stillwatch",
+                "type": "Statistical",
+                "type_id": 3,
+                "version": __version__,
+            },
         },
         "remediation": {"desc": RESPONSE},
         "observables": [

@@ -20,6 +20,8 @@ MEDIA = "application/taxii+json;version=2.1"
 PAGE = 500
 """Objects of a request."""
 MOST_OBJECTS = 1_000_000
+NAMED = 20
+"""Objects that are asked for by name at once: a URL has limits."""
 WAIT_SECONDS = 30
 POLL_SECONDS = 0.5
 
@@ -46,19 +48,30 @@ class Collection:
             )
 
     def push(self, objects: Sequence[dict[str, Any]]) -> int:
-        """Add objects; returns how many the server took. Raises :class:`ShareError` where it refused any."""
+        """Add objects; returns how many were new to the server. Raises :class:`ShareError` where it refused any."""
         taken = 0
         for start in range(0, len(objects), PAGE):
             part = list(objects[start : start + PAGE])
-            status = self._ask("POST", "objects/", json={"objects": part})
-            status = self._until_done(status)
-            if failed := int(status.get("failure_count", 0)):
+            status = self._until_done(self._ask("POST", "objects/", json={"objects": part}))
+            failed = {str(one.get("id")) for one in status.get("failures", [])}
+            # Some servers call it a failure to be given what they have, as the marks and techniques that all share.
+            if refused := failed - self._held(sorted(failed)):
                 raise ShareError(
-                    f"the server refused {failed} of {len(part)} objects, and took {taken + len(part) - failed} so far; "
-                    "ask whoever runs it why, and export again: what it has is not doubled"
+                    f"the server refused {len(refused)} of {len(part)} objects, of the type "
+                    f"{', '.join(sorted({name.split('--')[0] for name in refused}))}; ask whoever runs it why, and export "
+                    "again: what it has is not doubled"
                 )
-            taken += int(status.get("success_count", len(part)))
+            taken += len(part) - len(failed)
         return taken
+
+    def _held(self, names: Sequence[str]) -> set[str]:
+        """Which of some objects the collection holds."""
+        held: set[str] = set()
+        for start in range(0, len(names), NAMED):
+            part = names[start : start + NAMED]
+            page = self._ask("GET", "objects/", params={"match[id]": ",".join(part), "limit": str(PAGE)})
+            held |= {str(one.get("id")) for one in page.get("objects", [])}
+        return held
 
     def pull(self) -> Iterator[dict[str, Any]]:
         """The objects of the collection, the newest version of each."""
