@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import getpass
 import importlib
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -164,11 +163,10 @@ def import_bundles(
 
 
 def _push(shared: Shared, url: str, user: str | None, password: str | None) -> int:
-    from stillwatch.share.stix import bundle
+    from stillwatch.share.stix import for_server
     from stillwatch.share.taxii import Collection
 
-    objects = json.loads(bundle(shared).serialize())["objects"]
-    return Collection(url, user, password).push(objects)
+    return Collection(url, user, password).push(for_server(shared))
 
 
 def _pulled(url: str, user: str | None, password: str | None) -> list[Any]:

@@ -8,6 +8,7 @@ export of a campaign is a new version of the same objects.
 from __future__ import annotations
 
 import datetime as dt
+import json
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
@@ -43,6 +44,16 @@ OPINIONS = {Verdict.EXTRACTION: "agree", Verdict.UNDETERMINED: "neutral"}
 def write(shared: Shared, path: Path) -> None:
     """Write a bundle; the caller gives a temporary name."""
     path.write_text(bundle(shared).serialize(indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def for_server(shared: Shared) -> list[dict[str, Any]]:
+    """The objects of an export for a TAXII server, without the definitions of what the format means.
+
+    Their property ``version`` makes medallion 3.0.0 take it for a time and fail on every later request for the
+    collection. Who imports needs none of them; a file carries them.
+    """
+    objects: list[dict[str, Any]] = json.loads(bundle(shared).serialize())["objects"]
+    return [one for one in objects if one["type"] != "extension-definition"]
 
 
 def bundle(shared: Shared) -> Any:
