@@ -134,7 +134,7 @@ def import_bundles(
     store: str | None = STORE,
     by: str | None = BY,
 ) -> None:
-    """Keep what peers said, for `stillwatch scan --peers`; evidence with bits of its own, never a verdict."""
+    """Keep what peers said for the next scan; evidence with bits of its own, never a verdict."""
     from stillwatch.keys import Keys, with_circle
     from stillwatch.outputs import staged, write_json
     from stillwatch.peers import Peers, merge, read_peers, to_json
