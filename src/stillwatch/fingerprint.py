@@ -244,8 +244,7 @@ def _for_circle(batch: pa.RecordBatch, keys: Keys, limits: Limits) -> dict[str, 
 def _pieces(
     batch: pa.RecordBatch, pair: tuple[int, int], limits: Limits, *, plain: bool = False
 ) -> dict[str, pa.Array]:
-    """Everything that a sketch holds of the text: parts, hash of the request, objective scores,
-    vocabulary.
+    """All that a sketch holds of the text: parts, hash of the request, objective scores, vocabulary.
 
     ``plain``: parts are all that is asked for, without earlier turns.
     """

@@ -60,7 +60,7 @@ class Keys:
 
     def circle_pair(self, purpose: str) -> tuple[int, int]:
         """Like :meth:`pair`, of the circle key: all who hold it derive the same."""
-        return _pair(self._held_circle(), purpose)
+        return _pair(self._held_circle(), f"circle {purpose}")
 
     def mark(self, kind: str, text: str) -> bytes:
         """What stands for an account or an address among peers: HMAC-SHA-256 under the circle key, 16 bytes.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
+    from stillwatch.findings import Result
     from stillwatch.keys import Keys
     from stillwatch.peers import Peers
 
@@ -125,22 +126,19 @@ def scan(
     engine: str = ENGINE,
 ) -> None:
     """Find extraction campaigns in a log and write the result into a folder."""
-    _check(engine, show_text, sketch_only)
+    _check(engine, memory, show_text, sketch_only)
     from stillwatch import keys
     from stillwatch.calibration.labels import read_labels
     from stillwatch.calibration.record import read as read_calibration
     from stillwatch.cli.progress import reading
-    from stillwatch.engine.duckdb import DuckDBEngine
     from stillwatch.families.assign import Rule
     from stillwatch.registry import Registry, read_registry
-    from stillwatch.report.summary import summary
     from stillwatch.scan import Options
     from stillwatch.scan import scan as run
     from stillwatch.sketching import Source, paths_of
     from stillwatch.verdict import Bar
 
     secrets = keys.with_circle(keys.load(key), circle_key)
-    DuckDBEngine(memory).close()  # a size that is none should not cost the time of reading the log
     options = Options(
         rule=Rule(least_principals=min_principals),
         bar=Bar(prior=prior),
@@ -159,12 +157,19 @@ def scan(
     )
     with reading("Reading the log") as progress:
         result = run(Source(paths_of(logs), format, identities), out, secrets, options, progress)
+    _tell(result, out)
+    if exit_code and any(campaign["verdict"] == "extraction" for campaign in result.campaigns):
+        raise typer.Exit(CAMPAIGN_FOUND)
+
+
+def _tell(result: Result, out: Path) -> None:
+    """Print what was found, and where."""
+    from stillwatch.report.summary import summary
+
     typer.echo(summary(result.overview, result.campaigns))
     typer.echo(f"\n{out / 'report.html'}")
     if (unlike := result.overview["guarantee"]["calibration"]) and unlike["differences"]:
         typer.echo(f"stillwatch: warning: {result.overview['guarantee']['statement']}", err=True)
-    if exit_code and any(campaign["verdict"] == "extraction" for campaign in result.campaigns):
-        raise typer.Exit(CAMPAIGN_FOUND)
 
 
 def heard(files: list[Path], secrets: Keys) -> Peers | None:
@@ -177,7 +182,9 @@ def heard(files: list[Path], secrets: Keys) -> Peers | None:
     return merge(parts[0].circle, parts, identity_of(secrets.name))
 
 
-def _check(engine: str, show_text: bool, sketch_only: bool) -> None:
+def _check(engine: str, memory: str, show_text: bool, sketch_only: bool) -> None:
+    from stillwatch.engine.duckdb import DuckDBEngine
+
     if engine != "duckdb":
         raise typer.BadParameter(f"{engine!r} is not here; the engines are: duckdb", param_hint="--engine")
     if show_text and sketch_only:
@@ -185,6 +192,7 @@ def _check(engine: str, show_text: bool, sketch_only: bool) -> None:
             "--sketch-only writes no text and --show-text shows it; give one of them",
             param_hint="--sketch-only",
         )
+    DuckDBEngine(memory).close()  # a size that is none should not cost the time of reading the log
 
 
 def release_of(text: str) -> tuple[str, datetime]:
