@@ -117,7 +117,7 @@ def test_one_shared_template_finds_the_same_operator_in_another_house(
         "export", found_there, campaign["campaign_id"], "--circle-key", tmp_path / "circle.key", "--as", "House A",
         "--valid", "3650d", "--taxii", server.url, *taxii,
     )  # fmt: skip
-    assert "1 campaigns" in said
+    assert "1 campaign and 0 answers at the TAXII server" in said
     assert PASSWORD not in said
 
     # What the server holds gives nothing of the log away.

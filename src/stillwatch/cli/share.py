@@ -90,6 +90,7 @@ def export(
     from stillwatch.keys import Keys, with_circle
     from stillwatch.outputs import staged
     from stillwatch.peers import Tlp
+    from stillwatch.report.wording import quantity
     from stillwatch.response.policy import span
     from stillwatch.share import require_extra
     from stillwatch.share.finding import Asked, gather
@@ -108,21 +109,17 @@ def export(
     # The local key takes no part in an export: the result has the public name of the one that it was made with.
     keys = with_circle(Keys(local=bytes(32)), circle_key)
     shared = gather(result, asked, keys, _now())
+    # The entry comes first: what was handed out without one could not be traced.
+    where = "a file" if taxii is None else "a TAXII server"
+    _log(store, by, "bundle.exported", _exported(shared, format, where))
     if out is not None:
         with staged(out.parent, what=f"the bundle {out}", seals=()) as stage:
             importlib.import_module(module).write(shared, stage / out.name)
         told = f"in {out}"
     else:
         told = f"at the TAXII server: {_push(shared, str(taxii), taxii_user, taxii_password):,} objects"
-    _log(
-        store,
-        by,
-        "bundle.exported",
-        _exported(shared, format, "a file" if taxii is None else "a TAXII server"),
-    )
-    typer.echo(
-        f"{len(shared.findings)} campaigns and {len(shared.answers)} answers {told}, TLP:{tlp.upper()}"
-    )
+    said = f"{quantity(len(shared.findings), 'campaign')} and {quantity(len(shared.answers), 'answer')}"
+    typer.echo(f"{said} {told}, TLP:{tlp.upper()}")
 
 
 def import_bundles(
@@ -156,9 +153,9 @@ def import_bundles(
             "that the peer has"
         )
     kept = merge(circle, [_without(before, taken.revoked, at), taken.peers])
+    _log(store, by, "bundle.imported", _imported(taken))
     with staged(into.parent, what=f"what peers said into {into}", seals=()) as stage:
         write_json(to_json(kept), stage / into.name)
-    _log(store, by, "bundle.imported", _imported(taken))
     typer.echo(_told(taken, kept, into))
 
 
