@@ -51,7 +51,7 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The result of a small scan in which one campaign is planted."""
     folder = tmp_path_factory.mktemp("docs")
     simulate(PRESETS["tiny"], folder / "log")
-    keys = Keys(local=b"a key for the tests of the documents")
+    keys = Keys(local=b"a key for the tests of the documents", circle=b"and one of a circle")
     scan(Source((folder / "log" / "exchanges.parquet",)), folder / "result", keys, Options(shadow=5))
     return folder / "result"
 

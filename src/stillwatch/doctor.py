@@ -19,7 +19,12 @@ CORE = (
     *("numpy", "pyarrow", "duckdb", "numba", "msgspec", "typer", "jinja2"),
     *("bc-detect-secrets", "phonenumberslite", "python-stdnum"),
 )
-EXTRAS = {"lab": ("torch", "resvg_py"), "server": ("sqlalchemy", "alembic"), "postgres": ("psycopg",)}
+EXTRAS = {
+    "lab": ("torch", "resvg_py"),
+    "server": ("sqlalchemy", "alembic"),
+    "postgres": ("psycopg",),
+    "share": ("stix2", "pymisp"),
+}
 """Extra of the package -> what it brings; none of it is needed for a scan."""
 
 LITTLE_DISK_BYTES, LITTLE_MEMORY_BYTES = 2 << 30, 2 << 30

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from stillwatch.evidence import INTENT, PRIORS, START, load_weights, posterior
+from stillwatch.corroboration import SIGNAL
+from stillwatch.evidence import INTENT, PRIORS, START, Evidence, load_weights, posterior
 from stillwatch.exchange import COLUMNS
 from stillwatch.hashing import hash_strings
 from stillwatch.history import by_objective, iso, replaced
@@ -67,7 +68,7 @@ def describe(context: Context, group: int) -> dict[str, Any]:
     """The campaign of one group, as it stands in ``campaigns.json``."""
     scanned, judged = context.scanned, context.groups[group]
     rows = scanned.merged.row[scanned.merged.stream == group]
-    evidence = scanned.by_group.explain(group)
+    evidence = _evidence(context, group)
     families = [
         {key: row[key] for key in ("family_id", "role", "exchanges", "principals", "objective")}
         for label, row in zip(scanned.groups.label.tolist(), context.family_rows, strict=True)
@@ -90,6 +91,9 @@ def describe(context: Context, group: int) -> dict[str, Any]:
         "evidence": [asdict(item) | {"innocent_range": _innocent_range(item.signal)} for item in evidence],
         "silent": _silent(context, group),
         "families": sorted(families, key=lambda row: (-row["exchanges"], row["family_id"])),
+        "peers": [judged.word.as_json(context.campaign_ids[group], str(judged.ruling.verdict))]
+        if judged.word
+        else [],
         "links": _links(context, group),
         "timeline": _timeline(context, group, judged, at),
         "principals": _principals(context, judged),
@@ -100,6 +104,14 @@ def describe(context: Context, group: int) -> dict[str, Any]:
         "closest_innocent": [_innocent(context, family) for family in context.innocent[:CLOSEST]],
         "would_change": _would_change(context, judged, evidence),
     }
+
+
+def _evidence(context: Context, group: int) -> list[Evidence]:
+    """This log's own evidence, the weightiest first, and a peer's word beside it."""
+    evidence = context.scanned.by_group.explain(group)
+    if (word := context.groups[group].word) is not None:
+        evidence.append(Evidence(SIGNAL, word.share, len(word.template.sketch), word.bits, word.reason))
+    return sorted(evidence, key=lambda item: (-abs(item.bits), item.signal))
 
 
 def overview(
@@ -242,8 +254,7 @@ def _scale(context: Context, rows: NDArray[np.int32], judged: Judged) -> dict[st
     models = models_of(scanned, rows)
     whole = {row["model"]: row["exchanges"] for row in context.models}
     tokens = {
-        name: int(pa.compute.sum(scanned.sketches[name].take(pa.array(rows))).as_py() or 0)
-        or None
+        name: int(pa.compute.sum(scanned.sketches[name].take(pa.array(rows))).as_py() or 0) or None
         for name in ("input_tokens", "output_tokens")
     }
     share = len(rows) / scanned.sketches.num_rows

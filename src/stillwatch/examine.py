@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from stillwatch.calibration.labels import Labels
     from stillwatch.calibration.record import Calibration
     from stillwatch.families.fragments import Presence
+    from stillwatch.peers import Peers
     from stillwatch.spool import Columns, Sketches
 
 
@@ -54,6 +55,12 @@ class Options:
     shadow: int = 0
     """Families below the threshold that are drawn for review."""
 
+    peers: Peers | None = None
+    """What peers said; read for a circle key that the sketches were made with."""
+
+    peer_bits: float = 4.0
+    """Bits that a peer's word weighs at most: see :mod:`stillwatch.corroboration`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Scanned:
@@ -73,9 +80,7 @@ class Scanned:
 class _Scale:
     """Measures the streams of one log, each once: a group that is a family alone was measured as that family."""
 
-    def __init__(
-        self, engine: DuckDBEngine, sketches: Columns, owners: streams.Owners, at_once: int
-    ) -> None:
+    def __init__(self, engine: DuckDBEngine, sketches: Columns, owners: streams.Owners, at_once: int) -> None:
         self._engine, self._sketches, self._owners, self._at_once = engine, sketches, owners, at_once
         self._weights = load_weights()
         self._place: dict[int, int] = {}
@@ -118,13 +123,19 @@ def examine(spool: Sketches, presence: Presence, options: Options) -> Scanned:
     sketches = spool.table(field.name for field in SKETCH_SCHEMA if field.name != "parts")
     principals = describe_principals(sketches)
     families = find_families(
-        spool.only("parts", "principal"), presence, principals.hashes, opens_conversation(sketches), options.rule
+        spool.only("parts", "principal"),
+        presence,
+        principals.hashes,
+        opens_conversation(sketches),
+        options.rule,
     )
     del presence
     licensed = covered(principals, options.registry)
     members = streams.family_members(families, sketches)
     judged = streams.keep_rows(members, ~licensed[principals.of_row])
-    owners = streams.Owners(principals.hashes, principals.of_row, streams.number(chunks_of(sketches, "model"))[0])
+    owners = streams.Owners(
+        principals.hashes, principals.of_row, streams.number(chunks_of(sketches, "model"))[0]
+    )
     narrowed = spool.aside(
         streams.NARROW_SCHEMA,
         streams.narrowed(spool.only(*streams.NARROWED), sketches, options.unsupported_regions),

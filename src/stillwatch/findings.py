@@ -16,11 +16,13 @@ from stillwatch.accounts import account_rows, account_table
 from stillwatch.calibration import assessment, decisions, guarantee, shadow
 from stillwatch.calibration.labels import Labels
 from stillwatch.campaigns import TOUCHED
+from stillwatch.corroboration import told
 from stillwatch.exemplars import Wanted, collect
 from stillwatch.fingerprint import ROLES
 from stillwatch.judging import LOOKED_ALIKE, SHOWN, Judged, judge
 from stillwatch.objective.classes import OBJECTIVES
 from stillwatch.outputs import FAMILIES, MATCHES, to_table, write_json, write_table
+from stillwatch.shareable import shareable
 from stillwatch.spool import texts_at
 from stillwatch.verdict import Verdict
 
@@ -45,6 +47,8 @@ class Result:
     overview: dict[str, Any]
     shadow: pa.Table | None = None
     """Families that were drawn for review, where that was asked for."""
+    circle: dict[str, Any] | None = None
+    """What peers may be shown, where the scan was given a circle's key."""
 
 
 def state(scanned: Scanned, source: Source, keys: Keys, rejects: RejectLog, options: Options) -> Result:
@@ -74,8 +78,8 @@ def state(scanned: Scanned, source: Source, keys: Keys, rejects: RejectLog, opti
         dossier.models_of(scanned), dossier.missing_columns(scanned),
     )  # fmt: skip
     campaigns = [dossier.describe(context, number) for number in shown]
-    told = account_rows(scanned, held.groups, campaign_ids, options.bar.suspicion)
-    accounts = account_table(scanned, decisions.spare(told, held.cleared))
+    rows = account_rows(scanned, held.groups, campaign_ids, options.bar.suspicion)
+    accounts = account_table(scanned, decisions.spare(rows, held.cleared))
     overview = dossier.overview(context, rejects, family_rows, accounts, __version__, len(source.paths))
     overview["text"] = _text_shown(source, options)
     overview["guarantee"] = guarantee.state(assured, options)
@@ -83,8 +87,36 @@ def state(scanned: Scanned, source: Source, keys: Keys, rejects: RejectLog, opti
     if options.labels is not None:
         before = _verdicts(scanned, judged, families)
         overview["labels"] = assessment.assess_labels(scanned, judged, matched, before, options)
+    overview["peers"] = _peers(groups, families, names, campaign_ids, options)
     drawn = to_table(shadow.draw(family_rows, options.shadow), shadow.SHADOW) if options.shadow else None
-    return Result(accounts, to_table(family_rows, FAMILIES), matches, campaigns, overview, drawn)
+    return Result(
+        accounts, to_table(family_rows, FAMILIES), matches, campaigns, overview, drawn,
+        shareable(
+            scanned, shown, campaign_ids, family_rows, keys, options.rule.least_principals
+        ),
+    )  # fmt: skip
+
+
+def _peers(
+    groups: list[Judged], families: list[Judged], names: list[str], campaign_ids: list[str], options: Options
+) -> dict[str, Any] | None:
+    """What was found of peers' templates, in campaigns and in families of any verdict."""
+    if options.peers is None:
+        return None
+    judged = [*groups, *families]
+    found = told(
+        [one.word for one in judged],
+        [*campaign_ids, *names],
+        [str(one.ruling.verdict) for one in judged],
+    )
+    said = options.peers.campaigns
+    return {
+        "circle": options.peers.circle,
+        "campaigns": len(said),
+        "templates": sum(len(campaign.templates) for campaign in said),
+        "most_bits": options.peer_bits,
+        "found": found,
+    }
 
 
 def write(result: Result, folder: Path) -> None:
@@ -95,6 +127,8 @@ def write(result: Result, folder: Path) -> None:
     write_table(result.accounts, folder / "accounts.parquet")
     write_table(result.families, folder / "families.parquet")
     write_table(result.matches, folder / "matches.parquet")
+    if result.circle is not None:
+        write_json(result.circle, folder / "circle.json")
     if result.shadow is not None:
         write_table(result.shadow, folder / "shadow.parquet")
     write_json(result.campaigns, folder / "campaigns.json")
@@ -188,7 +222,7 @@ def _family_rows(
                 "exchanges": int(counts[family]),
                 "principals": judged.case.principals,
                 "accounts": judged.case.accounts,
-                "evidence_bits": float(scanned.by_family.total[family]),
+                "evidence_bits": judged.own_bits,
                 "first_seen": int(first[family]),
                 "last_seen": int(last[family]),
                 "objective": best[family] if judged.case.objective >= options.bar.intent else None,

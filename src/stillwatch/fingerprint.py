@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 
 from stillwatch import fingerprint_kernel as kernel
 from stillwatch.hashing import hash_strings, string_buffers
+from stillwatch.keys import MARK_BYTES
 from stillwatch.objective.classes import OBJECTIVES
 from stillwatch.objective.model import load as load_objective
 from stillwatch.segment import normalise, tables
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     from stillwatch.keys import Keys
 
-SKETCH_VERSION = 1
+SKETCH_VERSION = 2
 ROLES = ("system", "tools", "new", "earlier")
 """Parts of a request: ``new`` was not there in the previous exchange of the conversation, ``earlier`` are the
 user's turns before it, kept only where a conversation begins in this log (worked examples of a template stand
@@ -52,6 +53,7 @@ SKETCH_SCHEMA: pa.Schema = pa.schema(
         ("system_objective", pa.list_(pa.int8())),
         ("vocabulary", pa.list_(pa.int64())),
         ("circle", pa.list_(pa.int64())),
+        ("circle_ip", pa.binary(MARK_BYTES)),
         ("conversation", pa.int64()),
         ("organization_id", pa.string()),
         ("account_created_us", pa.int64()),
@@ -118,10 +120,12 @@ def sketch(batch: pa.RecordBatch, keys: Keys, limits: Limits = DEFAULT_LIMITS) -
     A missing optional column gives nulls. Pure: the same batch, keys and limits give the same bytes.
     """
     rows = batch.num_rows
-    pieces = _pieces(batch, keys, limits)
+    pieces = _pieces(batch, keys.pair("fragment"), limits)
     columns: dict[str, pa.Array] = {name: pa.nulls(rows, field.type) for name, field in _fields()}
     columns.update(_declared(batch, keys))
     columns.update(pieces)
+    if keys.circle is not None:
+        columns.update(_for_circle(batch, keys, limits))
     return pa.RecordBatch.from_arrays([columns[field.name] for field in SKETCH_SCHEMA], schema=SKETCH_SCHEMA)
 
 
@@ -202,27 +206,48 @@ class _Texts:
     truncated: NDArray[np.int64]
 
 
-def _texts(texts: pa.Array, role: int, keys: Keys, limits: Limits) -> _Texts:
-    """Fingerprint each of m texts, all of one role."""
+def _texts(texts: pa.Array, role: int, pair: tuple[int, int], limits: Limits, *, plain: bool) -> _Texts:
+    """Fingerprint each of m texts, all of one role; ``plain``: fragments alone, no scores and no vocabulary."""
     texts = normalise(texts)
     bounds, data = string_buffers(texts)
     classes, fold = tables()
     model = load_objective()
-    key0, key1 = keys.pair("fragment")
+    key0, key1 = pair
     keep = {NEW: 0, EARLIER: limits.earlier_fragments}.get(role, limits.prompt_fragments)
     # Worked examples were new text when the conversation began: they share its hashes.
     tag = NEW if role == EARLIER else role
     return _Texts(
         *kernel.sketch_texts(
-            data, bounds, np.uint64(tag + 1), keep, role == NEW, role in (NEW, SYSTEM), limits.text_bytes,
-            limits.vocabulary, classes, fold, np.uint64(key0), np.uint64(key1), model.weights, model.bias,
+            data, bounds, np.uint64(tag + 1), keep, role == NEW, role in (NEW, SYSTEM) and not plain,
+            limits.text_bytes, 0 if plain else limits.vocabulary, classes, fold, np.uint64(key0),
+            np.uint64(key1), model.weights, model.bias,
         )
     )  # fmt: skip
 
 
-def _pieces(batch: pa.RecordBatch, keys: Keys, limits: Limits) -> dict[str, pa.Array]:
-    """Everything that a sketch holds of the text: parts, hash of the request, objective scores,
-    vocabulary."""
+def _for_circle(batch: pa.RecordBatch, keys: Keys, limits: Limits) -> dict[str, pa.Array]:
+    """What peers may compare: fragments of prompts, tools and new text, and the address, under the circle key.
+
+    They are winnowed by their own hashes, so that peers choose the same ones; the role is in the hash.
+    """
+    parts = _pieces(batch, keys.circle_pair("fragment"), limits, plain=True)["parts"]
+    fragments = pc.struct_field(parts.flatten(), "fragments")
+    bounds = kernel.list_bounds(fragments)[kernel.list_bounds(parts)]
+    columns = {"circle": pa.ListArray.from_arrays(pa.array(bounds, pa.int32()), fragments.flatten())}
+    if (address := _optional(batch, "ip")) is not None:
+        encoded = address.dictionary_encode()
+        marks = [keys.mark("address", text) for text in encoded.dictionary.to_pylist()]
+        columns["circle_ip"] = pa.array(marks, pa.binary(MARK_BYTES)).take(encoded.indices)
+    return columns
+
+
+def _pieces(
+    batch: pa.RecordBatch, pair: tuple[int, int], limits: Limits, *, plain: bool = False
+) -> dict[str, pa.Array]:
+    """All that a sketch holds of the text: parts, hash of the request, objective scores, vocabulary.
+
+    ``plain``: parts are all that is asked for, without earlier turns.
+    """
     rows = batch.num_rows
     messages = batch["messages"]
     content = pc.fill_null(pc.struct_field(messages.flatten(), "content"), "")
@@ -233,7 +258,7 @@ def _pieces(batch: pa.RecordBatch, keys: Keys, limits: Limits) -> dict[str, pa.A
     row_of_message = np.repeat(np.arange(rows), np.diff(offsets))
     piece_rows, piece_roles, piece_texts, sketched = [], [], [], []
     shift = 0
-    for role in (SYSTEM, TOOLS, NEW, EARLIER):
+    for role in (SYSTEM, TOOLS, NEW) if plain else (SYSTEM, TOOLS, NEW, EARLIER):
         if role == TOOLS:
             tools = _optional(batch, "tools")
             if tools is None:
@@ -249,7 +274,7 @@ def _pieces(batch: pa.RecordBatch, keys: Keys, limits: Limits) -> dict[str, pa.A
         if role in (SYSTEM, TOOLS):  # repeated by every exchange of a client: read each once
             encoded = texts.dictionary_encode()
             texts, index = encoded.dictionary, encoded.indices.to_numpy()
-        sketched.append(_texts(texts, role, keys, limits))
+        sketched.append(_texts(texts, role, pair, limits, plain=plain))
         piece_rows.append(row)
         piece_roles.append(np.full(len(row), role))
         piece_texts.append(index + shift)

@@ -201,7 +201,7 @@ def sketch_texts(
         if scored and count > 0:
             score(words, opens, count, weights, bias, objective[text])
         term_bounds[text + 1] = term_bounds[text]
-        if is_new:
+        if is_new and vocabulary > 0:
             term_bounds[text + 1] = _vocabulary(
                 words, units, count, key0, key1, vocabulary, terms, term_bounds[text]
             )

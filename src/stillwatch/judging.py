@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from stillwatch.corroboration import lean, listen
 from stillwatch.participants import (
     MOST_VOUCHED,
     keeps_own_hours,
@@ -22,6 +23,7 @@ from stillwatch.verdict import Case, Ruling, Verdict, rule
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from stillwatch.corroboration import Word
     from stillwatch.evidence import Measured
     from stillwatch.examine import Options, Scanned
     from stillwatch.streams import Members
@@ -46,6 +48,14 @@ class Judged:
 
     part: NDArray[np.bool_]
     """Which of them take part, beyond an exchange or two that anybody might send."""
+
+    word: Word | None = None
+    """What a peer said of it; its bits are among those of the case."""
+
+    @property
+    def own_bits(self) -> float:
+        """Bits of this log's own evidence, without a peer's word."""
+        return self.case.bits - (self.word.bits if self.word else 0.0)
 
     @property
     def taking_part(self) -> NDArray[np.int32]:
@@ -73,6 +83,7 @@ def judge(
     keys = _key_shares(scanned, pairs, streams)
     at = scanned.sketches["at_us"].to_numpy()
     organization = _organization_shares(scanned, pairs)
+    words = listen(scanned, members, streams, options)
     found = []
     for stream in range(streams):
         own = owners[bounds[stream] : bounds[stream + 1]]
@@ -80,6 +91,8 @@ def judge(
         house = float(organization.get(stream, 0) / len(own)) if len(own) else 0.0
         case = _case(keys, measured, stream, len(own), float(licensed[stream]), int(role[stream]), house)
         ruling = rule(case, options.bar)
+        if (word := words[stream]) is not None:
+            case, ruling, word = lean(case, ruling, word, options.bar)
         part = takes_part(exchanges)
         if ruling.verdict is Verdict.EXTRACTION:
             rows = members.row[members.stream == stream]
@@ -88,7 +101,7 @@ def judge(
             part &= ~keeps_own_hours(inside, at[rows], len(own)) & whole
             part |= _vouched(scanned, own, part, whole, inside, at[rows])
         ruling = _crowd(ruling, int(part.sum()), options.rule.least_principals, options.bar.principals)
-        found.append(Judged(ruling, case, own, exchanges, part))
+        found.append(Judged(ruling, case, own, exchanges, part, word))
     return _without_strangers(found, options)
 
 
@@ -176,7 +189,13 @@ def _key_shares(scanned: Scanned, pairs: NDArray[np.int64], streams: int) -> _Ke
 
 
 def _case(
-    keys: _Keys, measured: Measured, stream: int, principals: int, licensed: float, role: int, organization: float
+    keys: _Keys,
+    measured: Measured,
+    stream: int,
+    principals: int,
+    licensed: float,
+    role: int,
+    organization: float,
 ) -> Case:
     accounts, most = int(keys.accounts[stream]), int(keys.most[stream])
     one_key = most > 1

@@ -7,12 +7,15 @@ else.
 from __future__ import annotations
 
 import hashlib
+import hmac
 import os
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 SMALLEST_KEY = 16  # bytes: 128 bits, the key length of SipHash
+MARK_BYTES = 16
+"""Length of a mark: 128 bits of HMAC-SHA-256."""
 
 
 class KeyFileError(Exception):
@@ -46,8 +49,36 @@ class Keys:
     def pair(self, purpose: str) -> tuple[int, int]:
         """Two 64-bit subkeys of the local key for one purpose, so that no hash is comparable across
         purposes."""
-        digest = hashlib.blake2b(self.local, digest_size=16, person=purpose.encode()[:16]).digest()
-        return int.from_bytes(digest[:8], "little"), int.from_bytes(digest[8:], "little")
+        return _pair(self.local, purpose)
+
+    @property
+    def circle_name(self) -> str | None:
+        """Public name of the circle key, by which peers see that they hold the same; None without one."""
+        if self.circle is None:
+            return None
+        return hashlib.blake2b(self.circle, digest_size=8, person=b"sw circle name").hexdigest()
+
+    def circle_pair(self, purpose: str) -> tuple[int, int]:
+        """Like :meth:`pair`, of the circle key: all who hold it derive the same."""
+        return _pair(self._held_circle(), f"circle {purpose}")
+
+    def mark(self, kind: str, text: str) -> bytes:
+        """What stands for an account or an address among peers: HMAC-SHA-256 under the circle key, 16 bytes.
+
+        The same name gives the same mark to all who hold the key; who does not hold it cannot try names.
+        """
+        told = f"{kind}\0{text}".encode()
+        return hmac.digest(self._held_circle(), told, "sha256")[:MARK_BYTES]
+
+    def _held_circle(self) -> bytes:
+        if self.circle is None:
+            raise KeyFileError("this takes the key of the circle; name its file with --circle-key")
+        return self.circle
+
+
+def _pair(secret: bytes, purpose: str) -> tuple[int, int]:
+    digest = hashlib.blake2b(secret, digest_size=16, person=purpose.encode()[:16]).digest()
+    return int.from_bytes(digest[:8], "little"), int.from_bytes(digest[8:], "little")
 
 
 def default_path() -> Path:
@@ -69,6 +100,31 @@ def load(path: Path | None = None) -> Keys:
         return _read(path)
     except FileNotFoundError:
         return _create(path)
+
+
+def with_circle(keys: Keys, path: Path | None) -> Keys:
+    """The keys with the circle key in ``path``, if one is named.
+
+    It is never made here: a mistyped name would give a key that no peer holds, and nothing would ever be found.
+    Raises :class:`KeyFileError` where the file cannot be read, is too short, or holds the local key.
+    """
+    if path is None:
+        return keys
+    try:
+        secret = path.read_bytes()
+    except OSError as error:
+        raise KeyFileError(
+            f"cannot read the circle key {path}: {error.strerror}; a circle's first member makes one with "
+            "`head -c 32 /dev/urandom`, and the others get it over a channel that they trust"
+        ) from error
+    if secret == keys.local:
+        raise KeyFileError(
+            f"{path} is the local key, which never leaves the house; make another one for the circle"
+        )
+    try:
+        return replace(keys, circle=secret)
+    except KeyFileError as error:
+        raise KeyFileError(f"{path}: {error}") from None
 
 
 def _read(path: Path) -> Keys:

@@ -21,6 +21,7 @@ LOCK = ".lock"
 RESULT = (
     "accounts.parquet",
     "campaigns.json",
+    "circle.json",
     "families.parquet",
     "matches.parquet",
     "overview.json",

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Options", "scan"]
 
-RETIRED = ("shadow.parquet", "pictures/c-*.svg")
+RETIRED = ("circle.json", "shadow.parquet", "pictures/c-*.svg")
 """Files of an earlier result of which a new one may have none."""
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 BATCH_ROWS = 16_384
 UNREAD = frozenset({"completion", "reasoning"})
 """Columns of the exchange table of which a sketch holds nothing."""
-KEY_NAME, MODEL_NAME = b"stillwatch.key", b"stillwatch.objective"
+KEY_NAME, MODEL_NAME, CIRCLE_NAME = b"stillwatch.key", b"stillwatch.objective", b"stillwatch.circle"
 
 
 class SketchError(LogError):
@@ -86,11 +86,12 @@ def sketch_log(
 
 def sketch_metadata(keys: Keys) -> dict[bytes, bytes]:
     """What a file of sketches says of itself."""
-    return {
+    stated = {
         b"stillwatch.sketch": str(SKETCH_VERSION).encode(),
         KEY_NAME: keys.name.encode(),
         MODEL_NAME: load_objective().version.encode(),
     }
+    return stated if keys.circle_name is None else stated | {CIRCLE_NAME: keys.circle_name.encode()}
 
 
 def _stored(
@@ -146,8 +147,10 @@ def _check_sketch(file: Path, schema: pa.Schema, expected: Mapping[bytes, bytes]
         (b"stillwatch.sketch", "version"),
         (KEY_NAME, "key"),
         (MODEL_NAME, "objective model"),
+        (CIRCLE_NAME, "circle key"),
     ):
-        if found.get(name) != expected[name]:
+        # Sketches that were made for a circle may be scanned without its key.
+        if name in expected and found.get(name) != expected[name]:
             raise SketchError(
                 f"{file} was sketched with another {what} ({found.get(name, b'none').decode()}, this "
                 "run has "

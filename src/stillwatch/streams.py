@@ -181,7 +181,10 @@ def family_members(families: Families, sketches: Columns) -> Members:
     """Every family as a stream of its own."""
     role = families.role[families.family]
     scores = np.zeros((len(role), len(OBJECTIVES)), np.int8)
-    for name, chosen in (("objective", (role != SYSTEM) & (role != TOOLS)), ("system_objective", role == SYSTEM)):
+    for name, chosen in (
+        ("objective", (role != SYSTEM) & (role != TOOLS)),
+        ("system_objective", role == SYSTEM),
+    ):
         place = np.flatnonzero(chosen)
         for places, found in at_rows(sketches, name, families.row[place]):
             scores[place[places]] = found.flatten().to_numpy().reshape(-1, len(OBJECTIVES))

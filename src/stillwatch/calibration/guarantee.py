@@ -87,7 +87,7 @@ def restrain(groups: Sequence[Judged], guarantee: Guarantee) -> list[Judged]:
     result = []
     for judged in groups:
         ruling = judged.ruling
-        expected = null.expected(judged.case.bits)
+        expected = null.expected(judged.own_bits)
         if ruling.verdict is Verdict.EXTRACTION and expected >= UNSAFE:
             reason = (
                 f"the innocent streams of this log are spread so widely that {expected:.1f} of them should reach as "

@@ -12,13 +12,15 @@ def known_errors() -> tuple[type[Exception], ...]:
     from stillwatch.keys import KeyFileError
     from stillwatch.lab import MissingExtraError
     from stillwatch.outputs import OutputError
+    from stillwatch.peers import PeersError
     from stillwatch.registry import RegistryError
     from stillwatch.rejects import LogError
     from stillwatch.report.explain import ExplainError
     from stillwatch.response import ResponseError
+    from stillwatch.share import ShareError
     from stillwatch.store import StoreError
 
     return (
         LogError, OutputError, KeyFileError, RegistryError, ExplainError, RecipeError, CalibrationError, LabelsError,
-        EngineError, MissingExtraError, ResponseError, StoreError,
+        EngineError, MissingExtraError, ResponseError, StoreError, PeersError, ShareError,
     )  # fmt: skip

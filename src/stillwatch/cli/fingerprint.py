@@ -6,7 +6,7 @@ from pathlib import Path
 
 import typer
 
-from stillwatch.cli.scan import FORMAT, IDENTITIES, KEY, LOGS, REJECT_SHARE
+from stillwatch.cli.scan import CIRCLE_KEY, FORMAT, IDENTITIES, KEY, LOGS, REJECT_SHARE
 
 SKETCHES = typer.Option(..., "--out", metavar="SKETCHES", help="Parquet file for the sketches.")
 
@@ -18,6 +18,7 @@ def fingerprint(
     key: Path | None = KEY,
     identities: Path | None = IDENTITIES,
     reject_share: float = REJECT_SHARE,
+    circle_key: Path | None = CIRCLE_KEY,
 ) -> None:
     """Write keyed sketches of a log, without its text; `scan` reads them like a log."""
     from stillwatch import keys
@@ -29,6 +30,7 @@ def fingerprint(
     if out.is_dir():
         raise OutputError(f"cannot write the sketches {out}: it is a folder; name a file in it with --out")
     rejected = out.with_name(out.name + ".rejected.jsonl")
+    secrets = keys.with_circle(keys.load(key), circle_key)
     source = Source(paths_of(logs), format, identities)
     source.spare([out, rejected])
     with (
@@ -36,7 +38,7 @@ def fingerprint(
         staged(out.parent, what=f"the sketches {out}", seals=()) as stage,
         RejectLog(rejected, limit=reject_share, stage=stage) as rejects,
     ):
-        rows = write_sketches(source, keys.load(key), stage / out.name, rejects, progress)
+        rows = write_sketches(source, secrets, stage / out.name, rejects, progress)
     if not rejects.rejected:
         rejected.unlink(missing_ok=True)
     typer.echo(f"{rows:,} exchanges sketched into {out}; {rejects.rejected:,} records rejected")

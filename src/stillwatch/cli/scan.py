@@ -5,10 +5,16 @@ from __future__ import annotations
 import math
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from stillwatch.engine.memory import DEFAULT
+
+if TYPE_CHECKING:
+    from stillwatch.findings import Result
+    from stillwatch.keys import Keys
+    from stillwatch.peers import Peers
 
 CAMPAIGN_FOUND = 3
 """Exit code of ``--exit-code`` where an extraction campaign was found."""
@@ -82,6 +88,18 @@ EXIT_CODE = typer.Option(
     "--exit-code",
     help=f"Leave with code {CAMPAIGN_FOUND} where an extraction campaign was found, for scripts.",
 )
+CIRCLE_KEY = typer.Option(
+    None,
+    "--circle-key",
+    metavar="FILE",
+    help="Key that is shared with peers; the result can then be exported to them.",
+)
+PEERS = typer.Option(
+    [], "--peers", metavar="FILE", help="What `stillwatch import` kept of peers' bundles; may repeat."
+)
+PEER_BITS = typer.Option(
+    4.0, "--peer-bits", min=0.0, max=5.0, callback=_number, help="Bits that a peer's word weighs at most."
+)
 ENGINE = typer.Option("duckdb", "--engine", help="Statistics engine; duckdb is the only one so far.")
 
 
@@ -103,11 +121,14 @@ def scan(
     calibration: Path | None = CALIBRATION,
     labels: Path | None = LABELS,
     shadow: int = SHADOW,
+    circle_key: Path | None = CIRCLE_KEY,
+    peers: list[Path] = PEERS,
+    peer_bits: float = PEER_BITS,
     exit_code: bool = EXIT_CODE,
     engine: str = ENGINE,
 ) -> None:
     """Find extraction campaigns in a log and write the result into a folder."""
-    _check(engine, show_text, sketch_only)
+    _check(engine, memory, show_text, sketch_only)
     from stillwatch import keys
     from stillwatch.calibration.labels import read_labels
     from stillwatch.calibration.record import read as read_calibration
@@ -115,13 +136,13 @@ def scan(
     from stillwatch.engine.memory import amount
     from stillwatch.families.assign import Rule
     from stillwatch.registry import Registry, read_registry
-    from stillwatch.report.summary import summary
     from stillwatch.scan import Options
     from stillwatch.scan import scan as run
     from stillwatch.sketching import Source, paths_of
     from stillwatch.verdict import Bar
 
     amount(memory)  # a size that is none should not cost the time of reading the log
+    secrets = keys.with_circle(keys.load(key), circle_key)
     options = Options(
         rule=Rule(least_principals=min_principals),
         bar=Bar(prior=prior),
@@ -135,18 +156,39 @@ def scan(
         calibration=read_calibration(calibration) if calibration else None,
         labels=read_labels(labels) if labels else None,
         shadow=shadow,
+        peers=heard(peers, secrets),
+        peer_bits=peer_bits,
     )
     with reading("Reading the log") as progress:
-        result = run(Source(paths_of(logs), format, identities), out, keys.load(key), options, progress)
-    typer.echo(summary(result.overview, result.campaigns))
-    typer.echo(f"\n{out / 'report.html'}")
-    if (unlike := result.overview["guarantee"]["calibration"]) and unlike["differences"]:
-        typer.echo(f"stillwatch: warning: {result.overview['guarantee']['statement']}", err=True)
+        result = run(Source(paths_of(logs), format, identities), out, secrets, options, progress)
+    _tell(result, out)
     if exit_code and any(campaign["verdict"] == "extraction" for campaign in result.campaigns):
         raise typer.Exit(CAMPAIGN_FOUND)
 
 
-def _check(engine: str, show_text: bool, sketch_only: bool) -> None:
+def _tell(result: Result, out: Path) -> None:
+    """Print what was found, and where."""
+    from stillwatch.report.summary import summary
+
+    typer.echo(summary(result.overview, result.campaigns))
+    typer.echo(f"\n{out / 'report.html'}")
+    if (unlike := result.overview["guarantee"]["calibration"]) and unlike["differences"]:
+        typer.echo(f"stillwatch: warning: {result.overview['guarantee']['statement']}", err=True)
+
+
+def heard(files: list[Path], secrets: Keys) -> Peers | None:
+    """What peers said, of one or several files, without what this house said itself."""
+    from stillwatch.peers import identity_of, merge, read_peers
+
+    if not files:
+        return None
+    parts = [read_peers(file, secrets.circle_name) for file in files]
+    return merge(parts[0].circle, parts, identity_of(secrets.name))
+
+
+def _check(engine: str, memory: str, show_text: bool, sketch_only: bool) -> None:
+    from stillwatch.engine.duckdb import DuckDBEngine
+
     if engine != "duckdb":
         raise typer.BadParameter(f"{engine!r} is not here; the engines are: duckdb", param_hint="--engine")
     if show_text and sketch_only:
@@ -154,6 +196,7 @@ def _check(engine: str, show_text: bool, sketch_only: bool) -> None:
             "--sketch-only writes no text and --show-text shows it; give one of them",
             param_hint="--sketch-only",
         )
+    DuckDBEngine(memory).close()  # a size that is none should not cost the time of reading the log
 
 
 def release_of(text: str) -> tuple[str, datetime]:

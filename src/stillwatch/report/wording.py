@@ -12,7 +12,12 @@ SURE = 0.9995  # beyond it more digits would claim more than a fitted score can 
 START = "start"
 """Name in campaigns.json of the bits at which every text starts, before a signal speaks."""
 
-SPOKEN = {"licensed": "licensed use", "none": "no finding", START: "any shared text"}
+SPOKEN = {
+    "licensed": "licensed use",
+    "none": "no finding",
+    START: "any shared text",
+    "peers": "word of a peer",
+}
 
 
 def count(number: int) -> str:

@@ -40,9 +40,7 @@ class Dose:
     def value(self, stats: pa.Table) -> pa.Table:
         """Share in (0, 1); silent below ``LEAST_PRINCIPALS``."""
         principals, returned = integers(stats, "principals", "returned")
-        return result(
-            stats, ratio(returned + 1, principals + 2), principals, principals >= LEAST_PRINCIPALS
-        )
+        return result(stats, ratio(returned + 1, principals + 2), principals, principals >= LEAST_PRINCIPALS)
 
     def describe(self, value: float, n: int) -> str:
         """Say how many come back."""

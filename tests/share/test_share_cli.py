@@ -1,0 +1,106 @@
+"""The two commands: what they refuse, what they keep, and that nothing is lost where they fail."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+pytest.importorskip("stix2")
+
+from stillwatch.cli import app
+from stillwatch.share import ShareError, require_extra
+from tests.share.conftest import CIRCLE, House
+
+
+@pytest.fixture
+def key(tmp_path: Path) -> Path:
+    (tmp_path / "circle.key").write_bytes(CIRCLE)
+    return tmp_path / "circle.key"
+
+
+def run(*arguments: object) -> tuple[int, str]:
+    done = CliRunner().invoke(app, [str(one) for one in arguments], env={"COLUMNS": "200"})
+    if done.exception and not isinstance(done.exception, SystemExit):
+        return 2, str(done.exception)
+    return done.exit_code, done.output
+
+
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [
+        ((), "give --out FILE or --taxii URL"),
+        (("--out", "x", "--taxii", "https://p.example/r/collections/1/"), "give --out FILE or --taxii URL"),
+        (("--out", "x", "--format", "xml"), "'xml' is none of stix, misp, ocsf, sigma, csv"),
+        (("--out", "x", "--tlp", "white"), "'white' is none of clear, green, amber, amber+strict, red"),
+        (("--taxii", "https://p.example/r/collections/1/", "--format", "csv"), "a TAXII server takes stix"),
+        (("--out", "x", "--valid", "soon"), "soon"),
+    ],
+)
+def test_what_export_cannot_do_it_says(more: tuple[str, ...], why: str, loud: House, key: Path) -> None:
+    name = loud.result.campaigns[0]["campaign_id"]
+    code, said = run("export", loud.folder / "result", name, "--circle-key", key, *more)
+    assert code == 2
+    assert why in said
+
+
+def test_a_library_that_is_not_there_is_named_with_its_extra() -> None:
+    require_extra("json")
+    with pytest.raises(ShareError, match=r"takes no_such_library, .* pip install 'stillwatch\[share\]'"):
+        require_extra("json", "no_such_library")
+
+
+def test_an_import_adds_to_what_was_kept_and_a_campaign_that_is_taken_back_goes(
+    loud: House, key: Path, tmp_path: Path
+) -> None:
+    name = loud.result.campaigns[0]["campaign_id"]
+    bundle, into = tmp_path / "bundle.json", tmp_path / "peers.json"
+    told = ("export", loud.folder / "result", name, "--circle-key", key, "--valid", "3650d", "--out", bundle)
+    assert run(*told) == (0, f"1 campaign and 0 answers in {bundle}, TLP:AMBER\n")
+    keep = ("import", bundle, "--circle-key", key, "--into", into)
+    assert run(*keep)[1].endswith("holds 1 campaign\n")
+    once = into.read_bytes()
+    run(*keep)
+    assert into.read_bytes() == once
+
+    # What cannot be read leaves what is kept as it was.
+    (tmp_path / "broken.json").write_text("{")
+    assert run("import", tmp_path / "broken.json", "--circle-key", key, "--into", into)[0] == 2
+    assert into.read_bytes() == once
+
+    objects = json.loads(bundle.read_text())
+    for one in objects["objects"]:
+        if one["type"] == "campaign":
+            one |= {"revoked": True, "modified": "2100-01-01T00:00:00Z"}
+    bundle.write_text(json.dumps(objects))
+    assert "1 taken back" in run(*keep)[1]
+    assert json.loads(into.read_text())["campaigns"] == []
+
+
+def test_without_a_store_nothing_needs_a_database(loud: House, key: Path, tmp_path: Path) -> None:
+    name = loud.result.campaigns[0]["campaign_id"]
+    run(
+        "export",
+        loud.folder / "result",
+        name,
+        "--circle-key",
+        key,
+        "--format",
+        "csv",
+        "--out",
+        tmp_path / "a.csv",
+    )
+    assert {file.name for file in tmp_path.iterdir()} == {"circle.key", "a.csv"}
+
+
+def test_an_export_that_cannot_be_logged_is_not_made(loud: House, key: Path, tmp_path: Path) -> None:
+    pytest.importorskip("sqlalchemy")
+    name = loud.result.campaigns[0]["campaign_id"]
+    out = tmp_path / "bundle.json"
+    told = ("export", loud.folder / "result", name, "--circle-key", key, "--out", out)
+    code, said = run(*told, "--store", tmp_path / "nowhere" / "review.db")
+    assert code == 2
+    assert "its folder does not exist" in said
+    assert not out.exists()
