@@ -18,6 +18,7 @@ from pathlib import Path
 import pyarrow as pa
 from typer.models import ArgumentInfo, OptionInfo
 
+import documentation_review
 from stillwatch import arena, campaigns, fingerprint, identities, verdict
 from stillwatch.arena import recipe
 from stillwatch.arena.log import TRUTH_SCHEMA
@@ -372,6 +373,8 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "actions": _actions,
     "policy": lambda: _fields(Policy),
     "held action": _held_action,
+    "roles": lambda: table(("role", "may"), documentation_review.roles()),
+    "pages": lambda: table(("address", "role", "what it is"), documentation_review.pages()),
     "operator": lambda: _fields(recipe.Operator),
     "recipe": lambda: _fields(recipe.Recipe),
     "release": lambda: _fields(recipe.Release),

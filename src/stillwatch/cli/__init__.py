@@ -18,6 +18,7 @@ from stillwatch.cli import (
     replay,
     review,
     scan,
+    serve,
     share,
     simulate,
 )
@@ -43,6 +44,7 @@ app.command("connect")(connect.connect)
 app.command("doctor")(doctor.doctor)
 app.command("export")(share.export)
 app.command("import")(share.import_bundles)
+app.command("serve")(serve.serve)
 app.add_typer(lab.app, name="lab")
 app.add_typer(review.app, name="review")
 app.add_typer(audit.app, name="audit")

@@ -17,10 +17,12 @@ def known_errors() -> tuple[type[Exception], ...]:
     from stillwatch.rejects import LogError
     from stillwatch.report.explain import ExplainError
     from stillwatch.response import ResponseError
+    from stillwatch.review import ServeError
     from stillwatch.share import ShareError
     from stillwatch.store import StoreError
 
     return (
         LogError, OutputError, KeyFileError, RegistryError, ExplainError, RecipeError, CalibrationError, LabelsError,
         EngineError, MissingExtraError, ResponseError, StoreError, PeersError, ShareError,
+        ServeError,
     )  # fmt: skip

@@ -11,7 +11,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from stillwatch.report import charts, wording
@@ -56,12 +56,12 @@ def render(
     shown = ordered[: bounds.campaigns]
     style, script = _resource("page.css"), _resource("page.js")
     return (
-        _environment()
+        environment("stillwatch.report")
         .get_template("page.html")
         .render(
             overview=overview,
             headline=headline(overview, ordered),
-            campaigns=[_with_pictures(campaign, place, overview) for place, campaign in enumerate(shown, 1)],
+            campaigns=[with_pictures(campaign, place, overview) for place, campaign in enumerate(shown, 1)],
             campaigns_cut=len(ordered) - len(shown),
             limits=bounds,
             style=Markup(style),  # noqa: S704 (a file of this package)
@@ -71,7 +71,7 @@ def render(
     )
 
 
-def _with_pictures(campaign: Mapping[str, Any], place: int, overview: Mapping[str, Any]) -> dict[str, Any]:
+def with_pictures(campaign: Mapping[str, Any], place: int, overview: Mapping[str, Any]) -> dict[str, Any]:
     """The campaign, its anchor and its charts; the anchor counts, since an id may hold any character."""
     threshold = overview["threshold_probability"]
     ranked = sorted(campaign["evidence"], key=lambda item: (-item["bits"], item["signal"]))
@@ -133,10 +133,16 @@ def _resource(name: str) -> str:
     return (files("stillwatch.report") / "templates" / name).read_text(encoding="utf-8")
 
 
+def style_sheet() -> str:
+    """The style of the page, for pages that show the same pictures."""
+    return _resource("page.css")
+
+
 @cache
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("stillwatch.report"),
+def environment(*packages: str) -> Environment:
+    """What fills in the templates of packages, the first first: everything is escaped, nothing may be missing."""
+    made = Environment(
+        loader=ChoiceLoader([PackageLoader(package) for package in packages]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -156,10 +162,10 @@ def _environment() -> Environment:
         "objective_name",
         "spoken",
     ):
-        environment.filters[name] = getattr(wording, name)
-    environment.globals["period"] = wording.period
-    environment.globals["principal_name"] = wording.principal_name
-    return environment
+        made.filters[name] = getattr(wording, name)
+    made.globals["period"] = wording.period
+    made.globals["principal_name"] = wording.principal_name
+    return made
 
 
 def _visible(value: Any) -> Any:

@@ -20,7 +20,16 @@ from stillwatch.response.policy import Policy
 from stillwatch.store import StoreError, audit
 from stillwatch.store.database import Store
 from stillwatch.store.following import follow
-from stillwatch.store.tables import NOBODY, accounts, campaigns, cases, families, participants, scans
+from stillwatch.store.tables import (
+    NOBODY,
+    accounts,
+    campaigns,
+    cases,
+    exemplars,
+    families,
+    participants,
+    scans,
+)
 
 FILES = ("overview.json", "campaigns.json", "accounts.parquet", "families.parquet", "matches.parquet")
 ROWS = 20_000
@@ -233,14 +242,21 @@ def _write_case(
     before = sa.select(participants.c.account_id, participants.c.end_user_id)
     old = {(row[0], row[1]) for row in connection.execute(before.where(participants.c.case_id == case_id))}
     for part in parts:
-        dossier = {key: value for key, value in part.items() if key != "principals"}
+        dossier = {key: value for key, value in part.items() if key not in {"principals", "exemplars"}}
         row = {
             "scan_id": scan_id,
             "campaign_id": part["campaign_id"],
             "case_id": case_id,
+            "verdict": part["verdict"],
+            "probability": part["probability"],
+            "exchanges": part["scale"]["exchanges"],
+            "principals": len(part["principals"]),
             "dossier": dossier,
         }
         connection.execute(campaigns.insert(), row)
+        if part.get("exemplars"):
+            told = {"scan_id": scan_id, "campaign_id": part["campaign_id"], "turns": part["exemplars"]}
+            connection.execute(exemplars.insert(), told)
     if people:
         connection.execute(participants.insert(), list(people.values()))
     return sorted(set(people) - old)

@@ -84,10 +84,14 @@ campaigns = sa.Table(
     sa.Column("scan_id", sa.ForeignKey("scans.id"), primary_key=True),
     sa.Column("campaign_id", sa.Text, primary_key=True),
     sa.Column("case_id", sa.ForeignKey("cases.id"), nullable=False, index=True),
+    sa.Column("verdict", sa.Text, nullable=False),
+    sa.Column("probability", sa.Float, nullable=False),
+    sa.Column("exchanges", sa.BigInteger, nullable=False),
+    sa.Column("principals", sa.BigInteger, nullable=False),
     sa.Column("dossier", sa.JSON, nullable=False),
     sa.Index("campaigns_by_id", "campaign_id"),
 )
-"""Campaigns as the scans wrote them into campaigns.json, without their principals."""
+"""Campaigns as the scans wrote them into campaigns.json, without their principals and examples."""
 
 families = sa.Table(
     "families",
@@ -170,6 +174,7 @@ decisions = sa.Table(
     sa.Column("ended_by", sa.Text),
     sa.Column("ended_at", UtcTime),
     sa.Column("ended_because", sa.Text),
+    sa.Index("decisions_by_state", "state", "id"),
 )
 """What was decided. A row is never removed: what is taken back keeps its history."""
 
@@ -186,6 +191,39 @@ targets = sa.Table(
 )
 """Whom a decision hits, one row a principal, with the moment drawn for it; lifted one by one where need be."""
 
+exemplars = sa.Table(
+    "exemplars",
+    METADATA,
+    sa.Column("scan_id", sa.ForeignKey("scans.id"), primary_key=True),
+    sa.Column("campaign_id", sa.Text, primary_key=True),
+    sa.Column("turns", sa.JSON, nullable=False),
+)
+"""Examples of a campaign's exchanges as the scan wrote them; the only text of prompts, and each view of it is logged."""
+
+users = sa.Table(
+    "users",
+    METADATA,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("role", sa.Text, nullable=False),
+    sa.Column("password", sa.Text),
+    sa.Column("password_at", UtcTime, nullable=False),
+    sa.Column("one_time", sa.Boolean, nullable=False),
+    sa.Column("made_at", UtcTime, nullable=False),
+    sa.Column("disabled_at", UtcTime),
+)
+"""Who may use the pages; ``password`` is a hash, and null for whoever logs in elsewhere."""
+
+sessions = sa.Table(
+    "sessions",
+    METADATA,
+    sa.Column("digest", sa.Text, primary_key=True),
+    sa.Column("user_name", sa.ForeignKey("users.name"), nullable=False, index=True),
+    sa.Column("csrf", sa.Text, nullable=False),
+    sa.Column("opened_at", UtcTime, nullable=False),
+    sa.Column("seen_at", UtcTime, nullable=False),
+)
+"""Sessions that are open, by the hash of their token."""
+
 audit = sa.Table(
     "audit",
     METADATA,
@@ -198,6 +236,7 @@ audit = sa.Table(
     sa.Column("previous", sa.Text, nullable=False),
     sa.Column("hash", sa.Text, nullable=False),
     sa.Index("audit_by_subject", "subject", "number"),
+    sa.Index("audit_by_kind", "kind", "number"),
 )
 """The audit log; triggers of the database refuse to change or remove a row."""
 
