@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import enum
 import inspect
 import json
 import re
@@ -32,6 +33,7 @@ from stillwatch.links import all_links
 from stillwatch.objective.classes import OBJECTIVE_MEANINGS
 from stillwatch.response import actions
 from stillwatch.response.policy import Policy
+from stillwatch.response.rules import Rule, When
 from stillwatch.response.snapshot import HeldAction
 from stillwatch.signals import all_signals
 
@@ -105,11 +107,13 @@ def type_name(kind: pa.DataType) -> str:
     return text.replace("struct<role: string, content: string>", "struct<role, content>")
 
 
-def _fields(record: type) -> str:
+def _fields(record: type, leave_out: frozenset[str] = frozenset()) -> str:
     meanings = field_meanings(record)
     rows = []
     for field in dataclasses.fields(record):
-        default = field.default
+        if field.name in leave_out:
+            continue
+        default = "" if field.default is dataclasses.MISSING else field.default
         if field.default_factory is not dataclasses.MISSING:
             default = field.default_factory()
         if dataclasses.is_dataclass(default):
@@ -117,7 +121,10 @@ def _fields(record: type) -> str:
         meaning = meanings[field.name]
         if field.name in recipe.CHOICES:
             meaning = f"{meaning} One of {', '.join(map(code, recipe.CHOICES[field.name]))}.".strip()
-        shown = default if isinstance(default, str) and default.startswith("see ") else code(repr(default))
+        if isinstance(default, enum.Enum):
+            default = default.value
+        named = isinstance(default, str) and (not default or default.startswith("see "))
+        shown = str(default) if named else code(repr(default))
         rows.append((code(field.name), shown, meaning))
     return table(("field", "default", "meaning"), rows)
 
@@ -370,7 +377,9 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "bad logs": _bad_logs,
     "commands": _commands,
     "actions": _actions,
-    "policy": lambda: _fields(Policy),
+    "policy": lambda: _fields(Policy, frozenset({"rules", "digest", "text"})),
+    "rule": lambda: _fields(Rule),
+    "when": lambda: _fields(When),
     "held action": _held_action,
     "operator": lambda: _fields(recipe.Operator),
     "recipe": lambda: _fields(recipe.Recipe),

@@ -17,6 +17,7 @@ RUN = (
     "docs/tutorial.md",
     "docs/howto.md",
     "docs/review.md",
+    "docs/policy.md",
     "docs/calibration.md",
     "docs/replay.md",
     "docs/arena.md",

@@ -15,6 +15,7 @@ from stillwatch.cli import (
     explain,
     fingerprint,
     lab,
+    policy,
     replay,
     review,
     scan,
@@ -42,6 +43,7 @@ app.command("connect")(connect.connect)
 app.command("doctor")(doctor.doctor)
 app.add_typer(lab.app, name="lab")
 app.add_typer(review.app, name="review")
+app.add_typer(policy.app, name="policy")
 app.add_typer(audit.app, name="audit")
 
 

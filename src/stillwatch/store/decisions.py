@@ -20,13 +20,14 @@ from stillwatch.store import ConflictError, StoreError, audit
 from stillwatch.store.cases import case_of
 from stillwatch.store.database import Store
 from stillwatch.store.following import CLEARING, start
+from stillwatch.store.policies import note_policy
 from stillwatch.store.tables import NOBODY, cases, decisions, families, participants, targets
 
 
 def preview(store: Store, wanted: Wanted, policy: Policy) -> Preview:
     """Whom a decision would hit, by the latest scan of its case; nothing is changed."""
     with store.reading() as connection:
-        return _preview(connection, check(wanted, policy), policy)[0]
+        return preview_within(connection, check(wanted, policy), policy)[0]
 
 
 def decide(
@@ -42,42 +43,50 @@ def decide(
     """
     wanted = check(wanted, policy)
     with store.writing() as connection:
-        shown, case_id = _preview(connection, wanted, policy)
-        row = connection.execute(sa.select(cases).where(cases.c.id == case_id)).mappings().one()
-        if version is not None and version != row["version"]:
-            raise ConflictError(f"{case_id} has changed since you saw it; look again, then decide")
-        if row["assignee"] not in {None, by}:
-            raise ConflictError(
-                f"{row['assignee']} is at work on {case_id}; take it over first if they cannot go on"
-            )
-        if not shown.hits:
-            raise StoreError(
-                "it would hit nobody" + (": all were cleared; take that back first" if shown.cleared else ""),
-            )
-        _refuse_a_second(connection, wanted, case_id, shown.hits, now)
-        values = _row(wanted, case_id, by, now) | {
-            "campaign_id": _campaign(connection, case_id, wanted),
-            "principals": len(shown.hits),
-            "expected_innocent": shown.expected_innocent,
-            "approval": shown.approval,
+        return decide_within(connection, wanted, by, policy, now, version)
+
+
+def decide_within(
+    connection: Connection, wanted: Wanted, by: str, policy: Policy, now: dt.datetime, version: int | None
+) -> int:
+    """Decide as a part of a transaction of :meth:`Store.writing`; ``wanted`` was checked."""
+    shown, case_id = preview_within(connection, wanted, policy)
+    row = connection.execute(sa.select(cases).where(cases.c.id == case_id)).mappings().one()
+    if version is not None and version != row["version"]:
+        raise ConflictError(f"{case_id} has changed since you saw it; look again, then decide")
+    if row["assignee"] not in {None, by}:
+        raise ConflictError(
+            f"{row['assignee']} is at work on {case_id}; take it over first if they cannot go on"
+        )
+    if not shown.hits:
+        raise StoreError(
+            "it would hit nobody" + (": all were cleared; take that back first" if shown.cleared else ""),
+        )
+    _refuse_a_second(connection, wanted, case_id, shown.hits, now)
+    note_policy(connection, policy, by, now)
+    values = _row(wanted, case_id, by, now) | {
+        "campaign_id": _campaign(connection, case_id, wanted),
+        "principals": len(shown.hits),
+        "expected_innocent": shown.expected_innocent,
+        "approval": shown.approval,
+    }
+    number = int(connection.execute(decisions.insert().returning(decisions.c.id), values).scalar_one())
+    hits = [
+        {
+            "decision_id": number,
+            "account_id": hit.account_id,
+            "end_user_id": hit.end_user_id or NOBODY,
+            "probability": hit.probability,
         }
-        number = int(connection.execute(decisions.insert().returning(decisions.c.id), values).scalar_one())
-        hits = [
-            {
-                "decision_id": number,
-                "account_id": hit.account_id,
-                "end_user_id": hit.end_user_id or NOBODY,
-                "probability": hit.probability,
-            }
-            for hit in shown.hits
-        ]
-        connection.execute(targets.insert(), hits)
-        kind = "decision.proposed" if shown.approval else "decision.made"
-        audit.append(connection, now, by, kind, f"decision {number}", _told(connection, values, policy))
-        if shown.approval:
-            _set_case(connection, case_id, now, state="in_review", assignee=by)
-        else:
-            _let_stand(connection, number, by, now)
+        for hit in shown.hits
+    ]
+    connection.execute(targets.insert(), hits)
+    kind = "decision.proposed" if shown.approval else "decision.made"
+    audit.append(connection, now, by, kind, f"decision {number}", _told(connection, values, policy))
+    if shown.approval:
+        _set_case(connection, case_id, now, state="in_review", assignee=by)
+    else:
+        _let_stand(connection, number, by, now)
     return number
 
 
@@ -135,7 +144,8 @@ def _end(store: Store, number: int, was: str, becomes: str, by: str, reason: str
         _set_case(connection, row["case_id"], now, state=state)
 
 
-def _preview(connection: Connection, wanted: Wanted, policy: Policy) -> tuple[Preview, str]:
+def preview_within(connection: Connection, wanted: Wanted, policy: Policy) -> tuple[Preview, str]:
+    """Whom a decision would hit, and its case, inside a transaction; ``wanted`` was checked."""
     case_id = case_of(connection, wanted.case_id)
     newest = sa.select(cases.c.scan_id).where(cases.c.id == case_id).scalar_subquery()
     query = sa.select(participants).where(participants.c.case_id == case_id, participants.c.scan_id == newest)

@@ -20,6 +20,7 @@ from stillwatch.response.policy import Policy
 from stillwatch.store import StoreError, audit
 from stillwatch.store.database import Store
 from stillwatch.store.following import follow
+from stillwatch.store.proposals import SHADOW, propose_within
 from stillwatch.store.tables import NOBODY, accounts, campaigns, cases, families, participants, scans
 
 FILES = ("overview.json", "campaigns.json", "accounts.parquet", "families.parquet", "matches.parquet")
@@ -46,6 +47,8 @@ class Loaded:
     """Principals that a case has gained, by case."""
     followed: int
     """Those of them that a standing decision now hits, since whoever made it said so."""
+    proposed: int
+    """What the rules of the policy propose, those in the shadow left out."""
 
 
 def load(store: Store, folder: Path, by: str, policy: Policy, now: dt.datetime) -> Loaded:
@@ -88,7 +91,9 @@ def load(store: Store, folder: Path, by: str, policy: Policy, now: dt.datetime) 
                 followed += follow(connection, case_id, gained, by, policy, now)
         told = {"scan": scan_id, "name": row["name"], "digest": digest, "opened": opened, "cases": continued}
         audit.append(connection, now, by, "scan.loaded", f"scan {scan_id}", told)
-    return Loaded(scan_id, tuple(opened), tuple(continued), joined, followed)
+        made = propose_within(connection, policy, by, now, grouped)
+    proposed = sum(one["state"] != SHADOW for one in made)
+    return Loaded(scan_id, tuple(opened), tuple(continued), joined, followed, proposed)
 
 
 def _documents(folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]], str]:

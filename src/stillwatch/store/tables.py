@@ -186,6 +186,44 @@ targets = sa.Table(
 )
 """Whom a decision hits, one row a principal, with the moment drawn for it; lifted one by one where need be."""
 
+policies = sa.Table(
+    "policies",
+    METADATA,
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("digest", sa.Text, nullable=False),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("since", UtcTime, nullable=False),
+    sa.Column("by", sa.Text, nullable=False),
+)
+"""Policies in the order in which they came into use, so that a hash in the audit log can be looked up."""
+
+proposals = sa.Table(
+    "proposals",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("case_id", sa.ForeignKey("cases.id"), nullable=False, index=True),
+    sa.Column("scan_id", sa.ForeignKey("scans.id"), nullable=False),
+    sa.Column("rule", sa.Text, nullable=False),
+    sa.Column("digest", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("finding", sa.Text, nullable=False),
+    sa.Column("action", sa.Text, nullable=False),
+    sa.Column("parameters", sa.JSON, nullable=False),
+    sa.Column("family_id", sa.Text),
+    sa.Column("lasts_s", sa.BigInteger, nullable=False),
+    sa.Column("spread_s", sa.BigInteger, nullable=False),
+    sa.Column("follows", sa.Boolean, nullable=False),
+    sa.Column("principals", sa.Integer, nullable=False),
+    sa.Column("expected_innocent", sa.Float, nullable=False),
+    sa.Column("made_at", UtcTime, nullable=False),
+    sa.Column("decision_id", sa.ForeignKey("decisions.id")),
+    sa.Column("closed_by", sa.Text),
+    sa.Column("closed_at", UtcTime),
+    sa.Column("closed_because", sa.Text),
+    sa.UniqueConstraint("case_id", "scan_id", "digest", "rule", name="proposals_once"),
+)
+"""What the rules of a policy propose of a case, or in the shadow would have; each once a scan of it and policy."""
+
 audit = sa.Table(
     "audit",
     METADATA,
