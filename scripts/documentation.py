@@ -113,7 +113,7 @@ def _fields(record: type, leave_out: frozenset[str] = frozenset()) -> str:
     for field in dataclasses.fields(record):
         if field.name in leave_out:
             continue
-        default = "" if field.default is dataclasses.MISSING else field.default
+        default = field.default
         if field.default_factory is not dataclasses.MISSING:
             default = field.default_factory()
         if dataclasses.is_dataclass(default):
@@ -123,8 +123,12 @@ def _fields(record: type, leave_out: frozenset[str] = frozenset()) -> str:
             meaning = f"{meaning} One of {', '.join(map(code, recipe.CHOICES[field.name]))}.".strip()
         if isinstance(default, enum.Enum):
             default = default.value
-        named = isinstance(default, str) and (not default or default.startswith("see "))
-        shown = str(default) if named else code(repr(default))
+        shown = default if isinstance(default, str) and default.startswith("see ") else code(repr(default))
+        shown = (
+            ""
+            if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+            else shown
+        )
         rows.append((code(field.name), shown, meaning))
     return table(("field", "default", "meaning"), rows)
 
