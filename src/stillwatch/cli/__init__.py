@@ -19,6 +19,7 @@ from stillwatch.cli import (
     replay,
     review,
     scan,
+    serve,
     simulate,
 )
 
@@ -41,6 +42,7 @@ app.command("simulate")(simulate.simulate)
 app.command("demo")(demo.demo)
 app.command("connect")(connect.connect)
 app.command("doctor")(doctor.doctor)
+app.command("serve")(serve.serve)
 app.add_typer(lab.app, name="lab")
 app.add_typer(review.app, name="review")
 app.add_typer(policy.app, name="policy")

@@ -16,9 +16,11 @@ def known_errors() -> tuple[type[Exception], ...]:
     from stillwatch.rejects import LogError
     from stillwatch.report.explain import ExplainError
     from stillwatch.response import ResponseError
+    from stillwatch.review import ServeError
     from stillwatch.store import StoreError
 
     return (
         LogError, OutputError, KeyFileError, RegistryError, ExplainError, RecipeError, CalibrationError, LabelsError,
         EngineError, MissingExtraError, ResponseError, StoreError,
+        ServeError,
     )  # fmt: skip

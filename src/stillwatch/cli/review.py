@@ -83,7 +83,7 @@ def load(
     from stillwatch.store.loading import load as run
 
     with opened_store(store) as opened:
-        loaded = run(opened, directory, who(by), _policy(policy), now())
+        loaded = run(opened, directory, who(by), opened_policy(policy), now())
     typer.echo(f"scan {loaded.scan_id}: {len(loaded.opened)} opened, {len(loaded.continued)} continued")
     for case, count in loaded.joined.items():
         typer.echo(f"{case}: {count:,} principals have joined")
@@ -182,7 +182,7 @@ def preview(
 
     wanted = _wanted(name, action, finding, "a preview", account, end_user, family, parameters)
     with opened_store(store) as opened:
-        shown = run(opened, wanted, _policy(policy))
+        shown = run(opened, wanted, opened_policy(policy))
     if as_json:
         _print(shown.as_json())
         return
@@ -221,7 +221,7 @@ def decide(
     wanted = _wanted(
         name, action, finding, reason, account, end_user, family, parameters, lasts, spread, follows=follows
     )
-    limits = _policy(policy)
+    limits = opened_policy(policy)
     with opened_store(store) as opened:
         shown = look(opened, wanted, limits)
         number = run(opened, wanted, who(by), limits, now(), seen)
@@ -351,7 +351,8 @@ def _log(store: Store, by: str, kind: str, told: dict[str, Any]) -> None:
         audit.append(connection, now(), by, kind, "store", told)
 
 
-def _policy(path: Path | None) -> Policy:
+def opened_policy(path: Path | None) -> Policy:
+    """The policy of a file, or the one that is built in."""
     from stillwatch.response.policy import Policy, read_policy
 
     return Policy() if path is None else read_policy(path)

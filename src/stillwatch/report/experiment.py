@@ -8,7 +8,7 @@ from typing import Any
 from markupsafe import Markup
 
 from stillwatch.report import charts
-from stillwatch.report.page import DEFAULT_PAINT, NARROW, WIDE, _environment, _policy, _resource
+from stillwatch.report.page import DEFAULT_PAINT, NARROW, WIDE, _policy, _resource, environment
 
 
 def render_experiment(
@@ -27,7 +27,7 @@ def render_experiment(
     """
     style = _resource("page.css")
     return (
-        _environment()
+        environment("stillwatch.report")
         .get_template("experiment.html")
         .render(
             claim=claim,

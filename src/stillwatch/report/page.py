@@ -56,7 +56,7 @@ def render(
     shown = ordered[: bounds.campaigns]
     style, script = _resource("page.css"), _resource("page.js")
     return (
-        _environment()
+        environment("stillwatch.report")
         .get_template("page.html")
         .render(
             overview=overview,
@@ -133,10 +133,16 @@ def _resource(name: str) -> str:
     return (files("stillwatch.report") / "templates" / name).read_text(encoding="utf-8")
 
 
+def style_sheet() -> str:
+    """The style of the page, for pages that show the same pictures."""
+    return _resource("page.css")
+
+
 @cache
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("stillwatch.report"),
+def environment(package: str) -> Environment:
+    """What fills in the templates of a package: everything is escaped, nothing may be missing."""
+    made = Environment(
+        loader=PackageLoader(package),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -156,10 +162,10 @@ def _environment() -> Environment:
         "objective_name",
         "spoken",
     ):
-        environment.filters[name] = getattr(wording, name)
-    environment.globals["period"] = wording.period
-    environment.globals["principal_name"] = wording.principal_name
-    return environment
+        made.filters[name] = getattr(wording, name)
+    made.globals["period"] = wording.period
+    made.globals["principal_name"] = wording.principal_name
+    return made
 
 
 def _visible(value: Any) -> Any:

@@ -21,7 +21,16 @@ from stillwatch.store import StoreError, audit
 from stillwatch.store.database import Store
 from stillwatch.store.following import follow
 from stillwatch.store.proposals import SHADOW, propose_within
-from stillwatch.store.tables import NOBODY, accounts, campaigns, cases, families, participants, scans
+from stillwatch.store.tables import (
+    NOBODY,
+    accounts,
+    campaigns,
+    cases,
+    exemplars,
+    families,
+    participants,
+    scans,
+)
 
 FILES = ("overview.json", "campaigns.json", "accounts.parquet", "families.parquet", "matches.parquet")
 ROWS = 20_000
@@ -238,7 +247,7 @@ def _write_case(
     before = sa.select(participants.c.account_id, participants.c.end_user_id)
     old = {(row[0], row[1]) for row in connection.execute(before.where(participants.c.case_id == case_id))}
     for part in parts:
-        dossier = {key: value for key, value in part.items() if key != "principals"}
+        dossier = {key: value for key, value in part.items() if key not in {"principals", "exemplars"}}
         row = {
             "scan_id": scan_id,
             "campaign_id": part["campaign_id"],
@@ -246,6 +255,9 @@ def _write_case(
             "dossier": dossier,
         }
         connection.execute(campaigns.insert(), row)
+        if part.get("exemplars"):
+            told = {"scan_id": scan_id, "campaign_id": part["campaign_id"], "turns": part["exemplars"]}
+            connection.execute(exemplars.insert(), told)
     if people:
         connection.execute(participants.insert(), list(people.values()))
     return sorted(set(people) - old)

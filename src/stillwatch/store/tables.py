@@ -224,6 +224,39 @@ proposals = sa.Table(
 )
 """What the rules of a policy propose of a case, or in the shadow would have; each once a scan of it and policy."""
 
+exemplars = sa.Table(
+    "exemplars",
+    METADATA,
+    sa.Column("scan_id", sa.ForeignKey("scans.id"), primary_key=True),
+    sa.Column("campaign_id", sa.Text, primary_key=True),
+    sa.Column("turns", sa.JSON, nullable=False),
+)
+"""Examples of a campaign's exchanges as the scan wrote them; the only text of prompts, and each view of it is logged."""
+
+users = sa.Table(
+    "users",
+    METADATA,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("role", sa.Text, nullable=False),
+    sa.Column("password", sa.Text),
+    sa.Column("password_at", UtcTime, nullable=False),
+    sa.Column("one_time", sa.Boolean, nullable=False),
+    sa.Column("made_at", UtcTime, nullable=False),
+    sa.Column("disabled_at", UtcTime),
+)
+"""Who may use the pages; ``password`` is a hash, and null for whoever logs in elsewhere."""
+
+sessions = sa.Table(
+    "sessions",
+    METADATA,
+    sa.Column("digest", sa.Text, primary_key=True),
+    sa.Column("user_name", sa.ForeignKey("users.name"), nullable=False, index=True),
+    sa.Column("csrf", sa.Text, nullable=False),
+    sa.Column("opened_at", UtcTime, nullable=False),
+    sa.Column("seen_at", UtcTime, nullable=False),
+)
+"""Sessions that are open, by the hash of their token."""
+
 audit = sa.Table(
     "audit",
     METADATA,

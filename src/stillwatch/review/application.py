@@ -1,0 +1,104 @@
+"""The application over a store: its pages in one list, what protects them, and how an error looks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import RedirectResponse, Response
+from fastapi.routing import APIRoute
+from fastapi.staticfiles import StaticFiles
+from starlette.exceptions import HTTPException
+
+from stillwatch.response import ResponseError
+from stillwatch.review.access import PASSWORD_PAGE, AccessError, needed_role
+from stillwatch.review.answers import answer, wants_json
+from stillwatch.review.pages import login, password, style, users
+from stillwatch.review.protection import Protection
+from stillwatch.review.settings import Settings
+from stillwatch.store import ConflictError, StoreError
+
+if TYPE_CHECKING:
+    from stillwatch.store.database import Store
+
+ROUTERS: tuple[APIRouter, ...] = (
+    style.router,
+    login.router,
+    password.router,
+    users.router,
+)
+"""Every page; a new one is added here."""
+
+TITLES = {
+    400: "That cannot be done",
+    401: "Log in",
+    403: "Not yours to do",
+    404: "Not found",
+    405: "Not found",
+    409: "Somebody was quicker",
+    413: "Too much",
+    422: "That cannot be meant",
+    429: "Too often",
+}
+
+
+def create_app(store: Store, settings: Settings | None = None) -> FastAPI:
+    """The application. Raises :class:`LookupError` where a route does not say who may use it."""
+    chosen = settings or Settings()
+    app = FastAPI(title="stillwatch review", docs_url=None, redoc_url=None, openapi_url=None)
+    app.state.store, app.state.settings = store, chosen
+    for router in ROUTERS:
+        app.include_router(router)
+        for route in router.routes:
+            if isinstance(route, APIRoute):
+                needed_role(route)
+    app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"), name="static")
+    for kind in (AccessError, StoreError, ResponseError, HTTPException, RequestValidationError):
+        app.add_exception_handler(kind, _refuse)
+    app.add_middleware(Protection, settings=chosen)
+    return app
+
+
+def _refuse(request: Request, error: Exception) -> Response:
+    """The page of an error: what was given, what is allowed, what to do."""
+    status, text = _told(request, error)
+    if status == 401 and not wants_json(request):
+        return _to_log_in(request, text)
+    told = {"status": status, "error": text, "_title": TITLES.get(status, "That did not work")}
+    return answer(request, "error.html", told, status)
+
+
+def _told(request: Request, error: Exception) -> tuple[int, str]:
+    match error:
+        case AccessError():
+            return error.status, str(error)
+        case ConflictError():
+            return 409, str(error)
+        case StoreError():
+            return (404 if request.method == "GET" else 400), str(error)
+        case ResponseError():
+            return 422, str(error)
+        case HTTPException():
+            unknown = error.status_code in {404, 405}
+            return error.status_code, "there is no such page" if unknown else str(error.detail)
+        case RequestValidationError():
+            # What was given is not repeated: it may be a password.
+            names = sorted({str(one["loc"][-1]) for one in error.errors()})
+            return 422, f"what was sent for {', '.join(names)} is missing or cannot be meant"
+    raise error
+
+
+def _to_log_in(request: Request, text: str) -> Response:
+    if "password" in text:
+        address = PASSWORD_PAGE
+    elif request.method == "GET":
+        here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        address = "/login?" + urlencode({"next": here})
+    else:
+        address = "/login"
+    if request.headers.get("hx-request"):
+        return Response(status_code=204, headers={"hx-redirect": address})
+    return RedirectResponse(address, 303)

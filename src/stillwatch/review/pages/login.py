@@ -1,0 +1,111 @@
+"""Log in and out."""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from typing import Annotated
+
+from fastapi import APIRouter, Form, Request
+from fastapi.responses import RedirectResponse, Response
+from limits import RateLimitItemPerMinute
+from limits.storage import MemoryStorage
+from limits.strategies import MovingWindowRateLimiter
+
+from stillwatch.review.access import AccessError, Opened, Public, Viewer, now
+from stillwatch.review.answers import answer, done
+from stillwatch.review.settings import Settings
+from stillwatch.store.sessions import close_session, failed, open_session
+from stillwatch.store.users import knows
+
+router = APIRouter()
+FORM_COOKIE = "stillwatch-form"
+HOME = "/cases"
+
+
+@router.get("/", dependencies=[Public], include_in_schema=False)
+def home() -> Response:
+    """The queue is the first page."""
+    return RedirectResponse(HOME, 303)
+
+
+@router.get("/login", dependencies=[Public])
+def form(request: Request, next: str = HOME) -> Response:
+    """The form, with a token that the cookie repeats: a stranger's page cannot log anybody in."""
+    return _form(request, next, "")
+
+
+@router.post("/login", dependencies=[Public])
+def log_in(
+    request: Request,
+    store: Opened,
+    name: Annotated[str, Form(max_length=64)],
+    password: Annotated[str, Form(max_length=256)],
+    form_token: Annotated[str, Form()] = "",
+    next: Annotated[str, Form()] = HOME,
+) -> Response:
+    """Open a session."""
+    expected = request.cookies.get(FORM_COOKIE, "")
+    if not expected or not hmac.compare_digest(form_token.encode(), expected.encode()):
+        raise AccessError(403, "this form is old or not ours; load the page again, then send it")
+    if not _in_time(request, name):
+        raise AccessError(429, "too many attempts; wait a minute")
+    at = now()
+    if not knows(store, name, password, at):
+        failed(store, name, at)
+        return _form(request, next, "There is no user with this name and password.")
+    return logged_in(request, open_session(store, name, at), next)
+
+
+@router.post("/logout")
+def log_out(request: Request, store: Opened, person: Viewer) -> Response:  # noqa: ARG001 (says who may)
+    """Close the session."""
+    settings: Settings = request.app.state.settings
+    close_session(store, request.cookies.get(settings.cookie, ""), now())
+    response = done(request, "/login", {"closed": True})
+    response.delete_cookie(settings.cookie)
+    return response
+
+
+@router.get("/session")
+def session(request: Request, person: Viewer) -> Response:
+    """Who is logged in; for programs, with the token that a form must carry."""
+    told = {"name": person.name, "role": person.role, "csrf": person.csrf}
+    return answer(request, "session.html", told)
+
+
+def logged_in(request: Request, token: str, address: str) -> Response:
+    """The answer that hands the session to the browser, whatever they logged in with."""
+    settings: Settings = request.app.state.settings
+    response = done(request, _own(address), {"logged_in": True})
+    secure = settings.behind_proxy
+    response.set_cookie(settings.cookie, token, path="/", httponly=True, samesite="lax", secure=secure)
+    response.delete_cookie(FORM_COOKIE)
+    return response
+
+
+def _form(request: Request, address: str, wrong: str) -> Response:
+    token = request.cookies.get(FORM_COOKIE) or secrets.token_urlsafe(24)
+    told = {"error": wrong or None, "form_token": token, "_next": _own(address)}
+    response = answer(request, "login.html", told, 401 if wrong else 200)
+    secure = request.app.state.settings.behind_proxy
+    response.set_cookie(FORM_COOKIE, token, httponly=True, samesite="strict", secure=secure)
+    return response
+
+
+def _own(address: str) -> str:
+    """An address of ours: a path, and no other host."""
+    inside = address.startswith("/") and not address.startswith(("//", "/\\"))
+    return address if inside and address.isprintable() else HOME
+
+
+def _in_time(request: Request, name: str) -> bool:
+    """Whether neither this address nor this user was tried too often in the last minute."""
+    app, settings = request.app, request.app.state.settings
+    if not hasattr(app.state, "attempts"):
+        app.state.attempts = MovingWindowRateLimiter(MemoryStorage())
+    most = RateLimitItemPerMinute(settings.logins_a_minute)
+    address = request.client.host if request.client else ""
+    return all(
+        [app.state.attempts.hit(most, kind, key) for kind, key in (("address", address), ("user", name))]
+    )

@@ -1,0 +1,21 @@
+// Keys of the pages: "/" to the search, "j" and "k" down and up the marked links of a list. Without it every page works.
+(function () {
+  "use strict";
+  function typing(element) {
+    return element && (/^(INPUT|SELECT|TEXTAREA)$/.test(element.tagName) || element.isContentEditable);
+  }
+  function move(step) {
+    var items = Array.prototype.slice.call(document.querySelectorAll("[data-item]"));
+    if (!items.length) { return; }
+    var at = items.indexOf(document.activeElement);
+    var next = at < 0 ? (step > 0 ? 0 : items.length - 1) : Math.min(Math.max(at + step, 0), items.length - 1);
+    items[next].focus();
+  }
+  document.addEventListener("keydown", function (event) {
+    if (event.ctrlKey || event.metaKey || event.altKey || typing(event.target)) { return; }
+    var field = document.querySelector('[data-key="/"]');
+    if (event.key === "/" && field) { event.preventDefault(); field.focus(); }
+    if (event.key === "j") { move(1); }
+    if (event.key === "k") { move(-1); }
+  });
+}());
