@@ -35,6 +35,7 @@ from stillwatch.response import actions
 from stillwatch.response.policy import Policy
 from stillwatch.response.rules import Rule, When
 from stillwatch.response.snapshot import HeldAction
+from stillwatch.response.webhooks import Webhook
 from stillwatch.signals import all_signals
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -381,9 +382,10 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "bad logs": _bad_logs,
     "commands": _commands,
     "actions": _actions,
-    "policy": lambda: _fields(Policy, frozenset({"rules", "digest", "text"})),
+    "policy": lambda: _fields(Policy, frozenset({"rules", "webhooks", "digest", "text"})),
     "rule": lambda: _fields(Rule),
     "when": lambda: _fields(When),
+    "webhook": lambda: _fields(Webhook),
     "held action": _held_action,
     "operator": lambda: _fields(recipe.Operator),
     "recipe": lambda: _fields(recipe.Recipe),

@@ -21,6 +21,7 @@ from stillwatch.cli import (
     scan,
     serve,
     simulate,
+    webhooks,
 )
 
 PURPOSE = (
@@ -46,6 +47,7 @@ app.command("serve")(serve.serve)
 app.add_typer(lab.app, name="lab")
 app.add_typer(review.app, name="review")
 app.add_typer(policy.app, name="policy")
+app.add_typer(webhooks.app, name="webhooks")
 app.add_typer(audit.app, name="audit")
 
 

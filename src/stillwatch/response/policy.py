@@ -37,6 +37,7 @@ import msgspec
 
 from stillwatch.response import ResponseError
 from stillwatch.response.rules import VERDICTS, Rule, When, checked
+from stillwatch.response.webhooks import Webhook, check_webhook
 
 VERSION = 1
 _SPAN = re.compile(r"(\d{1,6})([smhd])")
@@ -61,6 +62,8 @@ class Policy:
     """Principals that one decision may gain by following its case."""
     rules: tuple[Rule, ...] = ()
     """What is proposed of which case, in order."""
+    webhooks: tuple[Webhook, ...] = ()
+    """Who is told when an action begins and ends."""
     digest: str = "built in"
     """Hash of the file, for the audit log."""
     text: str = ""
@@ -95,7 +98,7 @@ def read_policy(path: Path) -> Policy:
 
 
 def _policy(told: Mapping[str, Any], text: bytes) -> Policy:
-    _only("the file", told, {"version", "rules", *_TABLES})
+    _only("the file", told, {"version", "rules", "webhooks", *_TABLES})
     values: dict[str, Any] = {}
     for table, keys in _TABLES.items():
         part = told.get(table, {})
@@ -104,13 +107,13 @@ def _policy(told: Mapping[str, Any], text: bytes) -> Policy:
         _only(f"[{table}]", part, set(keys))
         for key, value in part.items():
             values[key] = _value(key, value, keys[key])
-    rules = told.get("rules", [])
-    if not isinstance(rules, list) or not all(isinstance(one, dict) for one in rules):
-        raise ResponseError("rules must be tables, each under [[rules]]")
-    values["rules"] = tuple(_rule(number, one) for number, one in enumerate(rules, 1))
+    values["rules"] = tuple(_rule(number, one) for number, one in enumerate(_tables(told, "rules"), 1))
+    values["webhooks"] = tuple(map(_webhook, _tables(told, "webhooks")))
     policy = Policy(**values, digest=hashlib.sha256(text).hexdigest(), text=text.decode("utf-8"))
     if not policy.spread < policy.lasts <= policy.longest:
         raise ResponseError("spread must be shorter than lasts, and lasts no longer than longest")
+    if len({one.name for one in policy.webhooks}) < len(policy.webhooks):
+        raise ResponseError("two webhooks have one name; give each a name of its own")
     checked(policy.rules, policy.lasts, policy.longest, policy.spread)
     return policy
 
@@ -140,6 +143,24 @@ def _value(key: str, value: object, kind: str) -> Any:
         "number": "a number from 0 on",
     }
     raise ResponseError(f"{key} must be {wanted[kind]}")
+
+
+def _tables(told: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
+    found = told.get(name, [])
+    if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+        raise ResponseError(f"{name} must be tables, each under [[{name}]]")
+    return found
+
+
+def _webhook(told: Mapping[str, Any]) -> Webhook:
+    where = f"webhook {told.get('name', '')}".strip()
+    _only(where, told, set(Webhook.__slots__))
+    try:
+        webhook = msgspec.convert(told, Webhook)
+    except msgspec.ValidationError as error:
+        raise ResponseError(f"{where}: {error}") from error
+    check_webhook(webhook)
+    return webhook
 
 
 def _rule(number: int, told: Mapping[str, Any]) -> Rule:

@@ -16,7 +16,7 @@ from sqlalchemy.engine import Connection, RowMapping
 from stillwatch.response.actions import Finding, Scope
 from stillwatch.response.decision import Hit, Preview, Wanted, approval, check
 from stillwatch.response.policy import Policy
-from stillwatch.store import ConflictError, StoreError, audit
+from stillwatch.store import ConflictError, StoreError, audit, outbox
 from stillwatch.store.cases import case_of
 from stillwatch.store.database import Store
 from stillwatch.store.following import CLEARING, start
@@ -84,6 +84,13 @@ def decide_within(
     kind = "decision.proposed" if shown.approval else "decision.made"
     audit.append(connection, now, by, kind, f"decision {number}", _told(connection, values, policy))
     if shown.approval:
+        news = {
+            "case": case_id,
+            "decision": number,
+            "principals": len(shown.hits),
+            "approval": shown.approval,
+        }
+        outbox.tell(connection, now, "decision.proposed", news)
         _set_case(connection, case_id, now, state="in_review", assignee=by)
     else:
         _let_stand(connection, number, by, now)
@@ -141,6 +148,7 @@ def _end(store: Store, number: int, was: str, becomes: str, by: str, reason: str
             decisions.c.case_id == row["case_id"], decisions.c.state == "standing"
         )
         state = "decided" if connection.execute(left.limit(1)).first() else "in_review"
+        outbox.note(connection, row["case_id"], now)
         _set_case(connection, row["case_id"], now, state=state)
 
 
@@ -306,6 +314,7 @@ def _let_stand(connection: Connection, number: int, by: str, now: dt.datetime) -
         drawn,
     )
     _end_contradicted(connection, row, hits, by, now)
+    outbox.note(connection, row["case_id"], now)
     _set_case(connection, row["case_id"], now, state="decided", assignee=None)
 
 

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from stillwatch.response.policy import Policy
-from stillwatch.store import StoreError, audit
+from stillwatch.store import StoreError, audit, outbox
 from stillwatch.store.database import Store
 from stillwatch.store.following import follow
 from stillwatch.store.proposals import SHADOW, propose_within
@@ -98,6 +98,7 @@ def load(store: Store, folder: Path, by: str, policy: Policy, now: dt.datetime) 
                     connection, now, by, "case.joined", case_id, {"scan": scan_id, "principals": len(gained)}
                 )
                 followed += follow(connection, case_id, gained, by, policy, now)
+                outbox.note(connection, case_id, now)
         told = {"scan": scan_id, "name": row["name"], "digest": digest, "opened": opened, "cases": continued}
         audit.append(connection, now, by, "scan.loaded", f"scan {scan_id}", told)
         made = propose_within(connection, policy, by, now, grouped)

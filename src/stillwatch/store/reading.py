@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from typing import Any
 
 import sqlalchemy as sa
@@ -46,23 +47,22 @@ def snapshot(store: Store, now: dt.datetime) -> Snapshot:
     )
     with store.reading() as connection:
         rows = connection.execute(query).all()
-    return Snapshot(
-        now,
-        tuple(
-            HeldAction(
-                Scope(row.scope),
-                row.account_id,
-                row.end_user_id or None,
-                row.family_id,
-                Action(row.action),
-                dict(row.parameters),
-                f"case {row.case_id}, decision {row.id}",
-                row.campaign_id,
-                row.starts_at,
-                row.until,
-            )
-            for row in rows
-        ),
+    return Snapshot(now, tuple(held_action(row._mapping) for row in rows))
+
+
+def held_action(row: Mapping[Any, Any]) -> HeldAction:
+    """The action of a target with its decision's columns."""
+    return HeldAction(
+        Scope(row["scope"]),
+        row["account_id"],
+        row["end_user_id"] or None,
+        row["family_id"],
+        Action(row["action"]),
+        dict(row["parameters"]),
+        f"case {row['case_id']}, decision {row['id']}",
+        row["campaign_id"],
+        row["starts_at"],
+        row["until"],
     )
 
 

@@ -224,6 +224,32 @@ proposals = sa.Table(
 )
 """What the rules of a policy propose of a case, or in the shadow would have; each once a scan of it and policy."""
 
+outbox = sa.Table(
+    "outbox",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("event", sa.Text, nullable=False),
+    sa.Column("due_at", UtcTime, nullable=False),
+    sa.Column("decision_id", sa.ForeignKey("decisions.id")),
+    *_principal(),
+    sa.Column("news", sa.JSON),
+    sa.Index("outbox_by_time", "due_at"),
+    sa.Index("outbox_by_target", "decision_id", "account_id", "end_user_id"),
+)
+"""What others are to be told: that an action begins or ends for a principal, or news for people."""
+
+deliveries = sa.Table(
+    "deliveries",
+    METADATA,
+    sa.Column("outbox_id", sa.ForeignKey("outbox.id"), primary_key=True),
+    sa.Column("webhook", sa.Text, primary_key=True),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("next_at", UtcTime, nullable=False),
+    sa.Column("wrong", sa.Text, nullable=False),
+)
+"""What became of each message, by webhook; without a row it was not looked at yet."""
+
 exemplars = sa.Table(
     "exemplars",
     METADATA,
