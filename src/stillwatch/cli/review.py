@@ -89,6 +89,8 @@ def load(
         typer.echo(f"{case}: {count:,} principals have joined")
     if loaded.followed:
         typer.echo(f"{loaded.followed:,} of them are hit by a decision that follows its case")
+    if loaded.reopened:
+        typer.echo(f"{loaded.reopened:,} come back: their actions have ended and they go on")
     if loaded.proposed:
         typer.echo(f"{loaded.proposed:,} proposed by rules; see `stillwatch policy list`")
 
