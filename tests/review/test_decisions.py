@@ -17,11 +17,12 @@ from stillwatch.response.decision import Wanted
 from stillwatch.response.policy import Policy
 from stillwatch.response.snapshot import Snapshot
 from stillwatch.store import ConflictError, StoreError, audit
-from stillwatch.store.cases import account, case, differences, members, queue, release, search, take
+from stillwatch.store.cases import account, case, members, queue, release, search, take
 from stillwatch.store.database import Store
 from stillwatch.store.decisions import approve, decide, preview, refuse, undo
 from stillwatch.store.loading import load
 from stillwatch.store.reading import label_rows, snapshot
+from stillwatch.store.scans import differences
 from tests.review.results import accounts, campaign, write_result
 
 NOW = dt.datetime(2026, 3, 10, 12, tzinfo=dt.UTC)
@@ -322,9 +323,13 @@ def test_a_result_that_ends_earlier_does_not_turn_a_case_back(loaded: Store, tmp
     old = [campaign(CASE, ["f-a"], accounts("small", 2))]
     load(loaded, write_result(tmp_path / "old", old, days=3), "ann", POLICY, NOW)
     assert case(loaded, CASE)["principals"] == 6
-    shown = differences(loaded, 1, 2)
-    assert [row["case_id"] for row in shown["gone"]] == ["c-2"]
-    assert (shown["kept"][0]["joined"], shown["kept"][0]["left"]) == (0, 4)
+    gone = differences(loaded, 1, 2, "gone")
+    assert [row["case_id"] for row in gone["rows"]] == ["c-2"]
+    assert gone["counts"] == {"new": 0, "gone": 1, "kept": 1}
+    kept = differences(loaded, 1, 2, "kept")["rows"][0]
+    assert (kept["joined"], kept["left"]) == (0, 4)
+    assert (kept["before"]["principals"], kept["after"]["principals"]) == (6, 2)
+    assert differences(loaded, 1, 2)["rows"] == []
 
 
 def test_labels_hold_what_stands_and_a_scan_reads_them(loaded: Store, tmp_path: Path) -> None:

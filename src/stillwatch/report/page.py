@@ -11,7 +11,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from stillwatch.report import charts, wording
@@ -61,7 +61,7 @@ def render(
         .render(
             overview=overview,
             headline=headline(overview, ordered),
-            campaigns=[_with_pictures(campaign, place, overview) for place, campaign in enumerate(shown, 1)],
+            campaigns=[with_pictures(campaign, place, overview) for place, campaign in enumerate(shown, 1)],
             campaigns_cut=len(ordered) - len(shown),
             limits=bounds,
             style=Markup(style),  # noqa: S704 (a file of this package)
@@ -71,7 +71,7 @@ def render(
     )
 
 
-def _with_pictures(campaign: Mapping[str, Any], place: int, overview: Mapping[str, Any]) -> dict[str, Any]:
+def with_pictures(campaign: Mapping[str, Any], place: int, overview: Mapping[str, Any]) -> dict[str, Any]:
     """The campaign, its anchor and its charts; the anchor counts, since an id may hold any character."""
     threshold = overview["threshold_probability"]
     ranked = sorted(campaign["evidence"], key=lambda item: (-item["bits"], item["signal"]))
@@ -139,10 +139,10 @@ def style_sheet() -> str:
 
 
 @cache
-def environment(package: str) -> Environment:
-    """What fills in the templates of a package: everything is escaped, nothing may be missing."""
+def environment(*packages: str) -> Environment:
+    """What fills in the templates of packages, the first first: everything is escaped, nothing may be missing."""
     made = Environment(
-        loader=PackageLoader(package),
+        loader=ChoiceLoader([PackageLoader(package) for package in packages]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -17,6 +17,7 @@ from stillwatch.store.users import Role
 
 PAGES = (
     ("/cases", "Queue", Role.VIEWER),
+    ("/decisions", "Decisions", Role.VIEWER),
     ("/scans", "Scans", Role.VIEWER),
     ("/audit", "Audit log", Role.APPROVER),
     ("/users", "Users", Role.ADMIN),
@@ -38,6 +39,7 @@ def answer(request: Request, template: str, told: Mapping[str, Any], status: int
         **told,
         person=person,
         path=request.url.path,
+        frame="fragment.html" if request.headers.get("hx-request") else "base.html",
         may=lambda role: person and person.role.covers(Role(role)),
     )
     return Response(text, status, {"vary": "accept, hx-request"}, media_type="text/html")
@@ -71,6 +73,6 @@ def _plain(value: Any) -> str:
 
 @cache
 def _environment() -> Environment:
-    made = environment("stillwatch.review")
+    made = environment("stillwatch.review", "stillwatch.report")
     made.globals["pages"] = PAGES
     return made

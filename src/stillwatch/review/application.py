@@ -16,8 +16,22 @@ from starlette.exceptions import HTTPException
 from stillwatch.response import ResponseError
 from stillwatch.review.access import PASSWORD_PAGE, AccessError, needed_role
 from stillwatch.review.answers import answer, wants_json
-from stillwatch.review.pages import login, password, style, users
-from stillwatch.review.protection import Protection
+from stillwatch.review.pages import (
+    account,
+    audit,
+    case,
+    decide,
+    decision,
+    login,
+    password,
+    queue,
+    scans,
+    search,
+    style,
+    text,
+    users,
+)
+from stillwatch.review.protection import HEADERS, Protection
 from stillwatch.review.settings import Settings
 from stillwatch.store import ConflictError, StoreError
 
@@ -28,6 +42,15 @@ ROUTERS: tuple[APIRouter, ...] = (
     style.router,
     login.router,
     password.router,
+    queue.router,
+    case.router,
+    text.router,
+    decide.router,
+    decision.router,
+    account.router,
+    search.router,
+    scans.router,
+    audit.router,
     users.router,
 )
 """Every page; a new one is added here."""
@@ -42,6 +65,7 @@ TITLES = {
     413: "Too much",
     422: "That cannot be meant",
     429: "Too often",
+    500: "That did not work",
 }
 
 
@@ -58,6 +82,7 @@ def create_app(store: Store, settings: Settings | None = None) -> FastAPI:
     app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"), name="static")
     for kind in (AccessError, StoreError, ResponseError, HTTPException, RequestValidationError):
         app.add_exception_handler(kind, _refuse)
+    app.add_exception_handler(Exception, _fail)
     app.add_middleware(Protection, settings=chosen)
     return app
 
@@ -67,8 +92,20 @@ def _refuse(request: Request, error: Exception) -> Response:
     status, text = _told(request, error)
     if status == 401 and not wants_json(request):
         return _to_log_in(request, text)
-    told = {"status": status, "error": text, "_title": TITLES.get(status, "That did not work")}
+    told = {"status": status, "error": text, "_title": TITLES.get(status, TITLES[500])}
     return answer(request, "error.html", told, status)
+
+
+def _fail(request: Request, error: Exception) -> Response:  # noqa: ARG001 (it goes to the log of the server, not here)
+    """The page of an error of ours; it is sent past the protection, so it brings the headers itself."""
+    told = {
+        "status": 500,
+        "error": "this is an error of the program; its log says more",
+        "_title": TITLES[500],
+    }
+    response = answer(request, "error.html", told, 500)
+    response.headers.update({**HEADERS, "cache-control": "no-store"})
+    return response
 
 
 def _told(request: Request, error: Exception) -> tuple[int, str]:

@@ -15,8 +15,8 @@ import uvicorn
 from stillwatch.review import ServeError
 from stillwatch.review.application import create_app
 from stillwatch.review.settings import LOOPBACK, Settings
-from stillwatch.store.cases import all_scans
 from stillwatch.store.loading import load
+from stillwatch.store.scans import all_scans
 from stillwatch.store.users import ONE_TIME_DAYS, add_first
 
 if TYPE_CHECKING:

@@ -80,10 +80,21 @@ def append(
 
 
 def entries(
-    store: Store, subject: str | None = None, after: int = 0, most: int | None = None, *, newest: bool = False
+    store: Store,
+    subject: str | None = None,
+    after: int = 0,
+    most: int | None = None,
+    *,
+    newest: bool = False,
+    before: int | None = None,
+    kind: str | None = None,
 ) -> Iterator[Entry]:
-    """Entries in order, or the newest first; of one subject, or all."""
+    """Entries in order, or the newest first; of one subject or kind, or all."""
     query = sa.select(*(audit.c[name] for name in Entry.__slots__)).where(audit.c.number > after)
+    if before is not None:
+        query = query.where(audit.c.number < before)
+    if kind is not None:
+        query = query.where(audit.c.kind == kind)
     if subject is not None:
         query = query.where(audit.c.subject == subject)
     query = query.order_by(audit.c.number.desc() if newest else audit.c.number).limit(most)

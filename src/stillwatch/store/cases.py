@@ -1,4 +1,4 @@
-"""The queue, a case, an account, a search, and what changed between two scans."""
+"""The queue, a case, an account, and a search."""
 
 from __future__ import annotations
 
@@ -101,6 +101,14 @@ def case(store: Store, name: str) -> dict[str, Any]:
     return {**row, "campaigns": ordered, "decisions": past}
 
 
+def version_of(store: Store, name: str) -> tuple[int, str | None]:
+    """The version of a case, and who is at work on it."""
+    with store.reading() as connection:
+        query = sa.select(cases.c.version, cases.c.assignee).where(cases.c.id == case_of(connection, name))
+        version, assignee = connection.execute(query).one()
+    return version, assignee
+
+
 def members(
     store: Store, case_id: str, scan_id: int, start: int = 0, most: int | None = None
 ) -> list[dict[str, Any]]:
@@ -189,67 +197,6 @@ def _begins(connection: Connection, column: sa.Column[str], text: str) -> sa.Col
     if connection.dialect.name == "sqlite":
         return (column >= text) & (column < text + "\U0010ffff")
     return column.startswith(text, autoescape=True)
-
-
-def differences(store: Store, first: int, second: int) -> dict[str, Any]:
-    """Cases that one of two scans has and the other has not, and how the others changed."""
-    with store.reading() as connection:
-        known = {
-            row["id"]: dict(row)
-            for row in connection.execute(
-                sa.select(scans.c.id, scans.c.name, scans.c.loaded_at, scans.c.first_seen, scans.c.last_seen)
-            ).mappings()
-        }
-        for number in (first, second):
-            if number not in known:
-                raise StoreError(f"there is no scan {number}; there are {', '.join(map(str, sorted(known)))}")
-        sides = []
-        for number in (first, second):
-            sides.append(_by_case(connection, number))
-    before, after = sides
-    shared = sorted(set(before) & set(after))
-    return {
-        "first": known[first],
-        "second": known[second],
-        "gone": [before[name] for name in sorted(set(before) - set(after))],
-        "new": [after[name] for name in sorted(set(after) - set(before))],
-        "kept": [
-            {
-                "case_id": name,
-                "before": {key: before[name][key] for key in ("exchanges", "probability", "verdict")},
-                "after": {key: after[name][key] for key in ("exchanges", "probability", "verdict")},
-                "principals_before": len(before[name]["people"]),
-                "principals_after": len(after[name]["people"]),
-                "joined": len(after[name]["people"] - before[name]["people"]),
-                "left": len(before[name]["people"] - after[name]["people"]),
-            }
-            for name in shared
-        ],
-    }
-
-
-def _by_case(connection: Connection, scan_id: int) -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = {}
-    query = sa.select(campaigns.c.case_id, campaigns.c.dossier).where(campaigns.c.scan_id == scan_id)
-    for case_id, dossier in connection.execute(query):
-        row = found.setdefault(
-            case_id,
-            {"case_id": case_id, "exchanges": 0, "probability": 0.0, "verdict": "", "people": set()},
-        )
-        row["exchanges"] += dossier["scale"]["exchanges"]
-        if dossier["probability"] >= row["probability"]:
-            row["probability"], row["verdict"] = dossier["probability"], dossier["verdict"]
-    people = sa.select(participants.c.case_id, participants.c.account_id, participants.c.end_user_id)
-    for case_id, account_id, user in connection.execute(people.where(participants.c.scan_id == scan_id)):
-        found[case_id]["people"].add((account_id, user))
-    return found
-
-
-def all_scans(store: Store) -> list[dict[str, Any]]:
-    """Every scan that was loaded, the newest first."""
-    query = sa.select(scans.c.id, scans.c.name, scans.c.loaded_at, scans.c.first_seen, scans.c.last_seen)
-    with store.reading() as connection:
-        return [dict(row) for row in connection.execute(query.order_by(scans.c.id.desc())).mappings()]
 
 
 def take(store: Store, name: str, by: str, now: dt.datetime, *, over: bool = False) -> str:

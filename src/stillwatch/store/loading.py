@@ -257,6 +257,10 @@ def _write_case(
             "scan_id": scan_id,
             "campaign_id": part["campaign_id"],
             "case_id": case_id,
+            "verdict": part["verdict"],
+            "probability": part["probability"],
+            "exchanges": part["scale"]["exchanges"],
+            "principals": len(part["principals"]),
             "dossier": dossier,
         }
         connection.execute(campaigns.insert(), row)

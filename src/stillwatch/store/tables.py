@@ -84,10 +84,14 @@ campaigns = sa.Table(
     sa.Column("scan_id", sa.ForeignKey("scans.id"), primary_key=True),
     sa.Column("campaign_id", sa.Text, primary_key=True),
     sa.Column("case_id", sa.ForeignKey("cases.id"), nullable=False, index=True),
+    sa.Column("verdict", sa.Text, nullable=False),
+    sa.Column("probability", sa.Float, nullable=False),
+    sa.Column("exchanges", sa.BigInteger, nullable=False),
+    sa.Column("principals", sa.BigInteger, nullable=False),
     sa.Column("dossier", sa.JSON, nullable=False),
     sa.Index("campaigns_by_id", "campaign_id"),
 )
-"""Campaigns as the scans wrote them into campaigns.json, without their principals."""
+"""Campaigns as the scans wrote them into campaigns.json, without their principals and examples."""
 
 families = sa.Table(
     "families",
@@ -170,6 +174,7 @@ decisions = sa.Table(
     sa.Column("ended_by", sa.Text),
     sa.Column("ended_at", UtcTime),
     sa.Column("ended_because", sa.Text),
+    sa.Index("decisions_by_state", "state", "id"),
 )
 """What was decided. A row is never removed: what is taken back keeps its history."""
 
@@ -295,6 +300,7 @@ audit = sa.Table(
     sa.Column("previous", sa.Text, nullable=False),
     sa.Column("hash", sa.Text, nullable=False),
     sa.Index("audit_by_subject", "subject", "number"),
+    sa.Index("audit_by_kind", "kind", "number"),
 )
 """The audit log; triggers of the database refuse to change or remove a row."""
 

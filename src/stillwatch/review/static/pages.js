@@ -1,6 +1,7 @@
-// Keys of the pages: "/" to the search, "j" and "k" down and up the marked links of a list. Without it every page works.
+// What makes the pages quicker to use; without it each of them works.
 (function () {
   "use strict";
+  // Keys: "/" to the search, "j" and "k" down and up the marked links of a list.
   function typing(element) {
     return element && (/^(INPUT|SELECT|TEXTAREA)$/.test(element.tagName) || element.isContentEditable);
   }
@@ -18,4 +19,16 @@
     if (event.key === "j") { move(1); }
     if (event.key === "k") { move(-1); }
   });
+  // The form of a decision shows the parameters of the chosen action alone.
+  var form = document.querySelector("[data-decide]");
+  if (form) {
+    var action = form.querySelector("[name=action]");
+    var show = function () {
+      form.querySelectorAll("[data-for]").forEach(function (part) {
+        part.hidden = part.getAttribute("data-for") !== action.value;
+      });
+    };
+    action.addEventListener("change", show);
+    show();
+  }
 }());

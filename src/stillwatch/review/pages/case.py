@@ -1,0 +1,72 @@
+"""A case: how sure, why, what speaks against, what it looks like over time, who takes part, and what was decided."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from stillwatch.report.page import with_pictures
+from stillwatch.review.access import Opened, Viewer
+from stillwatch.review.answers import answer, wants_json
+from stillwatch.review.pages.decide import choices
+from stillwatch.review.pages.queue import Start
+from stillwatch.store import StoreError, cases
+from stillwatch.store.exemplars import shapes
+
+router = APIRouter()
+DRAWN = 2000
+"""Principals of which the pictures are made, those with the most extraction first."""
+LISTED = 50
+FAMILIES, LINKS = 20, 12
+
+
+@router.get("/cases/{name}")
+def case(
+    request: Request, store: Opened, person: Viewer, name: str, campaign: str | None = None, start: Start = 0
+) -> Response:
+    """The page; ``campaign`` names one of several, ``start`` where the list of principals begins."""
+    found = cases.case(store, name)
+    chosen = _chosen(found, campaign)
+    people = cases.members(store, found["id"], found["scan_id"], start, LISTED)
+    told = {
+        **{key: value for key, value in found.items() if key not in {"campaigns", "overview"}},
+        "campaigns": [
+            {key: one[key] for key in ("campaign_id", "verdict", "probability")} for one in found["campaigns"]
+        ],
+        "campaign": chosen,
+        "participants": people,
+        "start": start,
+        "more": start + len(people) < found["principals"],
+        "exemplars": shapes(store, found["id"], chosen["campaign_id"]),
+        "text": found["overview"].get("text"),
+    }
+    if wants_json(request):
+        return answer(request, "case.html", told)
+    drawn = cases.members(store, found["id"], found["scan_id"], 0, DRAWN)
+    whole = {
+        **chosen,
+        "principals": [one for one in drawn if one["campaign_id"] == chosen["campaign_id"]],
+        "principals_cut": max(found["principals"] - len(drawn), 0),
+    }
+    shown = {
+        **told,
+        "campaign": with_pictures(whole, 1, found["overview"]),
+        "overview": found["overview"],
+        "limits": {"families": FAMILIES, "links": LINKS},
+        "mine": found["assignee"] == person.name,
+        "_choices": choices(chosen),
+    }
+    return answer(request, "case.html", shown)
+
+
+def _chosen(found: Mapping[str, Any], campaign: str | None) -> dict[str, Any]:
+    """The campaign that the page shows: the one that is named, or the largest."""
+    named = {one["campaign_id"]: one for one in found["campaigns"]}
+    if campaign is None:
+        return dict(found["campaigns"][0])
+    if campaign not in named:
+        raise StoreError(f"{found['id']} has no campaign {campaign} by its latest scan")
+    return dict(named[campaign])

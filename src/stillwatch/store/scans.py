@@ -1,0 +1,117 @@
+"""The scans that were loaded, and what changed between two of them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from stillwatch.store import StoreError
+from stillwatch.store.cases import PAGE
+from stillwatch.store.database import Store
+from stillwatch.store.tables import campaigns, participants, scans
+
+CHANGES = ("new", "gone", "kept")
+"""Cases that the later scan alone has, the earlier alone, or both."""
+
+
+def all_scans(store: Store) -> list[dict[str, Any]]:
+    """Every scan that was loaded, the newest first."""
+    query = sa.select(scans.c.id, scans.c.name, scans.c.loaded_at, scans.c.first_seen, scans.c.last_seen)
+    with store.reading() as connection:
+        return [dict(row) for row in connection.execute(query.order_by(scans.c.id.desc())).mappings()]
+
+
+def differences(
+    store: Store, first: int, second: int, change: str = "new", start: int = 0, most: int = PAGE
+) -> dict[str, Any]:
+    """How the cases of two scans differ: ``counts`` by change, and the ``rows`` of one change, the largest first.
+
+    A row has the case ``before`` and ``after``, either of which may be null, and for a case that both have how many
+    principals ``joined`` and ``left``.
+    """
+    with store.reading() as connection:
+        sides = {number: _scan(connection, number) for number in (first, second)}
+        before, after = _by_case(connection, first), _by_case(connection, second)
+        names = {
+            "new": set(after) - set(before),
+            "gone": set(before) - set(after),
+            "kept": set(after) & set(before),
+        }
+        chosen = after if change != "gone" else before
+        ordered = sorted(names[change], key=lambda name: (-chosen[name]["exchanges"], name))
+        shown = ordered[start : start + most]
+        rows: list[dict[str, Any]] = [
+            {
+                "case_id": name,
+                "before": before.get(name),
+                "after": after.get(name),
+                "joined": None,
+                "left": None,
+            }
+            for name in shown
+        ]
+        if change == "kept":
+            joined, left = _moved(connection, shown, second, first), _moved(connection, shown, first, second)
+            for row in rows:
+                row.update(joined=joined.get(row["case_id"], 0), left=left.get(row["case_id"], 0))
+    return {
+        "first": sides[first],
+        "second": sides[second],
+        "counts": {name: len(names[name]) for name in CHANGES},
+        "change": change,
+        "rows": rows,
+        "start": start,
+        "more": len(ordered) > start + most,
+    }
+
+
+def _scan(connection: Connection, number: int) -> dict[str, Any]:
+    query = sa.select(scans.c.id, scans.c.name, scans.c.loaded_at, scans.c.first_seen, scans.c.last_seen)
+    found = connection.execute(query.where(scans.c.id == number)).mappings().first()
+    if found is None:
+        raise StoreError(f"there is no scan {number}; the page of scans names them")
+    return dict(found)
+
+
+def _by_case(connection: Connection, scan_id: int) -> dict[str, dict[str, Any]]:
+    """The cases of a scan; of several campaigns in one the surest names the verdict."""
+    query = sa.select(
+        campaigns.c.case_id,
+        campaigns.c.verdict,
+        campaigns.c.probability,
+        campaigns.c.exchanges,
+        campaigns.c.principals,
+    )
+    found: dict[str, dict[str, Any]] = defaultdict(
+        lambda: {"verdict": "", "probability": -1.0, "exchanges": 0, "principals": 0}
+    )
+    for case_id, verdict, probability, exchanges, principals in connection.execute(
+        query.where(campaigns.c.scan_id == scan_id)
+    ):
+        row = found[case_id]
+        row["exchanges"] += exchanges
+        row["principals"] += principals
+        if probability > row["probability"]:
+            row.update(verdict=verdict, probability=probability)
+    return dict(found)
+
+
+def _moved(connection: Connection, names: Sequence[str], here: int, there: int) -> dict[str, int]:
+    """Principals of each case by one scan who are not in it by another."""
+    own, other = participants.alias(), participants.alias()
+    elsewhere = sa.exists().where(
+        other.c.scan_id == there,
+        other.c.case_id == own.c.case_id,
+        other.c.account_id == own.c.account_id,
+        other.c.end_user_id == own.c.end_user_id,
+    )
+    query = (
+        sa.select(own.c.case_id, sa.func.count())
+        .where(own.c.scan_id == here, own.c.case_id.in_(names), ~elsewhere)
+        .group_by(own.c.case_id)
+    )
+    return {name: count for name, count in connection.execute(query)}
