@@ -98,15 +98,15 @@ def load(
 @app.command("list")
 def list_cases(
     store: str = STORE,
-    state: str | None = typer.Option(None, "--state", help="new, in_review or decided."),
+    state: str | None = typer.Option(None, "--state", help="new, in_review, decided or appealed."),
     order: str = typer.Option("certainty", "--order", help="certainty, size or age."),
     start: int = typer.Option(0, "--start", min=0, help="Cases that are left out at the top."),
     as_json: bool = AS_JSON,
 ) -> None:
     """List the cases."""
-    from stillwatch.store.cases import ORDERS, STATES, queue
+    from stillwatch.store.cases import APPEALED, ORDERS, STATES, queue
 
-    _one_of("--state", state, (None, *STATES))
+    _one_of("--state", state, (None, *STATES, APPEALED))
     _one_of("--order", order, tuple(ORDERS))
     with opened_store(store) as opened:
         found = queue(opened, state, order, start)

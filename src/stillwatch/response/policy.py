@@ -14,6 +14,16 @@
     spread = "6h"            # it begins for each principal at a moment drawn from this span
     followed = 50            # principals that one decision may gain while it holds
 
+    [appeals]
+    open_for = "90d"         # how long the accused may object
+    answered_within = "14d"  # within which time they are told that they get an answer
+
+    [retention]              # what is left out is kept for ever
+    keep_text = "90d"        # examples of text, after the end of their log
+    keep_accounts = "400d"   # accounts of old scans
+    keep_objections = "400d" # what was objected and answered
+    keep_messages = "30d"    # messages that were delivered
+
     [[rules]]
     name = "throttle what is certain"
     mode = "shadow"
@@ -60,6 +70,18 @@ class Policy:
     """Span from which the beginning of enforcement is drawn, for each principal."""
     followed: int = 50
     """Principals that one decision may gain by following its case."""
+    open_for: dt.timedelta = dt.timedelta(days=90)
+    """How long the accused may object after they got the link."""
+    answered_within: dt.timedelta = dt.timedelta(days=14)
+    """Within which time they are told that they get an answer."""
+    keep_text: dt.timedelta | None = None
+    """How long after a scan's log ends the examples of its text are kept; None: for ever."""
+    keep_accounts: dt.timedelta | None = None
+    """How long the rows of its accounts are, but those by which an open case is known."""
+    keep_objections: dt.timedelta | None = None
+    """How long after the answer what was objected and answered is."""
+    keep_messages: dt.timedelta | None = None
+    """How long messages of the outbox are, but those that wait."""
     rules: tuple[Rule, ...] = ()
     """What is proposed of which case, in order."""
     webhooks: tuple[Webhook, ...] = ()
@@ -121,6 +143,8 @@ def _policy(told: Mapping[str, Any], text: bytes) -> Policy:
 _TABLES: Mapping[str, Mapping[str, str]] = {
     "approval": {"principals": "whole", "innocent": "number"},
     "enforcement": {"lasts": "span", "longest": "span", "spread": "span", "followed": "whole"},
+    "appeals": {"open_for": "span", "answered_within": "span"},
+    "retention": dict.fromkeys(("keep_text", "keep_accounts", "keep_objections", "keep_messages"), "span"),
 }
 
 

@@ -28,7 +28,7 @@ SHORTEST_SECRET = 24
 """Characters of a secret at least."""
 BEGINS, ENDS = "action.begins", "action.ends"
 NEWS = ("decision.proposed", "appeal.received", "appeal.decided")
-"""What is told to the shape ``stillwatch`` alone: it is for people, and no action."""
+"""What is no action: it is told in the shape ``stillwatch`` alone, but that Coop has a word for an appeal's answer."""
 
 
 class Shape(StrEnum):
@@ -151,6 +151,8 @@ def _signature(secret: bytes, number: str, seconds: str, body: bytes) -> str:
 
 def message(webhook: Webhook, told: Told) -> Message | None:
     """What is posted; None where the shape has no place for it."""
+    if webhook.shape is Shape.COOP and told.event == "appeal.decided":
+        return Message(webhook.url, _json(_coop_appeal(webhook, told)))
     if webhook.shape is not Shape.STILLWATCH and told.event in NEWS:
         return None
     if webhook.shape is Shape.COOP:
@@ -184,6 +186,22 @@ def _coop(webhook: Webhook, told: Told) -> dict[str, Any]:
         "decisionReason": told.reason,
     }
     return body | ({"actorEmail": told.by} if "@" in told.by else {})
+
+
+def _coop_appeal(webhook: Webhook, told: Told) -> dict[str, Any]:
+    """The body of Coop's callback for an appeal that was decided."""
+    user = told.news["end_user_id"]
+    who = {
+        "id": user or told.news["account_id"],
+        "typeId": webhook.end_user_type if user else webhook.account_type,
+    }
+    return {
+        "appealId": str(told.news["appeal"]),
+        "item": who,
+        "appealedBy": who,
+        "appealDecision": "ACCEPT" if told.news["outcome"] == "reversed" else "REJECT",
+        "custom": {"decision": told.news["decision"]},
+    }
 
 
 _PENALTIES: Mapping[Action, str] = {

@@ -18,6 +18,8 @@ from stillwatch.review.access import PASSWORD_PAGE, AccessError, needed_role
 from stillwatch.review.answers import answer, wants_json
 from stillwatch.review.pages import (
     account,
+    appeal,
+    appeals,
     audit,
     case,
     decide,
@@ -47,6 +49,8 @@ ROUTERS: tuple[APIRouter, ...] = (
     text.router,
     decide.router,
     decision.router,
+    appeal.router,
+    appeals.router,
     account.router,
     search.router,
     scans.router,

@@ -21,7 +21,7 @@ from stillwatch.store.cases import case_of
 from stillwatch.store.database import Store
 from stillwatch.store.following import CLEARING, start
 from stillwatch.store.policies import note_policy
-from stillwatch.store.tables import NOBODY, cases, decisions, families, participants, targets
+from stillwatch.store.tables import NOBODY, appeals, cases, decisions, families, participants, targets
 
 
 def preview(store: Store, wanted: Wanted, policy: Policy) -> Preview:
@@ -195,7 +195,10 @@ def _accuses(wanted: Wanted) -> bool:
 
 
 def _cleared(connection: Connection, case_id: str) -> set[tuple[str, str]]:
-    """Principals of a case whom a person cleared by themselves."""
+    """Principals of a case whom a person cleared by themselves, or who won an appeal."""
+    won = sa.select(appeals.c.account_id, appeals.c.end_user_id).where(
+        appeals.c.case_id == case_id, appeals.c.state == "reversed"
+    )
     query = (
         sa.select(targets.c.account_id, targets.c.end_user_id)
         .join(decisions)
@@ -206,7 +209,7 @@ def _cleared(connection: Connection, case_id: str) -> set[tuple[str, str]]:
             decisions.c.finding.in_(CLEARING),
         )
     )
-    return {(row[0], row[1]) for row in connection.execute(query)}
+    return {(row[0], row[1]) for row in connection.execute(sa.union(query, won))}
 
 
 def _campaign(connection: Connection, case_id: str, wanted: Wanted) -> str:

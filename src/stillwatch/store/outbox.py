@@ -63,7 +63,19 @@ def holding(now: dt.datetime) -> sa.ColumnElement[bool]:
     )
 
 
-def tell(connection: Connection, now: dt.datetime, event: str, news: Mapping[str, Any]) -> None:
-    """Write down news for people."""
-    row = {"event": event, "due_at": now, "account_id": NOBODY, "end_user_id": NOBODY, "news": dict(news)}
+def tell(
+    connection: Connection,
+    now: dt.datetime,
+    event: str,
+    news: Mapping[str, Any],
+    principal: tuple[str, str] = (NOBODY, NOBODY),
+) -> None:
+    """Write down news; with the principal whom it is about, where others must know."""
+    row: dict[str, Any] = {
+        "event": event,
+        "due_at": now,
+        "account_id": principal[0],
+        "end_user_id": principal[1],
+    }
+    row["news"] = dict(news)
     connection.execute(outbox.insert(), row)

@@ -141,8 +141,11 @@ def _must_wait(connection: Connection, webhook: Webhook, row: RowMapping, now: d
 def _told(connection: Connection, webhook: Webhook, row: RowMapping, now: dt.datetime) -> Told | None:
     """What is to be told; None where there is nothing to tell any more."""
     if row["event"] in NEWS:
-        told = Told(row["event"], row["due_at"], None, {}, "", "", None, row["news"] or {})
-        return told if webhook.shape is Shape.STILLWATCH else None
+        news = dict(row["news"] or {})
+        if row["account_id"]:
+            news |= {"account_id": row["account_id"], "end_user_id": row["end_user_id"] or None}
+        told = Told(row["event"], row["due_at"], None, {}, "", "", None, news)
+        return told if message(webhook, told) else None
     hit = _hit(connection, row)
     if hit is None:
         return None

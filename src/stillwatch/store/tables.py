@@ -70,13 +70,16 @@ cases = sa.Table(
     sa.Column("evidence_bits", sa.Float, nullable=False),
     sa.Column("exchanges", sa.BigInteger, nullable=False),
     sa.Column("principals", sa.BigInteger, nullable=False),
+    sa.Column("appeals", sa.Integer, nullable=False, server_default="0"),
     sa.Column("first_seen", UtcTime, nullable=False),
     sa.Column("last_seen", UtcTime, nullable=False),
+    sa.Index("cases_by_appeals", "appeals"),
     sa.Index("cases_by_certainty", "state", "probability", "exchanges"),
     sa.Index("cases_by_size", "state", "exchanges"),
     sa.Index("cases_by_age", "state", "opened_at"),
 )
-"""What people work on: a campaign through all scans that find it, as its latest scan sees it."""
+"""What people work on: a campaign through all scans that find it, as its latest scan sees it; ``appeals`` counts those
+that wait for an answer."""
 
 campaigns = sa.Table(
     "campaigns",
@@ -254,6 +257,29 @@ deliveries = sa.Table(
     sa.Column("wrong", sa.Text, nullable=False),
 )
 """What became of each message, by webhook; without a row it was not looked at yet."""
+
+appeals = sa.Table(
+    "appeals",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("serial", sa.Text, nullable=False, unique=True),
+    sa.Column("decision_id", sa.ForeignKey("decisions.id"), nullable=False),
+    sa.Column("case_id", sa.ForeignKey("cases.id"), nullable=False, index=True),
+    *_principal(),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("until", UtcTime, nullable=False),
+    sa.Column("answered_within_s", sa.BigInteger, nullable=False),
+    sa.Column("made_by", sa.Text, nullable=False),
+    sa.Column("made_at", UtcTime, nullable=False),
+    sa.Column("objection", sa.Text),
+    sa.Column("objected_at", UtcTime),
+    sa.Column("answer", sa.Text),
+    sa.Column("answered_by", sa.Text),
+    sa.Column("answered_at", UtcTime),
+    sa.UniqueConstraint("decision_id", "account_id", "end_user_id", name="appeals_once"),
+    sa.Index("appeals_by_state", "state", "objected_at"),
+)
+"""Links for the accused, what they object, and what was answered; one a decision and principal."""
 
 exemplars = sa.Table(
     "exemplars",
