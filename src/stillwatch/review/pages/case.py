@@ -19,7 +19,7 @@ from stillwatch.store.exemplars import shapes
 router = APIRouter()
 DRAWN = 2000
 """Principals of which the pictures are made, those with the most extraction first."""
-LISTED = 50
+LISTED = 25
 FAMILIES, LINKS = 20, 12
 
 
@@ -58,6 +58,7 @@ def case(
         "limits": {"families": FAMILIES, "links": LINKS},
         "mine": found["assignee"] == person.name,
         "_choices": choices(chosen),
+        "_listed": LISTED,
     }
     return answer(request, "case.html", shown)
 

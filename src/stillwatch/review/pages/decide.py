@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -9,7 +10,8 @@ from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, Field
 
-from stillwatch.response.actions import MEANINGS, TRACES, Action, Finding, Scope, takes
+from stillwatch.report.wording import duration
+from stillwatch.response.actions import MEANINGS, TRACES, Action, Finding, Scope, parameters_of, takes
 from stillwatch.response.decision import LONGEST_REASON, Wanted
 from stillwatch.response.policy import Policy, span
 from stillwatch.review.access import Analyst, Opened, now
@@ -83,13 +85,14 @@ def preview(
         "finding": wanted.finding,
         "scope": wanted.scope,
         "family_id": wanted.family_id,
+        "parameters": parameters_of(wanted.action, wanted.parameters),
         **shown.as_json(),
         "_fields": {key: value for key, value in asked.model_dump(mode="json").items() if value},
         "_other": assignee if assignee != person.name else None,
         "_shown": SHOWN,
         "_meaning": MEANINGS[wanted.action],
-        "_lasts": wanted.lasts or policy.lasts,
-        "_spread": wanted.spread or policy.spread,
+        "_lasts": _in_words(wanted.lasts or policy.lasts),
+        "_spread": _in_words(policy.spread if wanted.spread is None else wanted.spread),
         "_longest_reason": LONGEST_REASON,
     }
     return answer(request, "preview.html", told)
@@ -118,6 +121,13 @@ def choices(campaign: Mapping[str, Any]) -> dict[str, Any]:
 def _policy(request: Request) -> Policy:
     policy: Policy = request.app.state.settings.policy
     return policy
+
+
+def _in_words(span_of_time: dt.timedelta) -> str:
+    """A span as people say it; empty where there is none."""
+    seconds = int(span_of_time.total_seconds())
+    text = duration(seconds) if seconds else ""
+    return f"one {text}" if text.isalpha() else text
 
 
 def _value(name: str, text: str) -> Any:
