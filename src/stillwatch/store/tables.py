@@ -303,6 +303,15 @@ users = sa.Table(
 )
 """Who may use the pages; ``password`` is a hash, and null for whoever logs in elsewhere."""
 
+outside_users = sa.Table(
+    "outside_users",
+    METADATA,
+    sa.Column("issuer", sa.Text, primary_key=True),
+    sa.Column("subject", sa.Text, primary_key=True),
+    sa.Column("user_name", sa.ForeignKey("users.name"), nullable=False, unique=True),
+)
+"""What a provider calls a user who logs in there."""
+
 sessions = sa.Table(
     "sessions",
     METADATA,
