@@ -252,3 +252,34 @@ def test_a_rule_that_cannot_be_meant_is_refused(tmp_path: Path, rule: str, messa
     with pytest.raises(ResponseError) as raised:
         policy_of(tmp_path, f"version = 1\n[[rules]]\n{rule}\n")
     assert message in str(raised.value)
+
+
+def test_the_page_of_proposals(tmp_path: Path) -> None:
+    from stillwatch.review.settings import Settings
+    from stillwatch.store.database import open_store
+    from stillwatch.store.users import Role
+    from tests.review.serving import Visitor, add_person, served
+
+    policy = policy_of(tmp_path)
+    store = open_store(str(tmp_path / "review.db"))
+    for name, role in (("vera", Role.VIEWER), ("bob", Role.ANALYST)):
+        add_person(store, name, role)
+    loaded(store, tmp_path, policy)
+    small, large = (row["id"] for row in waiting(store))
+    with served(store, Settings(policy=policy, logins_a_minute=10_000)) as address:
+        bob, vera = Visitor(address, "bob"), Visitor(address, "vera")
+        page = bob.get("/proposals").text
+        assert "suspend what is certain" in page  # in the shadow: counted, and not asked
+        assert page.count("Decide so") == 2
+        assert "Decide so" not in vera.get("/proposals").text
+        assert vera.post(f"/proposals/{small}/accept", reason="one hand").status_code == 403
+        assert bob.post(f"/proposals/{small}/accept", reason=" ").status_code == 422
+        done = bob.post(f"/proposals/{small}/accept", reason="one hand")
+        assert (done.status_code, done.headers["location"]) == (303, "/decisions/1")
+        assert bob.post(f"/proposals/{small}/accept", reason="again").status_code == 409
+        assert bob.post(f"/proposals/{large}/dismiss", reason="a class").status_code == 303
+        told = bob.get("/proposals.json").json()
+    assert (told["waiting"], told["all"]) == ([], 0)
+    assert {one["state"] for one in told["counts"]} == {"shadow", "taken", "dismissed"}
+    assert case(store, "c-1")["decisions"][0]["asked_by"] == "bob"
+    store.close()
