@@ -19,6 +19,7 @@ from pathlib import Path
 import pyarrow as pa
 from typer.models import ArgumentInfo, OptionInfo
 
+import documentation_review
 from stillwatch import arena, campaigns, fingerprint, identities, verdict
 from stillwatch.arena import recipe
 from stillwatch.arena.log import TRUTH_SCHEMA
@@ -387,6 +388,8 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "when": lambda: _fields(When),
     "webhook": lambda: _fields(Webhook),
     "held action": _held_action,
+    "roles": lambda: table(("role", "may"), documentation_review.roles()),
+    "pages": lambda: table(("address", "role", "what it is"), documentation_review.pages()),
     "operator": lambda: _fields(recipe.Operator),
     "recipe": lambda: _fields(recipe.Recipe),
     "release": lambda: _fields(recipe.Release),

@@ -62,9 +62,14 @@ def add_person(store: Store, name: str, role: Role) -> None:
 class Visitor:
     """A browser without a screen: keeps its cookies, sends the token of its forms."""
 
-    def __init__(self, address: str, name: str | None = None, password: str = PASSWORD) -> None:
-        self.client = httpx.Client(base_url=address, timeout=30)
+    def __init__(
+        self, address: str, name: str | None = None, password: str = PASSWORD, token: str | None = None
+    ) -> None:
+        self.client = httpx.Client(base_url=address, timeout=60)
         self.csrf = ""
+        if token is not None:  # of a session that the store opened
+            self.client.cookies.set("stillwatch", token)
+            self.csrf = self.client.get("/session.json").json()["csrf"]
         if name is not None:
             shown = self.log_in(name, password)
             assert shown.status_code == 303, shown.text

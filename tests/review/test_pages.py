@@ -229,6 +229,9 @@ def test_names_of_a_log_are_text_and_nothing_else(store: Store, tmp_path: Path) 
         assert shown.status_code == 200
         assert "<script>alert" not in shown.text
         assert "\u202e" not in shown.text
+        innocent = vic.get("/account", id="innocent-0").text
+        assert "nothing was found" in innocent
+        assert "No decision was ever made on it" in innocent
         assert vic.get("/account.json", id=evil).json()["account_id"] == evil
         kept = vic.get("/scans/compare.json", first=1, second=2, change="kept").json()
         assert (kept["counts"], kept["rows"][0]["joined"]) == ({"new": 0, "gone": 1, "kept": 1}, 0)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import sqlalchemy as sa
@@ -22,6 +23,8 @@ from stillwatch.store.tables import head, settings
 MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_SECONDS = 30
 KEY = "audit_key"
+_POOL: dict[str, Any] = {"pool_size": 20, "max_overflow": 30, "hide_parameters": True}
+"""A connection for each thread of the server, which has forty; no value of a row goes into the text of an error."""
 _LOCK = 7_311_904  # of the migration, for PostgreSQL: any fixed number
 
 
@@ -32,6 +35,8 @@ class Store:
     engine: Engine
     name: str
     """What it is called in messages; without a password."""
+    turn: AbstractContextManager[Any] = field(default_factory=nullcontext)
+    """Whose turn it is to write, within this process: SQLite lets whoever is lucky go first, and others wait for ever."""
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -43,7 +48,7 @@ class Store:
     def writing(self) -> Iterator[Connection]:
         """A transaction; writers come one after the other, so that no decision is lost or made twice."""
         options = {"writes": True}
-        with self.engine.connect().execution_options(**options) as connection, connection.begin():
+        with self.turn, self.engine.connect().execution_options(**options) as connection, connection.begin():
             connection.execute(sa.select(head.c.number).with_for_update())
             yield connection
 
@@ -77,7 +82,7 @@ def open_store(place: str) -> Store:
         raise StoreError(
             f"cannot open {name} ({type(error.orig).__name__}); is it a database of stillwatch, and may it be written?"
         ) from error
-    return Store(engine, name)
+    return Store(engine, name, Lock() if url.get_backend_name() == "sqlite" else nullcontext())
 
 
 def key_of(connection: Connection) -> bytes:
@@ -110,10 +115,10 @@ def _url(place: str) -> URL:
 
 def _engine(url: URL) -> Engine:
     if url.get_backend_name() != "sqlite":
-        return sa.create_engine(url, pool_size=10, max_overflow=20, pool_pre_ping=True, hide_parameters=True)
+        return sa.create_engine(url, pool_pre_ping=True, **_POOL)
     if url.database:
         Path(url.database).touch(mode=0o600)  # it names accounts, so it is nobody else's
-    engine = sa.create_engine(url, connect_args={"timeout": BUSY_SECONDS}, hide_parameters=True)
+    engine = sa.create_engine(url, connect_args={"timeout": BUSY_SECONDS}, **_POOL)
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, _: Any) -> None:

@@ -12,6 +12,7 @@ import hashlib
 import hmac
 import re
 import secrets
+from collections.abc import Mapping
 from enum import StrEnum
 from threading import BoundedSemaphore
 from typing import Any
@@ -36,19 +37,22 @@ class Role(StrEnum):
     """What a user may do; each may do what the ones before it may."""
 
     VIEWER = "viewer"
-    """Sees every page, and no text of a prompt."""
     ANALYST = "analyst"
-    """Takes cases, proposes and makes decisions, takes them back, and may see text, which is logged."""
     APPROVER = "approver"
-    """Approves what another proposed, and reads the audit log."""
     ADMIN = "admin"
-    """Adds users and sets their roles."""
 
     def covers(self, needed: Role) -> bool:
         """Whether this role may do what another may."""
         return _RANK[self] >= _RANK[needed]
 
 
+ROLES: Mapping[Role, str] = {
+    Role.VIEWER: "sees every page, and no text of a prompt",
+    Role.ANALYST: "takes cases, decides, takes decisions back, and may see text, which is logged",
+    Role.APPROVER: "approves what another proposed, and reads the audit log",
+    Role.ADMIN: "adds users and sets their roles",
+}
+"""What each role may do besides what the ones before it may."""
 _RANK = {role: place for place, role in enumerate(Role)}
 
 

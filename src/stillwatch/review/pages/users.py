@@ -12,6 +12,7 @@ from stillwatch.review.answers import answer, done
 from stillwatch.store.database import Store
 from stillwatch.store.users import (
     ONE_TIME_DAYS,
+    ROLES,
     Role,
     add_user,
     all_users,
@@ -67,4 +68,4 @@ def reset(request: Request, store: Opened, person: Admin, name: Name) -> Respons
 
 def _told(store: Store, name: str = "", password: str = "") -> dict[str, Any]:
     given = {"name": name, "password": password, "days": ONE_TIME_DAYS} if password else None
-    return {"users": all_users(store), "given": given, "_roles": [*Role]}
+    return {"users": all_users(store), "given": given, "_roles": ROLES}
