@@ -20,6 +20,7 @@ from stillwatch.response.policy import Policy
 from stillwatch.store import StoreError, audit, outbox
 from stillwatch.store.database import Store
 from stillwatch.store.following import follow, goes_on
+from stillwatch.store.policies import note_policy
 from stillwatch.store.proposals import SHADOW, propose_within
 from stillwatch.store.tables import (
     NOBODY,
@@ -70,6 +71,7 @@ def load(store: Store, folder: Path, by: str, policy: Policy, now: dt.datetime) 
             earlier := connection.execute(sa.select(scans.c.id).where(scans.c.digest == digest)).scalar()
         ) is not None:
             raise StoreError(f"{folder} was loaded before, as scan {earlier}; nothing is left to do")
+        note_policy(connection, policy, by, now)
         row = {
             "name": folder.resolve().name,
             "digest": digest,
