@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import enum
 import inspect
 import json
 import re
@@ -33,7 +34,9 @@ from stillwatch.links import all_links
 from stillwatch.objective.classes import OBJECTIVE_MEANINGS
 from stillwatch.response import actions
 from stillwatch.response.policy import Policy
+from stillwatch.response.rules import Rule, When
 from stillwatch.response.snapshot import HeldAction
+from stillwatch.response.webhooks import Webhook
 from stillwatch.signals import all_signals
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -106,10 +109,12 @@ def type_name(kind: pa.DataType) -> str:
     return text.replace("struct<role: string, content: string>", "struct<role, content>")
 
 
-def _fields(record: type) -> str:
+def _fields(record: type, leave_out: frozenset[str] = frozenset()) -> str:
     meanings = field_meanings(record)
     rows = []
     for field in dataclasses.fields(record):
+        if field.name in leave_out:
+            continue
         default = field.default
         if field.default_factory is not dataclasses.MISSING:
             default = field.default_factory()
@@ -118,7 +123,14 @@ def _fields(record: type) -> str:
         meaning = meanings[field.name]
         if field.name in recipe.CHOICES:
             meaning = f"{meaning} One of {', '.join(map(code, recipe.CHOICES[field.name]))}.".strip()
+        if isinstance(default, enum.Enum):
+            default = default.value
         shown = default if isinstance(default, str) and default.startswith("see ") else code(repr(default))
+        shown = (
+            ""
+            if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+            else shown
+        )
         rows.append((code(field.name), shown, meaning))
     return table(("field", "default", "meaning"), rows)
 
@@ -371,7 +383,10 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "bad logs": _bad_logs,
     "commands": _commands,
     "actions": _actions,
-    "policy": lambda: _fields(Policy),
+    "policy": lambda: _fields(Policy, frozenset({"rules", "webhooks", "digest", "text"})),
+    "rule": lambda: _fields(Rule),
+    "when": lambda: _fields(When),
+    "webhook": lambda: _fields(Webhook),
     "held action": _held_action,
     "roles": lambda: table(("role", "may"), documentation_review.roles()),
     "pages": lambda: table(("address", "role", "what it is"), documentation_review.pages()),

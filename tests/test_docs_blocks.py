@@ -18,6 +18,7 @@ RUN = (
     "docs/howto.md",
     "docs/review.md",
     "docs/sharing.md",
+    "docs/policy.md",
     "docs/calibration.md",
     "docs/replay.md",
     "docs/arena.md",

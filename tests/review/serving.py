@@ -27,11 +27,12 @@ FORM = re.compile(r'name="form_token" value="([^"]+)"')
 
 
 @contextmanager
-def served(store: Store, settings: Settings | None = None) -> Iterator[str]:
+def served(store: Store, settings: Settings | None = None, port: int = 0) -> Iterator[str]:
     """The address of a server over the store, which is gone at the end of the block."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    if not port:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
     server = server_of(store, settings or Settings(logins_a_minute=10_000), "127.0.0.1", port)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

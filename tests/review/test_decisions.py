@@ -260,6 +260,54 @@ def test_a_decision_that_follows_its_case_hits_newcomers_up_to_what_the_policy_a
     assert '"beyond_the_policy": 2' in entry.details
 
 
+def test_one_person_does_not_come_to_hit_more_than_one_person_may(loaded: Store, tmp_path: Path) -> None:
+    alone = decide(loaded, wanted(follows=True), "ann", POLICY, NOW)
+    again = [campaign(CASE, ["f-a"], accounts("small", 6) + accounts("fresh", 9))]
+    found = load(loaded, write_result(tmp_path / "second", again, days=9), "ann", POLICY, later(days=2))
+    assert (found.joined, found.followed) == ({CASE: 9}, 3)  # from ten on it takes two
+    assert case(loaded, CASE)["state"] == "new"
+    # What two decided goes on to the number that the policy allows.
+    undo(loaded, alone, "ann", "all of them", later(days=2))
+    number = decide(loaded, wanted(follows=True), "ann", POLICY, later(days=2))
+    approve(loaded, number, "bob", later(days=2))
+    more = [campaign(CASE, ["f-a"], accounts("fresh", 9) + accounts("third", 60))]
+    found = load(loaded, write_result(tmp_path / "third", more, days=10), "ann", POLICY, later(days=3))
+    assert found.followed == POLICY.followed
+
+
+def test_a_decision_on_a_family_follows_those_who_send_it(loaded: Store, tmp_path: Path) -> None:
+    decide(loaded, wanted(scope=Scope.FAMILY, family_id="f-a", follows=True), "ann", POLICY, NOW)
+    again = [
+        campaign(CASE, ["f-a"], accounts("small", 4) + accounts("fresh", 1)),
+        campaign("c-9", ["f-b"], accounts("other", 2)),
+    ]
+    found = load(loaded, write_result(tmp_path / "second", again, days=9), "ann", POLICY, later(days=2))
+    assert (found.joined, found.followed) == ({CASE: 3}, 1)
+    assert "fresh-000" in hit(loaded, later(days=3))
+    assert case(loaded, CASE)["state"] == "new"
+
+
+def test_a_campaign_that_goes_on_when_its_action_has_run_out_comes_back(
+    loaded: Store, tmp_path: Path
+) -> None:
+    decide(loaded, wanted(lasts=dt.timedelta(days=1)), "ann", POLICY, later(days=-4))
+    decide(loaded, wanted(case_id="c-2", finding=Finding.INNOCENT, action=Action.OBSERVE), "ann", POLICY, NOW)
+    both = [campaign(CASE, ["f-a"], accounts("small", 5)), campaign("c-2", ["f-c"], accounts("large", 5))]
+    # Nothing was sent after the action's end.
+    stopped = {"last_seen": later(days=-4).isoformat()}
+    early = load(
+        loaded,
+        write_result(tmp_path / "early", [one | stopped for one in both]),
+        "ann",
+        POLICY,
+        later(days=-2),
+    )
+    assert (early.reopened, case(loaded, CASE)["state"]) == (0, "decided")
+    found = load(loaded, write_result(tmp_path / "second", both, days=9), "ann", POLICY, later(days=2))
+    assert (found.joined, found.reopened) == ({}, 1)
+    assert (case(loaded, CASE)["state"], case(loaded, "c-2")["state"]) == ("new", "decided")
+
+
 def test_a_campaign_without_a_shared_family_goes_on_with_most_of_its_principals(
     loaded: Store, tmp_path: Path
 ) -> None:

@@ -45,7 +45,11 @@ def test_a_policy_is_read(tmp_path: Path) -> None:
     [
         ("", "expected version = 1 at its top"),
         ("version = 2", "expected version = 1 at its top"),
-        ("version = 1\nrules = 3", "the file has no rules; allowed are approval, enforcement, version"),
+        ("version = 1\nrules = 3", r"rules must be tables, each under \[\[rules\]\]"),
+        (
+            "version = 1\nrule = 3",
+            "the file has no rule; allowed are approval, enforcement, rules, version, webhooks",
+        ),
         ("version = 1\napproval = 3", r"approval must be a table, \[approval\]"),
         (
             "version = 1\n[approval]\naccounts = 3",

@@ -97,7 +97,7 @@ def test_the_other_commands(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("review", "list", "--state", "old"), "'old' is none of new, in_review, decided"),
+        (("review", "list", "--state", "old"), "'old' is none of new, in_review, decided, appealed"),
         (
             ("review", "decide", "c-1", "--action", "ban", "--reason", "x"),
             "'ban' is none of observe, throttle",

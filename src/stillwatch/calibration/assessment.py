@@ -38,6 +38,7 @@ def assess_labels(
         "unmatched": matched.unmatched,
         "campaigns": _precision([matched.groups[number] for number in accused if number in matched.groups]),
         "principals": _counts(principals),
+        "appeals": _appeals(options.labels.labels if options.labels else ()),
         "recall": _recall(scanned, matched, verdicts, accused),
         "calibration": _calibration(scanned, groups, matched, options),
     }
@@ -48,6 +49,24 @@ def _counts(labels: Sequence[Label]) -> dict[str, Any]:
         "extraction": sum(label.standing is Standing.EXTRACTION for label in labels),
         "cleared": sum(label.standing in CLEARED for label in labels),
         "open": sum(label.standing in (Standing.UNSURE, Standing.OVERTURNED) for label in labels),
+    }
+
+
+def _appeals(labels: Sequence[Label]) -> dict[str, Any]:
+    """Answers to appeals, whether this scan has the subject or not; the share that was reversed with exact limits.
+
+    It speaks for those who appealed, and they are not drawn at random.
+    """
+    answers = [label.appeal for label in labels if label.appeal is not None]
+    lost = answers.count("reversed")
+    low, high = interval(lost, len(answers)) if answers else (None, None)
+    share = lost / len(answers) if answers else None
+    return {
+        "upheld": len(answers) - lost,
+        "reversed": lost,
+        "share_reversed": share,
+        "low": low,
+        "high": high,
     }
 
 

@@ -7,6 +7,7 @@ import sys
 import typer
 
 from stillwatch.cli import (
+    appeal,
     audit,
     calibrate,
     connect,
@@ -15,12 +16,15 @@ from stillwatch.cli import (
     explain,
     fingerprint,
     lab,
+    policy,
     replay,
+    retention,
     review,
     scan,
     serve,
     share,
     simulate,
+    webhooks,
 )
 
 PURPOSE = (
@@ -46,7 +50,12 @@ app.command("export")(share.export)
 app.command("import")(share.import_bundles)
 app.command("serve")(serve.serve)
 app.add_typer(lab.app, name="lab")
+review.app.command("forget")(retention.forget)
+review.app.command("expire")(retention.expire)
 app.add_typer(review.app, name="review")
+app.add_typer(policy.app, name="policy")
+app.add_typer(webhooks.app, name="webhooks")
+app.add_typer(appeal.app, name="appeal")
 app.add_typer(audit.app, name="audit")
 
 

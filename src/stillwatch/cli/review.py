@@ -83,26 +83,30 @@ def load(
     from stillwatch.store.loading import load as run
 
     with opened_store(store) as opened:
-        loaded = run(opened, directory, _name(by), opened_policy(policy), _now())
+        loaded = run(opened, directory, who(by), opened_policy(policy), now())
     typer.echo(f"scan {loaded.scan_id}: {len(loaded.opened)} opened, {len(loaded.continued)} continued")
     for case, count in loaded.joined.items():
         typer.echo(f"{case}: {count:,} principals have joined")
     if loaded.followed:
         typer.echo(f"{loaded.followed:,} of them are hit by a decision that follows its case")
+    if loaded.reopened:
+        typer.echo(f"{loaded.reopened:,} come back: their actions have ended and they go on")
+    if loaded.proposed:
+        typer.echo(f"{loaded.proposed:,} proposed by rules; see `stillwatch policy list`")
 
 
 @app.command("list")
 def list_cases(
     store: str = STORE,
-    state: str | None = typer.Option(None, "--state", help="new, in_review or decided."),
+    state: str | None = typer.Option(None, "--state", help="new, in_review, decided or appealed."),
     order: str = typer.Option("certainty", "--order", help="certainty, size or age."),
     start: int = typer.Option(0, "--start", min=0, help="Cases that are left out at the top."),
     as_json: bool = AS_JSON,
 ) -> None:
     """List the cases."""
-    from stillwatch.store.cases import ORDERS, STATES, queue
+    from stillwatch.store.cases import APPEALED, ORDERS, STATES, queue
 
-    _one_of("--state", state, (None, *STATES))
+    _one_of("--state", state, (None, *STATES, APPEALED))
     _one_of("--order", order, tuple(ORDERS))
     with opened_store(store) as opened:
         found = queue(opened, state, order, start)
@@ -150,7 +154,7 @@ def take(
     from stillwatch.store.cases import take as run
 
     with opened_store(store) as opened:
-        typer.echo(f"{run(opened, name, _name(by), _now(), over=over)} is yours")
+        typer.echo(f"{run(opened, name, who(by), now(), over=over)} is yours")
 
 
 @app.command("release")
@@ -159,7 +163,7 @@ def release(name: str = CASE, store: str = STORE, by: str | None = BY) -> None:
     from stillwatch.store.cases import release as run
 
     with opened_store(store) as opened:
-        typer.echo(f"{run(opened, name, _name(by), _now())} is nobody's")
+        typer.echo(f"{run(opened, name, who(by), now())} is nobody's")
 
 
 @app.command("preview")
@@ -222,7 +226,7 @@ def decide(
     limits = opened_policy(policy)
     with opened_store(store) as opened:
         shown = look(opened, wanted, limits)
-        number = run(opened, wanted, _name(by), limits, _now(), seen)
+        number = run(opened, wanted, who(by), limits, now(), seen)
     typer.echo(_summary(shown))
     typer.echo(f"decision {number} {'waits for approval' if shown.approval else 'stands'}")
 
@@ -233,7 +237,7 @@ def approve(number: int = NUMBER, store: str = STORE, by: str | None = BY) -> No
     from stillwatch.store.decisions import approve as run
 
     with opened_store(store) as opened:
-        run(opened, number, _name(by), _now())
+        run(opened, number, who(by), now())
     typer.echo(f"decision {number} stands")
 
 
@@ -243,7 +247,7 @@ def refuse(number: int = NUMBER, reason: str = WHY, store: str = STORE, by: str 
     from stillwatch.store.decisions import refuse as run
 
     with opened_store(store) as opened:
-        run(opened, number, _name(by), reason, _now())
+        run(opened, number, who(by), reason, now())
     typer.echo(f"decision {number} is refused")
 
 
@@ -253,7 +257,7 @@ def undo(number: int = NUMBER, reason: str = WHY, store: str = STORE, by: str | 
     from stillwatch.store.decisions import undo as run
 
     with opened_store(store) as opened:
-        run(opened, number, _name(by), reason, _now())
+        run(opened, number, who(by), reason, now())
     typer.echo(f"decision {number} is taken back")
 
 
@@ -273,7 +277,7 @@ def labels(
         rows = label_rows(opened)
         with staged(out.parent, what=f"the labels {out}", seals=()) as stage:
             write_labels([*rows], stage / out.name)
-        _log(opened, _name(by), "labels.written", {"rows": len(rows)})
+        _log(opened, who(by), "labels.written", {"rows": len(rows)})
     typer.echo(f"{quantity(len(rows), 'decision')} in {out}")
 
 
@@ -289,10 +293,10 @@ def actions(
     from stillwatch.store.reading import snapshot
 
     with opened_store(store) as opened:
-        held = snapshot(opened, _now())
+        held = snapshot(opened, now())
         with staged(out.parent, what=f"the actions {out}", seals=()) as stage:
             write_json(held.as_json(), stage / out.name)
-        _log(opened, _name(by), "actions.written", {"actions": len(held.actions)})
+        _log(opened, who(by), "actions.written", {"actions": len(held.actions)})
     typer.echo(f"{quantity(len(held.actions), 'action')} in {out}")
 
 
@@ -346,7 +350,7 @@ def _log(store: Store, by: str, kind: str, told: dict[str, Any]) -> None:
     from stillwatch.store import audit
 
     with store.writing() as connection:
-        audit.append(connection, _now(), by, kind, "store", told)
+        audit.append(connection, now(), by, kind, "store", told)
 
 
 def opened_policy(path: Path | None) -> Policy:
@@ -356,11 +360,13 @@ def opened_policy(path: Path | None) -> Policy:
     return Policy() if path is None else read_policy(path)
 
 
-def _name(by: str | None) -> str:
+def who(by: str | None) -> str:
+    """The name that was given, or that of the login."""
     return by or getpass.getuser()
 
 
-def _now() -> dt.datetime:
+def now() -> dt.datetime:
+    """The moment, in UTC."""
     return dt.datetime.now(dt.UTC)
 
 

@@ -26,6 +26,12 @@ DEMO = typer.Option(
     "--demo/--no-demo",
     help="Fill a store without a scan with the demo; by default a file that is made by this start is filled.",
 )
+OIDC = typer.Option(
+    None,
+    "--oidc",
+    metavar="FILE",
+    help="TOML: a provider of OpenID Connect where people log in, and their roles.",
+)
 
 
 def serve(
@@ -36,19 +42,24 @@ def serve(
     behind_proxy: bool = BEHIND,
     names: list[str] = NAMES,
     demo: bool | None = DEMO,
+    oidc: Path | None = OIDC,
 ) -> None:
     """Serve the pages of review: the queue, a case and its evidence, decisions, search, the audit log."""
     from stillwatch.review import require_server
 
     require_server()
+    from stillwatch.review.outside import read_provider
     from stillwatch.review.serving import Place, begin, check_place, server_of, settings_of
     from stillwatch.store.database import open_store
 
     place = Place(host, port, tuple(names), behind_proxy)
     check_place(place)
     limits = opened_policy(policy)
+    provider = read_provider(oidc) if oidc else None
+    if provider is not None:
+        _ = provider.secret  # said before anything is opened
     is_new = "://" not in store and not Path(store).expanduser().exists()
     with closing(open_store(store)) as opened:
         begin(opened, limits, demo=is_new if demo is None else demo, say=typer.echo)
         typer.echo(f"http://{host}:{port}" if not behind_proxy else f"https://{names[0]}, over {host}:{port}")
-        server_of(opened, settings_of(place, limits), host, port).run()
+        server_of(opened, settings_of(place, limits, provider), host, port).run()

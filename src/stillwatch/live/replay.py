@@ -166,6 +166,7 @@ def _overview(
         "stillwatch": __version__,
         "evidence_version": load_weights().version,
         "prior": options.bar.prior,
+        "calibration_alpha": options.calibration.alpha if options.calibration else None,
         "looks": len(times),
         "first_look": iso(times[0]),
         "last_look": iso(times[-1]),

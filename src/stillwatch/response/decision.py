@@ -164,11 +164,17 @@ def _check_subject(wanted: Wanted) -> None:
 
 def approval(wanted: Wanted, hits: Sequence[Hit], policy: Policy) -> str:
     """Why a second person must approve a decision; empty where none must."""
-    if wanted.action is Action.OBSERVE:
+    return approval_of(wanted.action, len(hits), math.fsum(1 - hit.probability for hit in hits), policy)
+
+
+def approval_of(action: Action, principals: int, innocent: float, policy: Policy) -> str:
+    """Why a second person must approve what hits so many, of whom so many are innocent by expectation."""
+    if action is Action.OBSERVE:
         return ""
-    innocent = math.fsum(1 - hit.probability for hit in hits)
-    if len(hits) >= policy.principals:
-        return f"it hits {len(hits):,} principals, and from {policy.principals:,} on a second person approves"
+    if principals >= policy.principals:
+        return (
+            f"it hits {principals:,} principals, and from {policy.principals:,} on a second person approves"
+        )
     if innocent >= policy.innocent:
         return (
             f"of those whom it hits {innocent:.2g} are innocent by expectation, and from {policy.innocent:g} on a "

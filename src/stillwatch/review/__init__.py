@@ -16,6 +16,9 @@ NEEDED = {
     "uvicorn": "uvicorn",
     "limits": "limits",
     "python_multipart": "python-multipart",
+    "authlib": "authlib",
+    "httpx": "httpx",
+    "itsdangerous": "itsdangerous",
 }
 
 

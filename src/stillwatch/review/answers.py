@@ -18,6 +18,8 @@ from stillwatch.store.users import Role
 PAGES = (
     ("/cases", "Queue", Role.VIEWER),
     ("/decisions", "Decisions", Role.VIEWER),
+    ("/proposals", "Proposals", Role.VIEWER),
+    ("/appeals", "Appeals", Role.VIEWER),
     ("/scans", "Scans", Role.VIEWER),
     ("/audit", "Audit log", Role.APPROVER),
     ("/users", "Users", Role.ADMIN),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
@@ -12,18 +13,24 @@ from fastapi.responses import RedirectResponse, Response
 from fastapi.routing import APIRoute
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
+from starlette.middleware.sessions import SessionMiddleware
 
 from stillwatch.response import ResponseError
 from stillwatch.review.access import PASSWORD_PAGE, AccessError, needed_role
 from stillwatch.review.answers import answer, wants_json
+from stillwatch.review.outside import COOKIE, MINUTES, PATH
 from stillwatch.review.pages import (
     account,
+    appeal,
+    appeals,
     audit,
     case,
     decide,
     decision,
     login,
+    oidc,
     password,
+    proposals,
     queue,
     scans,
     search,
@@ -34,6 +41,7 @@ from stillwatch.review.pages import (
 from stillwatch.review.protection import HEADERS, Protection
 from stillwatch.review.settings import Settings
 from stillwatch.store import ConflictError, StoreError
+from stillwatch.store.database import key_of
 
 if TYPE_CHECKING:
     from stillwatch.store.database import Store
@@ -47,10 +55,14 @@ ROUTERS: tuple[APIRouter, ...] = (
     text.router,
     decide.router,
     decision.router,
+    proposals.router,
+    appeal.router,
+    appeals.router,
     account.router,
     search.router,
     scans.router,
     audit.router,
+    oidc.router,
     users.router,
 )
 """Every page; a new one is added here."""
@@ -65,6 +77,7 @@ TITLES = {
     413: "Too much",
     422: "That cannot be meant",
     429: "Too often",
+    502: "Not reached",
     500: "That did not work",
 }
 
@@ -83,6 +96,18 @@ def create_app(store: Store, settings: Settings | None = None) -> FastAPI:
     for kind in (AccessError, StoreError, ResponseError, HTTPException, RequestValidationError):
         app.add_exception_handler(kind, _refuse)
     app.add_exception_handler(Exception, _fail)
+    if chosen.provider is not None:
+        with store.reading() as connection:
+            key = hashlib.sha256(b"outside" + key_of(connection)).hexdigest()
+        app.add_middleware(
+            SessionMiddleware,
+            secret_key=key,
+            session_cookie=COOKIE,
+            max_age=MINUTES * 60,
+            path=PATH,
+            same_site="lax",
+            https_only=chosen.behind_proxy,
+        )
     app.add_middleware(Protection, settings=chosen)
     return app
 

@@ -21,6 +21,7 @@ from stillwatch.store.users import ONE_TIME_DAYS, add_first
 
 if TYPE_CHECKING:
     from stillwatch.response.policy import Policy
+    from stillwatch.review.outside import Provider
     from stillwatch.store.database import Store
 
 FIRST = "admin"
@@ -52,9 +53,9 @@ def check_place(place: Place) -> None:
         raise ServeError("with --behind-proxy give --name NAME, the name by which people reach the proxy")
 
 
-def settings_of(place: Place, policy: Policy) -> Settings:
+def settings_of(place: Place, policy: Policy, provider: Provider | None = None) -> Settings:
     """The settings that a place takes."""
-    return Settings(policy, (*place.names, *LOOPBACK), place.behind_proxy)
+    return Settings(policy, (*place.names, *LOOPBACK), place.behind_proxy, provider=provider)
 
 
 def begin(store: Store, policy: Policy, *, demo: bool, say: Callable[[str], None]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from stillwatch.response.policy import Policy
+from stillwatch.review.outside import Provider
 
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
@@ -24,6 +25,8 @@ class Settings:
     """Bytes of a request's body at most."""
     logins_a_minute: int = 10
     """Attempts to log in, from one address or for one user."""
+    provider: Provider | None = None
+    """Where people log in besides here."""
 
     @property
     def cookie(self) -> str:

@@ -22,8 +22,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from stillwatch.store.database import KEY, Store
-from stillwatch.store.tables import audit, head, settings
+from stillwatch.store.database import Store, key_of
+from stillwatch.store.tables import audit, head
 
 START = "0" * 64
 """What the first entry follows."""
@@ -134,6 +134,5 @@ def verify(store: Store, anchor: tuple[int, str] | None = None) -> Verification:
 
 def veil(connection: Connection, account_id: str, end_user_id: str | None) -> str:
     """What stands for a principal in the log: the same name gives the same word, and no word gives a name."""
-    key = connection.execute(sa.select(settings.c.value).where(settings.c.name == KEY)).scalar_one()
     named = json.dumps([account_id, end_user_id or None]).encode()
-    return "principal-" + hmac.new(bytes.fromhex(key), named, hashlib.sha256).hexdigest()[:24]
+    return "principal-" + hmac.new(key_of(connection), named, hashlib.sha256).hexdigest()[:24]

@@ -24,6 +24,7 @@ from stillwatch.store.tables import (
 )
 
 STATES = ("new", "in_review", "decided")
+APPEALED = "appealed"
 ORDERS: Mapping[str, tuple[sa.ColumnElement[Any], ...]] = {
     "certainty": (cases.c.probability.desc(), cases.c.exchanges.desc(), cases.c.id),
     "size": (cases.c.exchanges.desc(), cases.c.id),
@@ -41,9 +42,14 @@ def queue(
     most: int = PAGE,
     assignee: str | None = None,
 ) -> dict[str, Any]:
-    """Cases in order: ``rows``, ``counts`` by state, ``start``, and ``more`` where the list goes on."""
+    """Cases in order: ``rows``, ``counts`` by state, ``start``, and ``more`` where the list goes on.
+
+    ``state`` may be ``appealed`` too: whatever state a case is in, somebody waits for the answer to an appeal.
+    """
     query = sa.select(cases).order_by(*ORDERS[order]).offset(start).limit(most + 1)
-    if state is not None:
+    if state == APPEALED:
+        query = query.where(cases.c.appeals > 0)
+    elif state is not None:
         query = query.where(cases.c.state == state)
     if assignee is not None:
         query = query.where(cases.c.assignee == assignee)
@@ -51,8 +57,10 @@ def queue(
         rows = [dict(row) for row in connection.execute(query).mappings()]
         counted = sa.select(cases.c.state, sa.func.count()).group_by(cases.c.state)
         counts: dict[str, int] = {name: count for name, count in connection.execute(counted)}
+        appealed = connection.execute(sa.select(sa.func.count()).where(cases.c.appeals > 0)).scalar_one()
     return {
         "rows": rows[:most],
+        "appealed": appealed,
         "counts": {state: counts.get(state, 0) for state in STATES},
         "state": state,
         "order": order,

@@ -85,6 +85,13 @@ def open_store(place: str) -> Store:
     return Store(engine, name, Lock() if url.get_backend_name() == "sqlite" else nullcontext())
 
 
+def key_of(connection: Connection) -> bytes:
+    """The key that the store made for itself."""
+    return bytes.fromhex(
+        connection.execute(sa.select(settings.c.value).where(settings.c.name == KEY)).scalar_one()
+    )
+
+
 def _url(place: str) -> URL:
     if "://" not in place:
         path = Path(place).expanduser().resolve()

@@ -16,17 +16,18 @@ from sqlalchemy.engine import Connection, RowMapping
 from stillwatch.response.actions import Finding, Scope
 from stillwatch.response.decision import Hit, Preview, Wanted, approval, check
 from stillwatch.response.policy import Policy
-from stillwatch.store import ConflictError, StoreError, audit
+from stillwatch.store import ConflictError, StoreError, audit, outbox
 from stillwatch.store.cases import case_of
 from stillwatch.store.database import Store
 from stillwatch.store.following import CLEARING, start
-from stillwatch.store.tables import NOBODY, cases, decisions, families, participants, targets
+from stillwatch.store.policies import note_policy
+from stillwatch.store.tables import NOBODY, appeals, cases, decisions, families, participants, targets
 
 
 def preview(store: Store, wanted: Wanted, policy: Policy) -> Preview:
     """Whom a decision would hit, by the latest scan of its case; nothing is changed."""
     with store.reading() as connection:
-        return _preview(connection, check(wanted, policy), policy)[0]
+        return preview_within(connection, check(wanted, policy), policy)[0]
 
 
 def decide(
@@ -42,42 +43,57 @@ def decide(
     """
     wanted = check(wanted, policy)
     with store.writing() as connection:
-        shown, case_id = _preview(connection, wanted, policy)
-        row = connection.execute(sa.select(cases).where(cases.c.id == case_id)).mappings().one()
-        if version is not None and version != row["version"]:
-            raise ConflictError(f"{case_id} has changed since you saw it; look again, then decide")
-        if row["assignee"] not in {None, by}:
-            raise ConflictError(
-                f"{row['assignee']} is at work on {case_id}; take it over first if they cannot go on"
-            )
-        if not shown.hits:
-            raise StoreError(
-                "it would hit nobody" + (": all were cleared; take that back first" if shown.cleared else ""),
-            )
-        _refuse_a_second(connection, wanted, case_id, shown.hits, now)
-        values = _row(wanted, case_id, by, now) | {
-            "campaign_id": _campaign(connection, case_id, wanted),
+        return decide_within(connection, wanted, by, policy, now, version)
+
+
+def decide_within(
+    connection: Connection, wanted: Wanted, by: str, policy: Policy, now: dt.datetime, version: int | None
+) -> int:
+    """Decide as a part of a transaction of :meth:`Store.writing`; ``wanted`` was checked."""
+    shown, case_id = preview_within(connection, wanted, policy)
+    row = connection.execute(sa.select(cases).where(cases.c.id == case_id)).mappings().one()
+    if version is not None and version != row["version"]:
+        raise ConflictError(f"{case_id} has changed since you saw it; look again, then decide")
+    if row["assignee"] not in {None, by}:
+        raise ConflictError(
+            f"{row['assignee']} is at work on {case_id}; take it over first if they cannot go on"
+        )
+    if not shown.hits:
+        raise StoreError(
+            "it would hit nobody" + (": all were cleared; take that back first" if shown.cleared else ""),
+        )
+    _refuse_a_second(connection, wanted, case_id, shown.hits, now)
+    note_policy(connection, policy, by, now)
+    values = _row(wanted, case_id, by, now) | {
+        "campaign_id": _campaign(connection, case_id, wanted),
+        "principals": len(shown.hits),
+        "expected_innocent": shown.expected_innocent,
+        "approval": shown.approval,
+    }
+    number = int(connection.execute(decisions.insert().returning(decisions.c.id), values).scalar_one())
+    hits = [
+        {
+            "decision_id": number,
+            "account_id": hit.account_id,
+            "end_user_id": hit.end_user_id or NOBODY,
+            "probability": hit.probability,
+        }
+        for hit in shown.hits
+    ]
+    connection.execute(targets.insert(), hits)
+    kind = "decision.proposed" if shown.approval else "decision.made"
+    audit.append(connection, now, by, kind, f"decision {number}", _told(connection, values, policy))
+    if shown.approval:
+        news = {
+            "case": case_id,
+            "decision": number,
             "principals": len(shown.hits),
-            "expected_innocent": shown.expected_innocent,
             "approval": shown.approval,
         }
-        number = int(connection.execute(decisions.insert().returning(decisions.c.id), values).scalar_one())
-        hits = [
-            {
-                "decision_id": number,
-                "account_id": hit.account_id,
-                "end_user_id": hit.end_user_id or NOBODY,
-                "probability": hit.probability,
-            }
-            for hit in shown.hits
-        ]
-        connection.execute(targets.insert(), hits)
-        kind = "decision.proposed" if shown.approval else "decision.made"
-        audit.append(connection, now, by, kind, f"decision {number}", _told(connection, values, policy))
-        if shown.approval:
-            _set_case(connection, case_id, now, state="in_review", assignee=by)
-        else:
-            _let_stand(connection, number, by, now)
+        outbox.tell(connection, now, "decision.proposed", news)
+        _set_case(connection, case_id, now, state="in_review", assignee=by)
+    else:
+        _let_stand(connection, number, by, now)
     return number
 
 
@@ -132,10 +148,12 @@ def _end(store: Store, number: int, was: str, becomes: str, by: str, reason: str
             decisions.c.case_id == row["case_id"], decisions.c.state == "standing"
         )
         state = "decided" if connection.execute(left.limit(1)).first() else "in_review"
+        outbox.note(connection, row["case_id"], now)
         _set_case(connection, row["case_id"], now, state=state)
 
 
-def _preview(connection: Connection, wanted: Wanted, policy: Policy) -> tuple[Preview, str]:
+def preview_within(connection: Connection, wanted: Wanted, policy: Policy) -> tuple[Preview, str]:
+    """Whom a decision would hit, and its case, inside a transaction; ``wanted`` was checked."""
     case_id = case_of(connection, wanted.case_id)
     newest = sa.select(cases.c.scan_id).where(cases.c.id == case_id).scalar_subquery()
     query = sa.select(participants).where(participants.c.case_id == case_id, participants.c.scan_id == newest)
@@ -177,7 +195,10 @@ def _accuses(wanted: Wanted) -> bool:
 
 
 def _cleared(connection: Connection, case_id: str) -> set[tuple[str, str]]:
-    """Principals of a case whom a person cleared by themselves."""
+    """Principals of a case whom a person cleared by themselves, or who won an appeal."""
+    won = sa.select(appeals.c.account_id, appeals.c.end_user_id).where(
+        appeals.c.case_id == case_id, appeals.c.state == "reversed"
+    )
     query = (
         sa.select(targets.c.account_id, targets.c.end_user_id)
         .join(decisions)
@@ -188,7 +209,7 @@ def _cleared(connection: Connection, case_id: str) -> set[tuple[str, str]]:
             decisions.c.finding.in_(CLEARING),
         )
     )
-    return {(row[0], row[1]) for row in connection.execute(query)}
+    return {(row[0], row[1]) for row in connection.execute(sa.union(query, won))}
 
 
 def _campaign(connection: Connection, case_id: str, wanted: Wanted) -> str:
@@ -296,6 +317,7 @@ def _let_stand(connection: Connection, number: int, by: str, now: dt.datetime) -
         drawn,
     )
     _end_contradicted(connection, row, hits, by, now)
+    outbox.note(connection, row["case_id"], now)
     _set_case(connection, row["case_id"], now, state="decided", assignee=None)
 
 

@@ -17,9 +17,11 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from stillwatch.response.policy import Policy
-from stillwatch.store import StoreError, audit
+from stillwatch.store import StoreError, audit, outbox
 from stillwatch.store.database import Store
-from stillwatch.store.following import follow
+from stillwatch.store.following import follow, goes_on
+from stillwatch.store.policies import note_policy
+from stillwatch.store.proposals import SHADOW, propose_within
 from stillwatch.store.tables import (
     NOBODY,
     accounts,
@@ -55,6 +57,10 @@ class Loaded:
     """Principals that a case has gained, by case."""
     followed: int
     """Those of them that a standing decision now hits, since whoever made it said so."""
+    reopened: int
+    """Decided cases without newcomers that come back, since every action on them has ended and they go on."""
+    proposed: int
+    """What the rules of the policy propose, those in the shadow left out."""
 
 
 def load(store: Store, folder: Path, by: str, policy: Policy, now: dt.datetime) -> Loaded:
@@ -65,6 +71,7 @@ def load(store: Store, folder: Path, by: str, policy: Policy, now: dt.datetime) 
             earlier := connection.execute(sa.select(scans.c.id).where(scans.c.digest == digest)).scalar()
         ) is not None:
             raise StoreError(f"{folder} was loaded before, as scan {earlier}; nothing is left to do")
+        note_policy(connection, policy, by, now)
         row = {
             "name": folder.resolve().name,
             "digest": digest,
@@ -81,7 +88,7 @@ def load(store: Store, folder: Path, by: str, policy: Policy, now: dt.datetime) 
         opened: list[str] = []
         continued: list[str] = []
         joined: dict[str, int] = {}
-        followed = 0
+        followed = reopened = 0
         grouped: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
         for campaign in found:
             grouped[assigned[campaign["campaign_id"]] or campaign["campaign_id"]].append(campaign)
@@ -95,9 +102,14 @@ def load(store: Store, folder: Path, by: str, policy: Policy, now: dt.datetime) 
                     connection, now, by, "case.joined", case_id, {"scan": scan_id, "principals": len(gained)}
                 )
                 followed += follow(connection, case_id, gained, by, policy, now)
+                outbox.note(connection, case_id, now)
+            elif known:
+                reopened += goes_on(connection, case_id, now)
         told = {"scan": scan_id, "name": row["name"], "digest": digest, "opened": opened, "cases": continued}
         audit.append(connection, now, by, "scan.loaded", f"scan {scan_id}", told)
-    return Loaded(scan_id, tuple(opened), tuple(continued), joined, followed)
+        made = propose_within(connection, policy, by, now, grouped)
+    proposed = sum(one["state"] != SHADOW for one in made)
+    return Loaded(scan_id, tuple(opened), tuple(continued), joined, followed, reopened, proposed)
 
 
 def _documents(folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]], str]:

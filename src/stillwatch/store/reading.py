@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from typing import Any
 
 import sqlalchemy as sa
@@ -11,7 +12,7 @@ from stillwatch.response.actions import Action, Scope
 from stillwatch.response.snapshot import HeldAction, Snapshot
 from stillwatch.store.database import Store
 from stillwatch.store.following import CLEARING
-from stillwatch.store.tables import campaigns, decisions, targets
+from stillwatch.store.tables import appeals, campaigns, decisions, targets
 
 
 def snapshot(store: Store, now: dt.datetime) -> Snapshot:
@@ -46,28 +47,31 @@ def snapshot(store: Store, now: dt.datetime) -> Snapshot:
     )
     with store.reading() as connection:
         rows = connection.execute(query).all()
-    return Snapshot(
-        now,
-        tuple(
-            HeldAction(
-                Scope(row.scope),
-                row.account_id,
-                row.end_user_id or None,
-                row.family_id,
-                Action(row.action),
-                dict(row.parameters),
-                f"case {row.case_id}, decision {row.id}",
-                row.campaign_id,
-                row.starts_at,
-                row.until,
-            )
-            for row in rows
-        ),
+    return Snapshot(now, tuple(held_action(row._mapping) for row in rows))
+
+
+def held_action(row: Mapping[Any, Any]) -> HeldAction:
+    """The action of a target with its decision's columns."""
+    return HeldAction(
+        Scope(row["scope"]),
+        row["account_id"],
+        row["end_user_id"] or None,
+        row["family_id"],
+        Action(row["action"]),
+        dict(row["parameters"]),
+        f"case {row['case_id']}, decision {row['id']}",
+        row["campaign_id"],
+        row["starts_at"],
+        row["until"],
     )
 
 
+FORGOTTEN = "forgotten-"
+"""How the name of a principal begins that was removed."""
+
+
 def label_rows(store: Store) -> list[dict[str, Any]]:
-    """Decisions as rows of ``labels.parquet``, the last one on each subject.
+    """Decisions and answers to appeals as rows of ``labels.parquet``, the last one on each subject.
 
     What is proposed, refused or taken back decides nothing. A decision keeps its finding when its action has run out.
     A case may have been called otherwise in every scan, so each name of it gets a row.
@@ -77,14 +81,22 @@ def label_rows(store: Store) -> list[dict[str, Any]]:
         known = sa.select(campaigns.c.case_id, campaigns.c.campaign_id).distinct()
         for case_id, campaign_id in connection.execute(known):
             names.setdefault(case_id, set()).add(campaign_id)
-        made = connection.execute(
-            sa.select(decisions)
-            .where(decisions.c.state == "standing")
-            .order_by(decisions.c.decided_at, decisions.c.id)
+        made = connection.execute(sa.select(decisions).where(decisions.c.state == "standing")).all()
+        answered = connection.execute(
+            sa.select(appeals, decisions.c.finding)
+            .join(decisions, decisions.c.id == appeals.c.decision_id)
+            .where(appeals.c.state.in_(("upheld", "reversed")))
         ).all()
     rows: dict[tuple[Any, ...], dict[str, Any]] = {}
-    for one in made:
-        base = {"decision": one.finding, "source": "review", "decided_at": one.decided_at}
+    ordered = [(one.decided_at, 0, one.id, one) for one in made]
+    ordered += [(one.answered_at, 1, one.id, one) for one in answered]
+    for at, appealed, _, one in sorted(ordered, key=lambda row: row[:3]):
+        base = {"decision": one.finding, "source": "appeal" if appealed else "review", "decided_at": at}
+        if str(one.account_id or "").startswith(FORGOTTEN):
+            continue
+        if appealed:
+            _of_appeal(rows, base, one, names[one.case_id])
+            continue
         if one.scope == Scope.FAMILY:
             _keep(rows, base | {"family_id": one.family_id})
             continue
@@ -92,6 +104,14 @@ def label_rows(store: Store) -> list[dict[str, Any]]:
         for name in sorted(names[one.case_id]):
             _keep(rows, base | {"campaign_id": name} | (person if one.scope == Scope.PRINCIPAL else {}))
     return list(rows.values())
+
+
+def _of_appeal(
+    rows: dict[tuple[Any, ...], dict[str, Any]], base: dict[str, Any], one: Any, names: set[str]
+) -> None:
+    who = {"account_id": one.account_id, "end_user_id": one.end_user_id or None, "appeal": one.state}
+    for name in sorted(names):
+        _keep(rows, base | {"campaign_id": name} | who)
 
 
 def _keep(rows: dict[tuple[Any, ...], dict[str, Any]], row: dict[str, Any]) -> None:

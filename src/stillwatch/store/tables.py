@@ -70,13 +70,16 @@ cases = sa.Table(
     sa.Column("evidence_bits", sa.Float, nullable=False),
     sa.Column("exchanges", sa.BigInteger, nullable=False),
     sa.Column("principals", sa.BigInteger, nullable=False),
+    sa.Column("appeals", sa.Integer, nullable=False, server_default="0"),
     sa.Column("first_seen", UtcTime, nullable=False),
     sa.Column("last_seen", UtcTime, nullable=False),
+    sa.Index("cases_by_appeals", "appeals"),
     sa.Index("cases_by_certainty", "state", "probability", "exchanges"),
     sa.Index("cases_by_size", "state", "exchanges"),
     sa.Index("cases_by_age", "state", "opened_at"),
 )
-"""What people work on: a campaign through all scans that find it, as its latest scan sees it."""
+"""What people work on: a campaign through all scans that find it, as its latest scan sees it; ``appeals`` counts those
+that wait for an answer."""
 
 campaigns = sa.Table(
     "campaigns",
@@ -191,6 +194,93 @@ targets = sa.Table(
 )
 """Whom a decision hits, one row a principal, with the moment drawn for it; lifted one by one where need be."""
 
+policies = sa.Table(
+    "policies",
+    METADATA,
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("digest", sa.Text, nullable=False),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("since", UtcTime, nullable=False),
+    sa.Column("by", sa.Text, nullable=False),
+)
+"""Policies in the order in which they came into use, so that a hash in the audit log can be looked up."""
+
+proposals = sa.Table(
+    "proposals",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("case_id", sa.ForeignKey("cases.id"), nullable=False, index=True),
+    sa.Column("scan_id", sa.ForeignKey("scans.id"), nullable=False),
+    sa.Column("rule", sa.Text, nullable=False),
+    sa.Column("digest", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("finding", sa.Text, nullable=False),
+    sa.Column("action", sa.Text, nullable=False),
+    sa.Column("parameters", sa.JSON, nullable=False),
+    sa.Column("family_id", sa.Text),
+    sa.Column("lasts_s", sa.BigInteger, nullable=False),
+    sa.Column("spread_s", sa.BigInteger, nullable=False),
+    sa.Column("follows", sa.Boolean, nullable=False),
+    sa.Column("principals", sa.Integer, nullable=False),
+    sa.Column("expected_innocent", sa.Float, nullable=False),
+    sa.Column("made_at", UtcTime, nullable=False),
+    sa.Column("decision_id", sa.ForeignKey("decisions.id")),
+    sa.Column("closed_by", sa.Text),
+    sa.Column("closed_at", UtcTime),
+    sa.Column("closed_because", sa.Text),
+    sa.UniqueConstraint("case_id", "scan_id", "digest", "rule", name="proposals_once"),
+)
+"""What the rules of a policy propose of a case, or in the shadow would have; each once a scan of it and policy."""
+
+outbox = sa.Table(
+    "outbox",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("event", sa.Text, nullable=False),
+    sa.Column("due_at", UtcTime, nullable=False),
+    sa.Column("decision_id", sa.ForeignKey("decisions.id")),
+    *_principal(),
+    sa.Column("news", sa.JSON),
+    sa.Index("outbox_by_time", "due_at"),
+    sa.Index("outbox_by_target", "decision_id", "account_id", "end_user_id"),
+)
+"""What others are to be told: that an action begins or ends for a principal, or news for people."""
+
+deliveries = sa.Table(
+    "deliveries",
+    METADATA,
+    sa.Column("outbox_id", sa.ForeignKey("outbox.id"), primary_key=True),
+    sa.Column("webhook", sa.Text, primary_key=True),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("next_at", UtcTime, nullable=False),
+    sa.Column("wrong", sa.Text, nullable=False),
+)
+"""What became of each message, by webhook; without a row it was not looked at yet."""
+
+appeals = sa.Table(
+    "appeals",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("serial", sa.Text, nullable=False, unique=True),
+    sa.Column("decision_id", sa.ForeignKey("decisions.id"), nullable=False),
+    sa.Column("case_id", sa.ForeignKey("cases.id"), nullable=False, index=True),
+    *_principal(),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("until", UtcTime, nullable=False),
+    sa.Column("answered_within_s", sa.BigInteger, nullable=False),
+    sa.Column("made_by", sa.Text, nullable=False),
+    sa.Column("made_at", UtcTime, nullable=False),
+    sa.Column("objection", sa.Text),
+    sa.Column("objected_at", UtcTime),
+    sa.Column("answer", sa.Text),
+    sa.Column("answered_by", sa.Text),
+    sa.Column("answered_at", UtcTime),
+    sa.UniqueConstraint("decision_id", "account_id", "end_user_id", name="appeals_once"),
+    sa.Index("appeals_by_state", "state", "objected_at"),
+)
+"""Links for the accused, what they object, and what was answered; one a decision and principal."""
+
 exemplars = sa.Table(
     "exemplars",
     METADATA,
@@ -212,6 +302,15 @@ users = sa.Table(
     sa.Column("disabled_at", UtcTime),
 )
 """Who may use the pages; ``password`` is a hash, and null for whoever logs in elsewhere."""
+
+outside_users = sa.Table(
+    "outside_users",
+    METADATA,
+    sa.Column("issuer", sa.Text, primary_key=True),
+    sa.Column("subject", sa.Text, primary_key=True),
+    sa.Column("user_name", sa.ForeignKey("users.name"), nullable=False, unique=True),
+)
+"""What a provider calls a user who logs in there."""
 
 sessions = sa.Table(
     "sessions",

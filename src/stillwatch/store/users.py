@@ -49,7 +49,7 @@ class Role(StrEnum):
 ROLES: Mapping[Role, str] = {
     Role.VIEWER: "sees every page, and no text of a prompt",
     Role.ANALYST: "takes cases, decides, takes decisions back, and may see text, which is logged",
-    Role.APPROVER: "approves what another proposed, and reads the audit log",
+    Role.APPROVER: "approves what another proposed, answers appeals, and reads the audit log",
     Role.ADMIN: "adds users and sets their roles",
 }
 """What each role may do besides what the ones before it may."""

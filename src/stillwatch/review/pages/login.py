@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import secrets
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
@@ -86,7 +87,9 @@ def logged_in(request: Request, token: str, address: str) -> Response:
 
 def _form(request: Request, address: str, wrong: str) -> Response:
     token = request.cookies.get(FORM_COOKIE) or secrets.token_urlsafe(24)
-    told = {"error": wrong or None, "form_token": token, "_next": _own(address)}
+    provider = request.app.state.settings.provider
+    outside = urlsplit(provider.issuer).netloc if provider else None
+    told = {"error": wrong or None, "form_token": token, "_next": _own(address), "_outside": outside}
     response = answer(request, "login.html", told, 401 if wrong else 200)
     secure = request.app.state.settings.behind_proxy
     response.set_cookie(FORM_COOKIE, token, httponly=True, samesite="strict", secure=secure)

@@ -12,7 +12,7 @@ from stillwatch.review.answers import answer, done
 from stillwatch.store import cases
 
 router = APIRouter()
-State = Literal[cases.STATES]  # type: ignore[valid-type]
+State = Literal[(*cases.STATES, cases.APPEALED)]  # type: ignore[valid-type]
 ORDERS = tuple(cases.ORDERS)
 Order = Literal[ORDERS]  # type: ignore[valid-type]
 Start = Annotated[int, Query(ge=0, le=10_000_000)]
