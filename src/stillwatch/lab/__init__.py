@@ -11,7 +11,11 @@ from importlib.util import find_spec
 NEEDED = "torch"
 
 
-class MissingExtraError(Exception):
+class LabError(Exception):
+    """An experiment that cannot be run as it was asked for; the text says why and what to do."""
+
+
+class MissingExtraError(LabError):
     """A command of the lab without what the lab trains with; the text names the extra."""
 
 

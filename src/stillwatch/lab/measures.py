@@ -49,6 +49,19 @@ def bootstrap(differences: Numbers, draws: int = DRAWS, seed: int = 0) -> Estima
     return Estimate(float(differences.mean()), float(low), float(high), seeds)
 
 
+def bootstrap_ratio(above: Numbers, below: Numbers, draws: int = DRAWS, seed: int = 0) -> Estimate:
+    """Ratio of two means over seeds and prompts, both [S, Q], the same draw for both.
+
+    >>> bootstrap_ratio(np.full((9, 20), 3.0), np.full((9, 20), 4.0)).text()
+    '+0.750 [+0.750, +0.750]'
+    """
+    weights = _weights(*above.shape, draws, seed)
+    low, high = np.quantile(
+        _weighted(above, weights) / _weighted(below, weights), [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
+    )
+    return Estimate(float(above.mean() / below.mean()), float(low), float(high), len(above))
+
+
 def bootstrap_by_seed(values: Numbers, statistic: Callable[[Numbers], float], draws: int = DRAWS) -> Estimate:
     """A statistic of one number a seed, with an interval over seeds alone: values [S]."""
     rng = np.random.default_rng(0)
