@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
-from stillwatch.lab.world import PAD
+from stillwatch.lab.world import PAD, Prompts
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,10 @@ class Transcript:
     def __len__(self) -> int:
         """Exchanges a seed."""
         return len(self.prompts[0])
+
+    def prompts_of(self, seed: int) -> Prompts:
+        """The prompts of one seed."""
+        return Prompts(self.prompts[seed].numpy(), self.digits[seed].numpy(), self.category[seed].numpy())
 
     def first(self, count: int) -> Transcript:
         """The first exchanges of every seed."""

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from stillwatch.lab.experiments.outcomes import Outcomes
 from stillwatch.lab.experiments.parts import Conclusion, Part, Picture, Setting
+from stillwatch.lab.experiments.workshop import Workshop
 
 
 class Experiment(Protocol):
@@ -18,6 +19,8 @@ class Experiment(Protocol):
     claim: str
     """The claim as it is made, in one sentence."""
     setting: Setting
+    made_by: type[Workshop]
+    """What makes its parts."""
 
     def parts(self) -> Sequence[Part]:
         """What must be run, in an order that finishes curves from the left."""

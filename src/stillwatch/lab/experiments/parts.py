@@ -107,7 +107,7 @@ class Conclusion:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """One chart of an experiment, as plain data for :func:`stillwatch.report.charts.draw_curves`."""
+    """One chart of an experiment, as plain data for :func:`stillwatch.report.charts.draw_experiment`."""
 
     name: str
     caption: str

@@ -11,9 +11,8 @@ import pyarrow as pa
 from stillwatch.lab.experiments import Experiment
 from stillwatch.lab.experiments.outcomes import Outcomes
 from stillwatch.lab.experiments.parts import Conclusion, Picture
-from stillwatch.lab.experiments.workshop import Workshop
 from stillwatch.outputs import staged, write_json, write_table
-from stillwatch.report.charts import draw_curves
+from stillwatch.report.charts import draw_experiment
 from stillwatch.report.experiment import render_experiment
 
 SEALS = ("summary.json", "index.html")
@@ -35,7 +34,7 @@ def run_experiment(
         out: folder of results.
         tell: told the parts that are done, all parts, and the name of the next.
     """
-    workshop = Workshop(experiment.setting, out / PARTS)
+    workshop = experiment.made_by(experiment.setting, out / PARTS)
     parts = experiment.parts()
     tables = []
     for done, part in enumerate(parts):
@@ -65,7 +64,7 @@ def _write(
     with staged(out, what=f"the result of {experiment.name} into {out}", seals=SEALS) as stage:
         write_table(outcomes.table, stage / "results.parquet")
         for picture in pictures:
-            drawn = draw_curves(picture.name, picture.data, WIDTH)
+            drawn = draw_experiment(picture.name, picture.data, WIDTH)
             (stage / f"{picture.name}.svg").write_text(drawn, encoding="utf-8")
             (stage / f"{picture.name}.png").write_bytes(_png(drawn))
         told = [
