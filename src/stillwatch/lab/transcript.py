@@ -6,9 +6,10 @@ reply, K alternatives of a token, V words.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -74,6 +75,10 @@ class Transcript:
                 for name, (first, second) in pairs.items()
             }
         )
+
+    def shuffled(self, sources: Sequence[np.random.Generator]) -> Transcript:
+        """The same exchanges in another order: those which a method holds out come from the end."""
+        return self.rows(torch.from_numpy(np.stack([source.permutation(len(self)) for source in sources])))
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> Transcript:
         values = {field.name: getattr(self, field.name) for field in fields(self)}

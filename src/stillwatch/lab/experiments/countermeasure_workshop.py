@@ -23,7 +23,7 @@ from stillwatch.lab.evaluation import Outcome, evaluate, probes
 from stillwatch.lab.experiments.parts import Part
 from stillwatch.lab.experiments.workshop import CHANNEL_PURPOSE, COLLECTOR_PURPOSE, Workshop
 from stillwatch.lab.methods import Material, all_methods
-from stillwatch.lab.model import Model, Sampling, Shape, generate, initial
+from stillwatch.lab.model import Model, Sampling, generate, initial
 from stillwatch.lab.teacher import right_replies
 from stillwatch.lab.training import generators
 from stillwatch.lab.transcript import Transcript
@@ -64,7 +64,7 @@ ARMS: Mapping[str, Arm] = {
     "hiding": Arm(Hiding(), elicits=True),
     "summary": Arm(Summary(), elicits=True),
     "rewriting": Arm(Rewriting(), elicits=True),
-    "antidistillation": Arm(Antidistillation(weight=0.1)),
+    "antidistillation": Arm(Antidistillation(weight=0.6)),
     "watermark": Arm(Watermark(delta=1.0)),
     TOP: Arm(top=True),
     "rounding": Arm(Rounding(step=1.0), top=True),
@@ -184,11 +184,10 @@ class CountermeasureWorkshop(Workshop):
             transcript = Collector(ONLY_SKILL).collect(
                 channel, PROXY_EXCHANGES, generators(self.seeds, PROXY_PURPOSE)
             )
-            shape = Shape(len(setting.world.words), setting.width, setting.layers)
-            start = initial(shape, [PROXY_SEED + seed for seed in self.seeds])
+            start = initial(self.shape, [PROXY_SEED + seed for seed in self.seeds])
             material = Material(setting.world, self.seeds, transcript)
             return all_methods()["imitation"].train(start, material, setting.plan).model
 
-        proxy = self.kept("proxy", make, self.students)
+        proxy = self.kept("proxy", make, self.shape)
         right = right_replies(setting.world, self.seeds, replace(setting.schooling, examples=RIGHT_REPLIES))
         return proxies_of(proxy, right)

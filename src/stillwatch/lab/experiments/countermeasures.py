@@ -30,11 +30,9 @@ from stillwatch.lab.experiments.countermeasure_workshop import (
     user,
 )
 from stillwatch.lab.experiments.outcomes import Hits, Outcomes
-from stillwatch.lab.experiments.parts import Conclusion, Part, Picture, Setting
+from stillwatch.lab.experiments.parts import Conclusion, Part, Picture, Setting, small_setting
 from stillwatch.lab.experiments.workshop import Workshop
 from stillwatch.lab.measures import Estimate, Numbers, bootstrap, bootstrap_of, verdict
-from stillwatch.lab.teacher import Schooling
-from stillwatch.lab.training import Plan
 
 MARKED = "watermark"
 MARGIN = 0.05  # a difference that lies within it, with its whole interval, is called none
@@ -49,15 +47,9 @@ class Countermeasures:
         "A countermeasure costs the student more than a temperature that costs the honest user as much, also where the "
         "student adapts."
     )
-    setting: Setting = field(
-        default_factory=lambda: Setting(
-            schooling=Schooling(explain=0.2),
-            plan=Plan(steps=1200, rate=6e-3, rows=32, decay=0.1, check_every=40, patience=10),
-            prompts=128,
-        )
-    )
+    setting: Setting = field(default_factory=small_setting)
     made_by: type[Workshop] = CountermeasureWorkshop
-    grid: tuple[int, ...] = (400,)
+    grid: tuple[int, ...] = (300,)
 
     @property
     def count(self) -> int:
@@ -72,11 +64,13 @@ class Countermeasures:
 
     def conclude(self, outcomes: Outcomes) -> list[Conclusion]:
         """Each countermeasure against its price in temperature, by student; then the watermark's trace."""
-        found = []
-        for habit in (PASSIVE, ADAPTIVE):
-            for arm, shown in DEFENDED.items():
-                if habit == PASSIVE or ARMS[arm].adaptive:
-                    found += self._beyond(outcomes, habit, arm, shown)
+        found = [
+            conclusion
+            for habit in (PASSIVE, ADAPTIVE)
+            for arm, shown in DEFENDED.items()
+            if ARMS[arm].adaptive
+            for conclusion in self._beyond(outcomes, habit, arm, shown)
+        ]
         return [*found, *self._log_probabilities(outcomes), *self._trace(outcomes)]
 
     def _skill(self, outcomes: Outcomes, arm: str, habit: str) -> Hits:
@@ -87,7 +81,7 @@ class Countermeasures:
 
     def _beyond(self, outcomes: Outcomes, habit: str, arm: str, shown: str) -> list[Conclusion]:
         """What the student loses, what the user loses, and what the student loses beyond the matched temperature."""
-        arms = [*(each for each in TEMPERATURES if habit == PASSIVE or ARMS[each].adaptive), arm]
+        arms = [*TEMPERATURES, arm]
         hits = [self._use(outcomes, each) for each in arms] + [
             self._skill(outcomes, each, habit) for each in arms
         ]

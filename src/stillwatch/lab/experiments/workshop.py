@@ -115,8 +115,12 @@ class Workshop:
 
     def novices(self) -> Model:
         """Students that have learned nothing."""
-        setting = self.setting
-        return initial(Shape(len(setting.world.words), setting.width, setting.layers), self.seeds)
+        return initial(self.shape, self.seeds)
+
+    @property
+    def shape(self) -> Shape:
+        """Shape of a student."""
+        return Shape(len(self.setting.world.words), self.setting.width, self.setting.layers)
 
     def transcript(self, teacher: str, mix: str) -> Transcript:
         """The longest transcript of a mix, with everything that any method may want of it."""
@@ -147,18 +151,16 @@ class Workshop:
 
         return self.kept(kind, make)
 
-    def kept(self, name: str, make: Callable[[], Model], folder: Path | None = None) -> Model:
-        """Models that are made once and read back; those of a folder other than the teachers' are students."""
-        path = (folder or self.teachers) / f"{name}.pt"
+    def kept(self, name: str, make: Callable[[], Model], shape: Shape | None = None) -> Model:
+        """Models that are made once and read back: teachers, or students where their shape is given."""
         setting = self.setting
-        size = (
-            (setting.width, setting.layers) if folder else (setting.schooling.width, setting.schooling.layers)
-        )
+        path = (self.students if shape else self.teachers) / f"{name}.pt"
+        schooled = Shape(len(setting.world.words), setting.schooling.width, setting.schooling.layers)
         if not path.exists():
             with one_thread():
                 made = make()
             _whole(path, lambda aside: torch.save(made.parameters, aside))
-        return Model(Shape(len(setting.world.words), *size), torch.load(path, weights_only=True))
+        return Model(shape or schooled, torch.load(path, weights_only=True))
 
 
 def _whole(path: Path, write: Callable[[Path], object]) -> None:
