@@ -11,6 +11,7 @@ def known_errors() -> tuple[type[Exception], ...]:
     from stillwatch.engine.base import EngineError
     from stillwatch.keys import KeyFileError
     from stillwatch.lab import LabError
+    from stillwatch.lab.value import ValuationError
     from stillwatch.outputs import OutputError
     from stillwatch.registry import RegistryError
     from stillwatch.rejects import LogError
@@ -20,5 +21,5 @@ def known_errors() -> tuple[type[Exception], ...]:
 
     return (
         LogError, OutputError, KeyFileError, RegistryError, ExplainError, RecipeError, CalibrationError, LabelsError,
-        EngineError, LabError, ResponseError, StoreError,
+        EngineError, LabError, ResponseError, StoreError, ValuationError,
     )  # fmt: skip

@@ -76,3 +76,30 @@ def list_experiments() -> None:
 
     for name, experiment in all_experiments().items():
         typer.echo(f"{name:22}{experiment.claim}")
+
+
+RESULT = typer.Argument(..., metavar="DIR", help="Folder that `stillwatch scan` wrote.")
+CAMPAIGN = typer.Argument(..., metavar="CAMPAIGN", help="Id of a campaign, as the report names it.")
+HALF = typer.Option(
+    None,
+    "--half",
+    min=1.0,
+    metavar="N",
+    help="Exchanges that buy half of the gain in your task, if you measured it; without it, as many as in the lab.",
+)
+AS_JSON = typer.Option(False, "--json", help="Print the numbers as JSON.")
+
+
+@app.command("value")
+def value(
+    directory: Path = RESULT, campaign: str = CAMPAIGN, half: float | None = HALF, as_json: bool = AS_JSON
+) -> None:
+    """Say what a campaign's transcript buys a student in the lab, and what less of it would have; needs no extra."""
+    import json
+
+    from stillwatch.lab.value import read_transcript
+    from stillwatch.lab.value import value as valued
+    from stillwatch.lab.value_text import as_record, as_text
+
+    found = valued(read_transcript(directory, campaign), half)
+    typer.echo(json.dumps(as_record(found), indent=1) if as_json else as_text(found))

@@ -49,17 +49,23 @@ def bootstrap(differences: Numbers, draws: int = DRAWS, seed: int = 0) -> Estima
     return Estimate(float(differences.mean()), float(low), float(high), seeds)
 
 
-def bootstrap_ratio(above: Numbers, below: Numbers, draws: int = DRAWS, seed: int = 0) -> Estimate:
-    """Ratio of two means over seeds and prompts, both [S, Q], the same draw for both.
+def bootstrap_of(
+    arms: Sequence[Numbers], statistic: Callable[[Numbers], Numbers], draws: int = DRAWS, seed: int = 0
+) -> Estimate:
+    """A statistic of the means of several arms, all resampled by the same draw of seeds and prompts.
 
-    >>> bootstrap_ratio(np.full((9, 20), 3.0), np.full((9, 20), 4.0)).text()
-    '+0.750 [+0.750, +0.750]'
+    Args:
+        arms: hits [S, Q] each.
+        statistic: means [arms, draws] -> [draws].
+        draws: resamples.
+        seed: of the resamples.
     """
-    weights = _weights(*above.shape, draws, seed)
-    low, high = np.quantile(
-        _weighted(above, weights) / _weighted(below, weights), [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
-    )
-    return Estimate(float(above.mean() / below.mean()), float(low), float(high), len(above))
+    seeds, prompts = arms[0].shape
+    weights = _weights(seeds, prompts, draws, seed)
+    drawn = statistic(np.stack([_weighted(arm, weights) for arm in arms]))
+    low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    whole = statistic(np.array([[arm.mean()] for arm in arms]))
+    return Estimate(float(whole[0]), float(low), float(high), seeds)
 
 
 def bootstrap_by_seed(values: Numbers, statistic: Callable[[Numbers], float], draws: int = DRAWS) -> Estimate:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from stillwatch.lab.digits.auxiliary import OTHER_START, SAME_START, AuxiliaryLogits
+from stillwatch.lab.digits.workshop import DigitsWorkshop
 from stillwatch.lab.experiments.outcomes import Outcomes
 from stillwatch.lab.experiments.parts import Conclusion, Part, Picture
 from stillwatch.lab.measures import bootstrap, verdict
@@ -29,6 +30,7 @@ class AuxiliaryLogitsOnNoise:
     name: str = "auxiliary-logits"
     claim: str = "A student that starts from the teacher's weights learns digits from logits without meaning, on noise."
     setting: AuxiliaryLogits = field(default_factory=AuxiliaryLogits)
+    made_by: type[DigitsWorkshop] = DigitsWorkshop
 
     def parts(self) -> Sequence[Part]:
         """The start, the teacher, both students."""

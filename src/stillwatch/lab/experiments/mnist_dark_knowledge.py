@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from stillwatch.lab.digits.dark_knowledge import DarkKnowledge
+from stillwatch.lab.digits.workshop import DigitsWorkshop
 from stillwatch.lab.experiments.outcomes import Hits, Outcomes
 from stillwatch.lab.experiments.parts import Conclusion, Part, Picture
-from stillwatch.lab.measures import Estimate, bootstrap, bootstrap_ratio, verdict
+from stillwatch.lab.measures import Estimate, bootstrap, bootstrap_of, verdict
 
 TEACHER, SMALL, DISTILLED = (Part("digits", method, "all") for method in ("teacher", "labels", "distilled"))
 NO_THREE, SEVENS = (Part("digits", "distilled", mix) for mix in ("without 3", "7 and 8"))
@@ -54,6 +55,7 @@ class MnistDarkKnowledge:
     name: str = "mnist-dark-knowledge"
     claim: str = "A teacher's logits pass on what labels do not: even a digit that the student never saw."
     setting: DarkKnowledge = field(default_factory=DarkKnowledge)
+    made_by: type[DigitsWorkshop] = DigitsWorkshop
 
     def parts(self) -> Sequence[Part]:
         """The teacher, then its students."""
@@ -69,7 +71,7 @@ class MnistDarkKnowledge:
             ("test errors of the small net less those of the distilled; paper: 72", bootstrap(small - distilled)),
             (
                 "share of the gap between small net and teacher that distillation closes; paper: 0.911",
-                bootstrap_ratio(small - distilled, small - teacher),
+                bootstrap_of((small - distilled, small - teacher), lambda means: means[0] / means[1]),
             ),
         ]
         found = [
