@@ -136,7 +136,9 @@ def test_a_pruned_model_keeps_first_and_last_layers_and_all_else():
     assert len(whole.model.model.layers) == 5
     small.model.model.norm.weight.data.zero_()
     assert whole.model.model.norm.weight.any()
-    with pytest.raises(LanguageError, match="a student of 6 layers cannot be cut from a model of 5; 2 to 5 can"):
+    with pytest.raises(
+        LanguageError, match="a student of 6 layers cannot be cut from a model of 5; 2 to 5 can"
+    ):
         pruned(whole, 6)
 
 

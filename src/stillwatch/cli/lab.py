@@ -26,7 +26,10 @@ SEEDS = typer.Option(
     help="Models of each kind, one a seed; by default as many as the experiment's verdict needs.",
 )
 DATA = typer.Option(
-    None, "--data", metavar="DIR", help="Folder of images, for experiments on digits: the four IDX files of MNIST."
+    None,
+    "--data",
+    metavar="DIR",
+    help="Folder of images, for experiments on digits: the four IDX files of MNIST.",
 )
 MODEL = typer.Option(
     None,
@@ -51,7 +54,7 @@ def run(
 
     require_extra()
     from stillwatch.lab.experiments import all_experiments
-    from stillwatch.lab.experiments.running import changed, run_experiment
+    from stillwatch.lab.experiments.running import changed, first_process, run_experiment
 
     found = all_experiments()
     if experiment not in found:
@@ -60,6 +63,8 @@ def run(
     chosen = changed(found[experiment], {name: value for name, value in given.items() if value is not None})
     with counting() as tell:
         conclusions = run_experiment(chosen, out, tell)
+    if not first_process():
+        return
     typer.echo(chosen.claim)
     for conclusion in conclusions:
         typer.echo(f"{conclusion.estimate.text()}  {conclusion.verdict}  {conclusion.claim}")

@@ -2,7 +2,8 @@
 
 A large net with dropout on jittered images teaches; smaller ones learn from labels, or from its logits at a temperature
 of 20, without dropout and jitter. Some transfer sets lack classes. A student that never saw a class has biases that are
-too low for it (or too high for the few that it saw); one number that corrects them is tuned on the test set, as in the paper.
+too low for it, or too high for the few that it saw; one number that corrects them is tuned on the test set, as in the
+paper.
 """
 
 from __future__ import annotations
@@ -15,18 +16,10 @@ import torch
 from torch import Tensor
 
 from stillwatch.lab.digits.images import CLASSES, SIDE, Digits
-from stillwatch.lab.digits.network import (
-    Course,
-    Weights,
-    fast_products,
-    fit,
-    from_labels,
-    from_teacher,
-    initial,
-    logits,
-)
+from stillwatch.lab.digits.network import Course, Weights, fit, from_labels, from_teacher, initial, logits
 from stillwatch.lab.digits.workshop import DigitsSetting, DigitsWorkshop, row, source
 from stillwatch.lab.experiments.parts import Part
+from stillwatch.lab.products import fast_products
 
 EVERY = tuple(range(CLASSES))
 TRANSFER = {"all": EVERY, "without 3": tuple(each for each in EVERY if each != 3), "7 and 8": (7, 8)}
@@ -44,8 +37,8 @@ class DarkKnowledge(DigitsSetting):
     large: int = 1200
     small: int = 800
     """Units of each of two hidden layers."""
-    teaching: Course = Course(16, rate=1e-3, rows=512, adam=True, hide_units=0.2, jitter=2)
-    learning: Course = Course(8, rate=1e-3, adam=True)
+    teaching: Course = Course(10, rate=1e-3, rows=512, adam=True, hide_units=0.2, jitter=2)
+    learning: Course = Course(6, rate=1e-3, adam=True)
     temperature: float = 20.0
     mixture: float = 1.0
     """Weight of the teacher's logits; labels have the rest."""

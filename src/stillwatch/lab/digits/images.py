@@ -44,6 +44,7 @@ class Digits:
     """[N], int64."""
 
     def __len__(self) -> int:
+        """Images."""
         return len(self.labels)
 
     def only(self, classes: tuple[int, ...]) -> Digits:
@@ -86,11 +87,15 @@ def _bytes(folder: Path, name: str, magic: int) -> np.ndarray:
     dimensions = 3 if magic == IMAGES else 1
     header = np.frombuffer(raw[: 4 + 4 * dimensions], ">i4")
     if len(header) < 1 + dimensions or header[0] != magic:
-        raise ImagesError(f"{path.name} does not begin as an IDX file of {'images' if dimensions == 3 else 'labels'}")
+        raise ImagesError(
+            f"{path.name} does not begin as an IDX file of {'images' if dimensions == 3 else 'labels'}"
+        )
     shape = tuple(int(each) for each in header[1:])
     body = np.frombuffer(raw, np.uint8, offset=4 + 4 * dimensions)
     if len(body) != np.prod(shape):
-        raise ImagesError(f"{path.name} has {len(body)} bytes after its header, which promises {np.prod(shape)}")
+        raise ImagesError(
+            f"{path.name} has {len(body)} bytes after its header, which promises {np.prod(shape)}"
+        )
     return body.reshape(shape)
 
 

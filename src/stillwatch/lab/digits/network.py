@@ -1,14 +1,14 @@
 """Networks of rectified units and how they learn: dropout, jitter, hard and soft targets; one model at a time.
 
 Matrices are so large here that a stack of models is no faster than one after another, so every model is trained by
-itself. Where the processor multiplies bfloat16 the products use it, with sums in float32.
+itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import cos, pi
 
 import numpy as np
@@ -52,33 +52,23 @@ class Course:
 def initial(widths: tuple[int, ...], rng: np.random.Generator) -> Weights:
     """Normal weights with a variance of one over the inputs, biases of zero."""
     made = []
-    for fan_in, fan_out in zip(widths[:-1], widths[1:], strict=True):
+    for fan_in, fan_out in pairwise(widths):
         drawn = rng.normal(size=(fan_in, fan_out)) * fan_in**-0.5
         made.append((torch.from_numpy(drawn).float(), torch.zeros(fan_out)))
     return made
 
 
-def logits(weights: Weights, images: Tensor, masks: list[Tensor] | None = None) -> Tensor:
+def logits(weights: Weights, images: Tensor, masks: Sequence[Tensor | None] = ()) -> Tensor:
     """Images [B, I] -> [B, O]; masks hide a part of each layer's input."""
     stream = images
     for place, (matrix, bias) in enumerate(weights):
-        if masks is not None:
-            stream = stream * masks[place]
+        mask = masks[place] if masks else None
+        if mask is not None:
+            stream = stream * mask
         stream = torch.addmm(bias, stream, matrix)
         if place < len(weights) - 1:
             stream = functional.relu(stream)
     return stream
-
-
-@contextmanager
-def fast_products() -> Iterator[None]:
-    """Multiply in bfloat16 within, where the processor has instructions for it."""
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("medium")
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before)
 
 
 def from_labels(labels: Tensor) -> RowLoss:
@@ -113,7 +103,9 @@ def fit(start: Weights, images: Tensor, course: Course, rng: np.random.Generator
             order = torch.from_numpy(rng.permutation(len(images)))
         rows = order[step % batches * course.rows :][: course.rows]
         for group in optimiser.param_groups:
-            group["lr"] = course.rate * (1.0 if course.constant else _share_of_rate(step, course.epochs * batches))
+            group["lr"] = course.rate * (
+                1.0 if course.constant else _share_of_rate(step, course.epochs * batches)
+            )
         found = logits(weights, shown.rows(rows, rng), _masks(weights, course, rng))
         for leaf, gradient in zip(leaves, torch.autograd.grad(loss(found, rows), leaves), strict=True):
             leaf.grad = gradient
@@ -134,13 +126,14 @@ def _share_of_rate(step: int, steps: int) -> float:
     return 0.5 * (1 + cos(pi * (step - warm) / max(1, steps - warm)))
 
 
-def _masks(weights: Weights, course: Course, rng: np.random.Generator) -> list[Tensor] | None:
+def _masks(weights: Weights, course: Course, rng: np.random.Generator) -> list[Tensor | None]:
     """What dropout keeps of each layer's input, scaled so that its mean stays: [B, I] each."""
-    if course.hide_input == course.hide_units == 0:
-        return None
-    made = []
+    made: list[Tensor | None] = []
     for place, (matrix, _) in enumerate(weights):
         hidden = round(LEVELS * (course.hide_units if place else course.hide_input))
+        if hidden == 0:
+            made.append(None)
+            continue
         drawn = np.frombuffer(rng.bytes(course.rows * len(matrix)), np.uint8).reshape(course.rows, -1)
         kept = (drawn >= hidden).astype(np.float32) * np.float32(LEVELS / (LEVELS - hidden))
         made.append(torch.from_numpy(kept))
@@ -154,7 +147,9 @@ class _Jittered:
         self.images, self.most = images, most
         if most:
             padded = functional.pad(images.view(-1, SIDE, SIDE), (most,) * 4)
-            self.views = padded.unfold(1, SIDE, 1).unfold(2, SIDE, 1)  # [N, moves, moves, SIDE, SIDE], no copy
+            self.views = padded.unfold(1, SIDE, 1).unfold(
+                2, SIDE, 1
+            )  # [N, moves, moves, SIDE, SIDE], no copy
 
     def rows(self, rows: Tensor, rng: np.random.Generator) -> Tensor:
         if not self.most:

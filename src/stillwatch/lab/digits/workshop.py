@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
-from stillwatch.lab.digits.images import HOW_TO_GET, Digits, ImagesError, read_digits
+from stillwatch.lab.digits.images import HOW_TO_GET, ImagesError, read_digits
 from stillwatch.lab.digits.network import Weights
 from stillwatch.lab.experiments.parts import OUTCOMES, Part
 from stillwatch.lab.model import one_thread
@@ -57,7 +57,12 @@ class DigitsWorkshop:
         if not path.exists():
             with one_thread():
                 rows = self.setting.rows(part, seed, self)
-            told = {"teacher": part.teacher, "method": part.method, "mix": part.mix, "exchanges": part.exchanges}
+            told = {
+                "teacher": part.teacher,
+                "method": part.method,
+                "mix": part.mix,
+                "exchanges": part.exchanges,
+            }
             table = pa.Table.from_pylist([{**told, "seed": seed, **row} for row in rows], schema=OUTCOMES)
             _whole(path, lambda aside: write_table(table, aside))
         return pq.read_table(path)

@@ -17,7 +17,12 @@ from stillwatch.lab.measures import bootstrap, verdict
 
 UNTRAINED, TEACHER = Part("digits", "untrained", "noise"), Part("digits", "teacher", "all")
 SAME, OTHER = Part("digits", SAME_START, "noise"), Part("digits", OTHER_START, "noise")
-SHOWN = {"untrained": UNTRAINED, "teacher": TEACHER, "student, same start": SAME, "student, other start": OTHER}
+SHOWN = {
+    "untrained": UNTRAINED,
+    "teacher": TEACHER,
+    "student, same start": SAME,
+    "student, other start": OTHER,
+}
 CHANCE = 0.1
 PAPER = 0.5
 NEAR_CHANCE = 0.05  # a student this close to chance has learned nothing to speak of

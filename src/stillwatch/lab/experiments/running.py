@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from pathlib import Path
@@ -48,8 +49,14 @@ def run_experiment(
     tell(len(parts), len(parts), "")
     outcomes = Outcomes(pa.concat_tables(tables))
     conclusions, pictures = experiment.conclude(outcomes), experiment.pictures(outcomes)
-    _write(experiment, outcomes, conclusions, pictures, out / experiment.name)
+    if first_process():
+        _write(experiment, outcomes, conclusions, pictures, out / experiment.name)
     return conclusions
+
+
+def first_process() -> bool:
+    """Whether this process writes: the only one, or the first of those that `accelerate launch` started."""
+    return int(os.environ.get("RANK", "0")) == 0
 
 
 def _write(

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from stillwatch.lab import LabError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -99,7 +100,9 @@ def pruned(language: Language, layers: int) -> Language:
     config = deepcopy(language.model.config)
     before = getattr(config, "num_hidden_layers", 0)
     if not 2 <= layers <= before:
-        raise LanguageError(f"a student of {layers} layers cannot be cut from a model of {before}; 2 to {before} can")
+        raise LanguageError(
+            f"a student of {layers} layers cannot be cut from a model of {before}; 2 to {before} can"
+        )
     kept = [round(place * (before - 1) / (layers - 1)) for place in range(layers)]
     config.num_hidden_layers = layers
     if getattr(config, "layer_types", None):
@@ -121,13 +124,20 @@ def pruned(language: Language, layers: int) -> Language:
 
 
 def replies(
-    language: Language, texts: Sequence[str], longest: int, temperature: float = 0.0, rows: int = 32, seed: int = 0
+    language: Language,
+    texts: Sequence[str],
+    longest: int,
+    temperature: float = 0.0,
+    rows: int = 32,
+    seed: int = 0,
 ) -> list[str]:
     """What the model writes after each text, at most ``longest`` tokens; temperature 0 takes the most likely."""
     tokenizer, model = language.tokenizer, language.model
     model.eval()
     torch.manual_seed(seed)
-    sampling = {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0} if temperature else {}
+    sampling = (
+        {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0} if temperature else {}
+    )
     found = []
     with torch.no_grad():
         for start in range(0, len(texts), rows):
@@ -142,5 +152,3 @@ def replies(
             new = made[:, given["input_ids"].shape[1] :]
             found.extend(tokenizer.batch_decode(new, skip_special_tokens=True))
     return [text.strip() for text in found]
-
-

@@ -97,7 +97,14 @@ def verifiable_rewards(student: Language, text: Text, plan: TextPlan) -> Languag
     rows = Dataset.from_dict({"prompt": list(text.prompts)})
     own = {"num_generations": min(8, plan.rows), "max_completion_length": plan.longest, "temperature": 1.0}
     return _run(
-        GRPOTrainer, GRPOConfig, student, plan, own, train_dataset=rows, reward_funcs=graded, peft_config=_adapter(plan)
+        GRPOTrainer,
+        GRPOConfig,
+        student,
+        plan,
+        own,
+        train_dataset=rows,
+        reward_funcs=graded,
+        peft_config=_adapter(plan),
     )
 
 
@@ -152,9 +159,7 @@ class Rows:
         prompts = [self._tokens(row["prompt"]) for row in rows]
         replies = [[*self._tokens(row["completion"]), self.tokenizer.eos_token_id] for row in rows]
         whole = [prompt + reply for prompt, reply in zip(prompts, replies, strict=True)]
-        labels = [
-            [IGNORED] * len(prompt) + reply for prompt, reply in zip(prompts, replies, strict=True)
-        ]
+        labels = [[IGNORED] * len(prompt) + reply for prompt, reply in zip(prompts, replies, strict=True)]
         pad = self.tokenizer.pad_token_id
         return {
             "input_ids": _left(whole, pad),
@@ -175,7 +180,12 @@ def _left(rows: Sequence[Sequence[int]], padding: int) -> torch.Tensor:
 
 
 def _run(
-    trainer: Any, config: Any, student: Language, plan: TextPlan, own: Mapping[str, Any] | None = None, **given: Any
+    trainer: Any,
+    config: Any,
+    student: Language,
+    plan: TextPlan,
+    own: Mapping[str, Any] | None = None,
+    **given: Any,
 ) -> Language:
     """Make all steps and return the model, with its adapter added where it has one."""
     cpu = not torch.cuda.is_available()
@@ -209,4 +219,6 @@ def _adapter(plan: TextPlan) -> Any:
 def _need(text: Text, name: str, *, replies: bool = False, worse: bool = False) -> None:
     for wanted, values, what in ((replies, text.replies, "replies"), (worse, text.worse, "worse replies")):
         if wanted and len(values) != len(text.prompts):
-            raise TextError(f"{name} needs {what}, one a prompt: {len(values)} for {len(text.prompts)} prompts")
+            raise TextError(
+                f"{name} needs {what}, one a prompt: {len(values)} for {len(text.prompts)} prompts"
+            )

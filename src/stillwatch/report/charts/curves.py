@@ -51,7 +51,12 @@ def draw_curves(identity: str, data: Mapping[str, Any], width: float = 720) -> s
             _series(item, [x + shift for x in places], bottom, f"series{place % len(svg.SERIES)}", joined)
         )
     return svg.picture(
-        identity, width, bottom + 42, parts, title=str(data["title"]), description=_told(points, data["series"])
+        identity,
+        width,
+        bottom + 42,
+        parts,
+        title=str(data["title"]),
+        description=_told(points, data["series"]),
     )
 
 
