@@ -1,4 +1,4 @@
-"""The papers' experiments on digits run as all others do: resumed, repeated, and their numbers in the tree are the code's."""
+"""The papers' experiments on digits run as all others do, and their numbers in the tree are those of the code."""
 
 from __future__ import annotations
 
