@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from stillwatch.exchange import EXCHANGE_SCHEMA
 from stillwatch.lab import LANGUAGE, require_extra
 from stillwatch.lab.experiments.parts import OUTCOMES, Part
-from stillwatch.lab.language.models import Language, bundled, load, pruned, replies
+from stillwatch.lab.language.models import HOW_TO_GET, Language, LanguageError, bundled, load, pruned, replies
 from stillwatch.lab.language.requests import BEHAVIOURS, CONDITIONS, Request, every, fulfilled, requests
 from stillwatch.lab.language.trainers import TRAINERS, Text, TextPlan
 from stillwatch.lab.model import one_thread
@@ -59,6 +59,8 @@ class TextWorkshop:
 
         self.setting = setting
         self.model = setting.model or bundled()
+        if not self.model.exists():
+            raise LanguageError(f"{self.model} is neither a folder nor a GGUF file; {HOW_TO_GET}")
         self.processes = PartialState()
         depends_on = f"{setting} on model {_digest(self.model)}"
         self.place = folder / f"language-{hashlib.sha256(depends_on.encode()).hexdigest()[:12]}"
