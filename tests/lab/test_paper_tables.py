@@ -153,6 +153,8 @@ def test_worse_numbers_than_the_papers_do_not_hold():
 @pytest.mark.parametrize("name", NAMES)
 def test_a_committed_summary_is_what_the_committed_outcomes_say(name):
     folder = ROOT / "experiments" / "lab" / name
+    if not folder.exists():
+        pytest.skip(f"no result of {name} in the tree yet")
     experiment = all_experiments()[name]
     stored = json.loads((folder / "summary.json").read_text("utf-8"))
     outcomes = Outcomes(pq.read_table(folder / "results.parquet"))

@@ -120,6 +120,8 @@ def test_a_model_that_is_not_there_is_an_error_that_tells_what_to_give(tmp_path)
 
 def test_a_committed_summary_is_what_the_committed_outcomes_say():
     folder = ROOT / "experiments" / "lab" / NAME
+    if not folder.exists():
+        pytest.skip(f"no result of {NAME} in the tree yet")
     stored = json.loads((folder / "summary.json").read_text("utf-8"))
     outcomes = Outcomes(pq.read_table(folder / "results.parquet"))
     found = [each.record(stored[0]["command"]) for each in all_experiments()[NAME].conclude(outcomes)]
