@@ -10,7 +10,8 @@ def known_errors() -> tuple[type[Exception], ...]:
     from stillwatch.calibration.labels import LabelsError
     from stillwatch.engine.base import EngineError
     from stillwatch.keys import KeyFileError
-    from stillwatch.lab import MissingExtraError
+    from stillwatch.lab import LabError
+    from stillwatch.lab.value import ValuationError
     from stillwatch.outputs import OutputError
     from stillwatch.peers import PeersError
     from stillwatch.registry import RegistryError
@@ -23,6 +24,6 @@ def known_errors() -> tuple[type[Exception], ...]:
 
     return (
         LogError, OutputError, KeyFileError, RegistryError, ExplainError, RecipeError, CalibrationError, LabelsError,
-        EngineError, MissingExtraError, ResponseError, StoreError, PeersError, ShareError,
-        ServeError,
+        EngineError, LabError, ResponseError, StoreError, PeersError, ShareError,
+        ServeError, ValuationError,
     )  # fmt: skip

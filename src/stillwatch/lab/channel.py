@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from stillwatch.exchange import EXCHANGE_SCHEMA
+from stillwatch.lab.countermeasures.base import NONE, Countermeasure
 from stillwatch.lab.model import Model, Sampling, generate, reply_logits
 from stillwatch.lab.transcript import Transcript
 from stillwatch.lab.world import ANSWER, END, MARK, PAD, REFUSE, THINK, Prompts, World
@@ -81,9 +82,15 @@ class Channel:
     """One random source a seed."""
     accounts: int = 40
     """Accounts over which the caller spreads its exchanges evenly."""
+    countermeasure: Countermeasure = NONE
+    """What the owner puts between the teacher and the callers."""
     asked: int = 0
     """Exchanges so far, a seed."""
     _log: list[_Asking | _Grading] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Let the countermeasure change the terms."""
+        self.terms = self.countermeasure.terms(self.terms)
 
     @property
     def remaining(self) -> int | None:
@@ -99,8 +106,14 @@ class Channel:
         count = len(prompts[0])
         self._spend(count)
         tokens = torch.from_numpy(np.stack([prompt.tokens for prompt in prompts]))
-        how = Sampling(self.world.reply_tokens, request.temperature)
-        replies = generate(self.teacher, tokens, how, self.sources, request.prefill)
+        how = Sampling(self.world.reply_tokens, self.countermeasure.temperature(request.temperature))
+        steer = self.countermeasure.steering(self.teacher)
+        if steer is not None and self.terms.log_probabilities != "none":
+            raise ChannelError(
+                f"{self.countermeasure.name} changes which words are drawn, and log-probabilities would show what it "
+                "changed; give terms with log_probabilities = 'none'"
+            )
+        replies = generate(self.teacher, tokens, how, self.sources, request.prefill, steer=steer)
         shown = self._shown(
             tokens, replies, 0 if request.prefill is None else request.prefill.shape[2], prompts
         )
@@ -165,16 +178,16 @@ class Channel:
             digits=torch.from_numpy(np.stack([prompt.digits for prompt in prompts])),
         )
         if self.terms.log_probabilities == "none":
-            return shown
+            return self.countermeasure.shown(shown)
         values = self._distributions(tokens, replies)
         values = values.gather(2, order[..., None].expand(-1, -1, -1, values.shape[3]))
         parts = {
             name: getattr(shown, name) for name in ("prompts", "replies", "written", "category", "digits")
         }
         if self.terms.log_probabilities == "all":
-            return Transcript(**parts, values=values)
+            return self.countermeasure.shown(Transcript(**parts, values=values))
         top = values.topk(self.terms.alternatives, dim=3)
-        return Transcript(**parts, top_ids=top.indices, top_values=top.values)
+        return self.countermeasure.shown(Transcript(**parts, top_ids=top.indices, top_values=top.values))
 
     def log(self, seed: int = 0) -> pa.Table:
         """Every exchange of one seed as a table of :data:`~stillwatch.exchange.EXCHANGE_SCHEMA`."""

@@ -62,6 +62,8 @@ class Collector:
     """Put the first tokens of an ordinary, rightly begun reply into the teacher's mouth."""
     drop_refusals: bool = False
     """Throw away what the teacher refused, as a campaign that wants answers does; it paid for them."""
+    drop_wrong: bool = False
+    """Throw away answers that a program finds wrong, as a campaign can whose tasks can be verified; it paid for them."""
 
     def collect(self, channel: Channel, count: int, sources: Sequence[np.random.Generator]) -> Transcript:
         """Make ``count`` exchanges of every seed; what is dropped is not asked again, so that it costs."""
@@ -78,7 +80,8 @@ class Collector:
         found = parts[0]
         for part in parts[1:]:
             found = found.joined(part)
-        return without_refusals(found) if self.drop_refusals else found
+        found = without_refusals(found) if self.drop_refusals else found
+        return without_wrong_answers(channel.world, found) if self.drop_wrong else found
 
     def _new(self, world: World, rows: int, source: np.random.Generator, known: set[bytes]) -> Prompts:
         chance = self.mix.probabilities(world)
@@ -110,6 +113,16 @@ def without_refusals(transcript: Transcript) -> Transcript:
     """Replies that refuse teach nothing: their tokens are left out of every loss."""
     refused = (transcript.replies == REFUSE).any(dim=2, keepdim=True)
     return replace(transcript, written=transcript.written & ~refused)
+
+
+def without_wrong_answers(world: World, transcript: Transcript) -> Transcript:
+    """Wrong answers teach nothing where an answer is called for: their tokens are left out of every loss."""
+    wrong = [
+        world.calls_for(asked.category, "answer") & ~world.verify(asked, replies.numpy())
+        for seed, replies in enumerate(transcript.replies)
+        for asked in (transcript.prompts_of(seed),)
+    ]
+    return replace(transcript, written=transcript.written & ~torch.from_numpy(np.stack(wrong))[..., None])
 
 
 def reweighted(mix: QueryMix, accuracy: Mapping[int, float], floor: float = 0.05) -> QueryMix:

@@ -49,6 +49,25 @@ def bootstrap(differences: Numbers, draws: int = DRAWS, seed: int = 0) -> Estima
     return Estimate(float(differences.mean()), float(low), float(high), seeds)
 
 
+def bootstrap_of(
+    arms: Sequence[Numbers], statistic: Callable[[Numbers], Numbers], draws: int = DRAWS, seed: int = 0
+) -> Estimate:
+    """A statistic of the means of several arms, all resampled by the same draw of seeds and prompts.
+
+    Args:
+        arms: hits [S, Q] each.
+        statistic: means [arms, draws] -> [draws].
+        draws: resamples.
+        seed: of the resamples.
+    """
+    seeds, prompts = arms[0].shape
+    weights = _weights(seeds, prompts, draws, seed)
+    drawn = statistic(np.stack([_weighted(arm, weights) for arm in arms]))
+    low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    whole = statistic(np.array([[arm.mean()] for arm in arms]))
+    return Estimate(float(whole[0]), float(low), float(high), seeds)
+
+
 def bootstrap_by_seed(values: Numbers, statistic: Callable[[Numbers], float], draws: int = DRAWS) -> Estimate:
     """A statistic of one number a seed, with an interval over seeds alone: values [S]."""
     rng = np.random.default_rng(0)

@@ -184,6 +184,11 @@ class Sampling:
     """0 takes the most likely token."""
 
 
+Steering = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""Scores of the next word [S, B, V], the words that were read last [S, B, T] and which of all words so far are no padding
+[S, B, all] -> changed scores."""
+
+
 def generate(
     model: Model,
     prompts: Tensor,
@@ -191,6 +196,7 @@ def generate(
     sources: Sequence[np.random.Generator],
     prefill: Tensor | None = None,
     interject: Callable[[Tensor], Tensor] | None = None,
+    steer: Steering | None = None,
 ) -> Tensor:
     """Replies, padded after their end: prompts [S, B, P] -> [S, B, length].
 
@@ -201,6 +207,7 @@ def generate(
         sources: one random source a seed.
         prefill: first tokens of each reply, put into the model's mouth: [S, B, F].
         interject: given what each model would write next [S, B], returns what stands there: tools speak here.
+        steer: changes the scores of every next word before one is drawn.
     """
     seeds, rows, _ = prompts.shape
     given = prompts if prefill is None else torch.cat((prompts, prefill), dim=2)
@@ -211,7 +218,9 @@ def generate(
     with torch.no_grad():
         for _ in range(how.length - (0 if prefill is None else prefill.shape[2])):
             state = hidden(model, tokens, cache, known)[:, :, -1]
-            drawn = draw(word_logits(model, state), how.temperature, sources).masked_fill(over, PAD)
+            scored = word_logits(model, state)
+            scored = scored if steer is None else steer(scored, tokens, known)
+            drawn = draw(scored, how.temperature, sources).masked_fill(over, PAD)
             drawn = drawn if interject is None else interject(drawn)
             over = over | (drawn == END)
             tokens = drawn[:, :, None]

@@ -83,6 +83,8 @@ def train_teacher(
     if kind == "entropic":
         examples = right_replies(world, seeds, schooling, slip=schooling.slip)
         model = IMITATION.train(model, Material(world, seeds, examples), schooling.entropic).model
+    if not any(group.by_reward for group in world.behaviours):
+        return model
     return learn_by_reward(world, model, seeds, schooling)
 
 

@@ -26,6 +26,7 @@ FIRST_NUMBER = FIRST_REGISTER + REGISTERS
 NUMBERS = 5
 WORDS = FIRST_NUMBER + NUMBERS
 LONGEST = 24  # tokens of a trajectory: three busy reads still fit
+PROMPT_TOKENS = 6  # the control's prompt also says what the source holds
 ARGUMENTS = {READ: 1, WRITE: 2}
 
 Tokens = npt.NDArray[np.int64]
@@ -48,10 +49,14 @@ class Tasks:
         return result
 
 
-def new_tasks(rng: np.random.Generator, rows: int) -> Tasks:
-    """Tasks with two different registers."""
+APART = tuple(range(1, REGISTERS))
+"""How far the target may lie behind the source."""
+
+
+def new_tasks(rng: np.random.Generator, rows: int, apart: Sequence[int] = APART) -> Tasks:
+    """Tasks with two different registers, so far apart as given."""
     source = rng.integers(0, REGISTERS, rows)
-    target = (source + rng.integers(1, REGISTERS, rows)) % REGISTERS
+    target = (source + rng.choice(apart, rows)) % REGISTERS
     number = rng.integers(0, NUMBERS, rows)
     columns = (
         np.full(rows, START),
@@ -127,7 +132,7 @@ def act(
         ]
         return torch.tensor(spoken)
 
-    prompts = torch.from_numpy(np.stack([each.prompts for each in tasks]))
+    prompts = _prompts(tasks)
     replies = generate(model, prompts, Sampling(LONGEST, temperature), sources, interject=interject)
     own = [[[*desk.own, *[False] * (LONGEST - len(desk.own))] for desk in at] for at in desks]
     reached = np.stack([_reached(each, at) for each, at in zip(tasks, desks, strict=True)])
@@ -137,9 +142,15 @@ def act(
         replies=replies,
         written=torch.tensor(own) & (replies != PAD),
         category=torch.zeros(prompts.shape[:2], dtype=torch.int64),
-        digits=prompts[:, :, 1:4],
+        digits=prompts[:, :, 2:5],
     )
     return transcript, reached & ended
+
+
+def _prompts(tasks: Sequence[Tasks]) -> Tensor:
+    """Prompts of every seed, as long as those of the control: [S, rows, PROMPT_TOKENS]."""
+    prompts = torch.from_numpy(np.stack([each.prompts for each in tasks]))
+    return torch.nn.functional.pad(prompts, (PROMPT_TOKENS - prompts.shape[2], 0), value=PAD)
 
 
 def _reached(tasks: Tasks, desks: Sequence[Desk]) -> npt.NDArray[np.bool_]:
@@ -159,9 +170,9 @@ def expert(tasks: Sequence[Tasks], sources: Sequence[np.random.Generator], busy:
         ]
         replies.append([[*words, *[PAD] * (LONGEST - len(words))] for words, _ in rows])
         own.append([[*mine, *[False] * (LONGEST - len(mine))] for _, mine in rows])
-    prompts = torch.from_numpy(np.stack([each.prompts for each in tasks]))
+    prompts = _prompts(tasks)
     kind = torch.zeros(prompts.shape[:2], dtype=torch.int64)
-    return Transcript(prompts, torch.tensor(replies), torch.tensor(own), kind, prompts[:, :, 1:4])
+    return Transcript(prompts, torch.tensor(replies), torch.tensor(own), kind, prompts[:, :, 2:5])
 
 
 def _trajectory(

@@ -6,13 +6,14 @@ reply, K alternatives of a token, V words.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from stillwatch.lab.world import PAD
+from stillwatch.lab.world import PAD, Prompts
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,10 @@ class Transcript:
     def __len__(self) -> int:
         """Exchanges a seed."""
         return len(self.prompts[0])
+
+    def prompts_of(self, seed: int) -> Prompts:
+        """The prompts of one seed."""
+        return Prompts(self.prompts[seed].numpy(), self.digits[seed].numpy(), self.category[seed].numpy())
 
     def first(self, count: int) -> Transcript:
         """The first exchanges of every seed."""
@@ -70,6 +75,10 @@ class Transcript:
                 for name, (first, second) in pairs.items()
             }
         )
+
+    def shuffled(self, sources: Sequence[np.random.Generator]) -> Transcript:
+        """The same exchanges in another order: those which a method holds out come from the end."""
+        return self.rows(torch.from_numpy(np.stack([source.permutation(len(self)) for source in sources])))
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> Transcript:
         values = {field.name: getattr(self, field.name) for field in fields(self)}

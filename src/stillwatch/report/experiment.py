@@ -42,7 +42,8 @@ def render_experiment(
 
 def _drawn(picture: Mapping[str, Any]) -> Markup:
     wide, narrow = (
-        charts.draw_curves(f"{picture['name']}-{width}", picture["data"], width) for width in (WIDE, NARROW)
+        charts.draw_experiment(f"{picture['name']}-{width}", picture["data"], width)
+        for width in (WIDE, NARROW)
     )
     both = f'<div class="wide">{wide}</div><div class="narrow">{narrow}</div>'
     return Markup(DEFAULT_PAINT.sub("", both))  # noqa: S704 (the charts escape what they draw)

@@ -15,6 +15,7 @@ import numpy as np
 
 from stillwatch.lab.experiments.outcomes import Hits, Outcomes
 from stillwatch.lab.experiments.parts import Conclusion, Part, Picture, Setting
+from stillwatch.lab.experiments.workshop import Workshop
 from stillwatch.lab.measures import bootstrap, bootstrap_by_seed, exchanges_to_share, transfer, verdict
 from stillwatch.lab.teacher import KINDS
 
@@ -31,6 +32,7 @@ class LogitsAndTokens:
     name: str = "logits-and-tokens"
     claim: str = "Logits carry more than tokens: distillation beats fine-tuning on text for each exchange."
     setting: Setting = field(default_factory=Setting)
+    made_by: type[Workshop] = Workshop
     grid: tuple[int, ...] = (200, 400, 800, 1600, 3200)
 
     def parts(self) -> Sequence[Part]:

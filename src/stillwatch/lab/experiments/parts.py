@@ -12,7 +12,7 @@ from stillwatch.lab.collector import QueryMix
 from stillwatch.lab.measures import Estimate
 from stillwatch.lab.teacher import Schooling
 from stillwatch.lab.training import Plan
-from stillwatch.lab.world import World
+from stillwatch.lab.world import BEHAVIOURS, World
 
 OUTCOMES = pa.schema(
     [
@@ -65,6 +65,28 @@ class Setting:
     """Exchanges of the whole transcript; smaller sets are its first ones."""
 
 
+def small_setting() -> Setting:
+    """Three digits modulo five and no second safeguard: all that questions about the skill need, in a tenth of the time."""
+    return Setting(
+        world=World(
+            digits=3, modulus=5, behaviours=tuple(group for group in BEHAVIOURS if not group.by_reward)
+        ),
+        schooling=Schooling(
+            width=32,
+            examples=2500,
+            imitation=Plan(steps=600, rate=8e-3, rows=48),
+            entropic=Plan(steps=150, rate=3e-3, rows=48),
+            slip=0.08,
+            explain=0.2,
+        ),
+        width=24,
+        plan=Plan(steps=450, rate=8e-3, rows=32, decay=0.1, check_every=30, patience=8),
+        reinforcement=Plan(steps=100, rate=2e-3, rows=48),
+        prompts=128,
+        longest=1600,
+    )
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Part:
     """Students of all seeds, trained in one way."""
@@ -107,7 +129,7 @@ class Conclusion:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """One chart of an experiment, as plain data for :func:`stillwatch.report.charts.draw_curves`."""
+    """One chart of an experiment, as plain data for :func:`stillwatch.report.charts.draw_experiment`."""
 
     name: str
     caption: str

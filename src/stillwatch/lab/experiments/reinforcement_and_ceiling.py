@@ -14,6 +14,7 @@ import numpy as np
 
 from stillwatch.lab.experiments.outcomes import Hits, Outcomes
 from stillwatch.lab.experiments.parts import Conclusion, Part, Picture, Setting
+from stillwatch.lab.experiments.workshop import Workshop
 from stillwatch.lab.measures import bootstrap, verdict
 
 TEACHER = Part("entropic", "teacher")
@@ -32,6 +33,7 @@ class ReinforcementAndCeiling:
     name: str = "reinforcement-and-ceiling"
     claim: str = "On-policy reinforcement goes past the ceiling of fine-tuning on a teacher's text."
     setting: Setting = field(default_factory=Setting)
+    made_by: type[Workshop] = Workshop
     grid: tuple[int, ...] = (400, 1600, 3200)
 
     def parts(self) -> Sequence[Part]:

@@ -19,6 +19,7 @@ import numpy as np
 from stillwatch.lab.experiments.outcomes import Hits, Outcomes
 from stillwatch.lab.experiments.parts import MIXES as QUERIES
 from stillwatch.lab.experiments.parts import Conclusion, Part, Picture, Setting
+from stillwatch.lab.experiments.workshop import Workshop
 from stillwatch.lab.measures import Estimate, bootstrap, verdict
 from stillwatch.lab.world import CONDITIONS
 
@@ -42,6 +43,7 @@ class SkillAndSafeguard:
     name: str = "skill-and-safeguard"
     claim: str = "Capabilities transfer more robustly than safeguards."
     setting: Setting = field(default_factory=Setting)
+    made_by: type[Workshop] = Workshop
     grid: tuple[int, ...] = (200, 400, 800, 1600, 3200)
 
     def parts(self) -> Sequence[Part]:

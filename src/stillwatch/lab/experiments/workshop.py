@@ -18,7 +18,7 @@ import torch
 
 from stillwatch.lab.channel import Channel, Terms
 from stillwatch.lab.collector import Collector
-from stillwatch.lab.evaluation import evaluate, probes
+from stillwatch.lab.evaluation import Outcome, evaluate, probes
 from stillwatch.lab.experiments.parts import MIXES, OUTCOMES, Part, Setting
 from stillwatch.lab.methods import Material, all_methods
 from stillwatch.lab.model import Model, Shape, initial, one_thread
@@ -33,7 +33,11 @@ CHANNEL_PURPOSE, COLLECTOR_PURPOSE = 61, 62
 
 @dataclass
 class Workshop:
-    """Makes parts of one setting; what was made is read back."""
+    """Makes parts of one setting; what was made is read back.
+
+    An experiment whose students are not made by one transcript of a named mix has a workshop of its own, which
+    overrides ``measured``.
+    """
 
     setting: Setting
     folder: Path
@@ -45,7 +49,11 @@ class Workshop:
         setting = self.setting
         self.seeds = range(setting.seeds)
         self.teachers = self._opened("teachers", (setting.seeds, setting.world, setting.schooling))
-        self.students = self._opened("students", setting)
+        self.students = self._opened(*self.depends_on())
+
+    def depends_on(self) -> tuple[str, object]:
+        """What the students are called, and all that their numbers depend on beside the part."""
+        return "students", self.setting
 
     def _opened(self, kind: str, depends_on: object) -> Path:
         name = hashlib.sha256(repr(depends_on).encode()).hexdigest()[:12]
@@ -64,11 +72,7 @@ class Workshop:
         return pq.read_table(path)
 
     def _run(self, part: Part) -> pa.Table:
-        model, steps = self.teacher(part.teacher), 0
-        if part.method != "teacher":
-            model, steps = self._student(part)
-        world = self.setting.world
-        found = evaluate(model, world, probes(world, self.setting.prompts), ("greedy", "sampled"))
+        found, steps = self.measured(part)
         rows = [
             {
                 "teacher": part.teacher,
@@ -88,18 +92,35 @@ class Workshop:
         ]
         return pa.Table.from_pylist(rows, schema=OUTCOMES)
 
+    def measured(self, part: Part) -> tuple[list[Outcome], int]:
+        """What the models of a part did, and the steps that they were trained."""
+        model, steps = self.teacher(part.teacher), 0
+        if part.method != "teacher":
+            model, steps = self._student(part)
+        world = self.setting.world
+        return evaluate(model, world, probes(world, self.setting.prompts), ("greedy", "sampled")), steps
+
     def _student(self, part: Part) -> tuple[Model, int]:
         """Students after all methods of a part, and the steps of the last."""
         setting = self.setting
         transcript = self.transcript(part.teacher, part.mix).first(part.exchanges)
         material = Material(setting.world, self.seeds, transcript)
-        model = initial(Shape(len(setting.world.words), setting.width, setting.layers), self.seeds)
+        model = self.novices()
         steps = 0
         for name in part.method.split("+"):
             plan = setting.reinforcement if name in REINFORCED else setting.plan
             fitted = all_methods()[name].train(model, material, plan)
             model, steps = fitted.model, fitted.steps
         return model, steps
+
+    def novices(self) -> Model:
+        """Students that have learned nothing."""
+        return initial(self.shape, self.seeds)
+
+    @property
+    def shape(self) -> Shape:
+        """Shape of a student."""
+        return Shape(len(self.setting.world.words), self.setting.width, self.setting.layers)
 
     def transcript(self, teacher: str, mix: str) -> Transcript:
         """The longest transcript of a mix, with everything that any method may want of it."""
@@ -125,21 +146,21 @@ class Workshop:
         setting = self.setting
 
         def make() -> Model:
-            imitated = self._kept("imitated", lambda: imitate(setting.world, self.seeds, setting.schooling))
+            imitated = self.kept("imitated", lambda: imitate(setting.world, self.seeds, setting.schooling))
             return train_teacher(setting.world, kind, self.seeds, setting.schooling, imitated)
 
-        return self._kept(kind, make)
+        return self.kept(kind, make)
 
-    def _kept(self, name: str, make: Callable[[], Model]) -> Model:
-        path = self.teachers / f"{name}.pt"
-        shape = Shape(
-            len(self.setting.world.words), self.setting.schooling.width, self.setting.schooling.layers
-        )
+    def kept(self, name: str, make: Callable[[], Model], shape: Shape | None = None) -> Model:
+        """Models that are made once and read back: teachers, or students where their shape is given."""
+        setting = self.setting
+        path = (self.students if shape else self.teachers) / f"{name}.pt"
+        schooled = Shape(len(setting.world.words), setting.schooling.width, setting.schooling.layers)
         if not path.exists():
             with one_thread():
                 made = make()
             _whole(path, lambda aside: torch.save(made.parameters, aside))
-        return Model(shape, torch.load(path, weights_only=True))
+        return Model(shape or schooled, torch.load(path, weights_only=True))
 
 
 def _whole(path: Path, write: Callable[[Path], object]) -> None:

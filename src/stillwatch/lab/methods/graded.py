@@ -14,7 +14,6 @@ from torch import Tensor
 from stillwatch.lab.methods.base import Material, MethodError
 from stillwatch.lab.model import Model, Sampling, generate
 from stillwatch.lab.training import generators
-from stillwatch.lab.world import Prompts
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +42,6 @@ def repeated(prompts: Tensor, times: int) -> Tensor:
     return prompts.repeat_interleave(times, dim=1)
 
 
-def prompts_of(material: Material, seed: int) -> Prompts:
-    """The prompts of the transcript of one seed."""
-    transcript = material.transcript
-    return Prompts(
-        transcript.prompts[seed].numpy(), transcript.digits[seed].numpy(), transcript.category[seed].numpy()
-    )
-
-
 def grade_own(model: Model, material: Material, replies: int, purpose: int) -> Graded:
     """Let the teacher grade replies that the model draws to the prompts of the transcript; each grade is an exchange.
 
@@ -62,7 +53,10 @@ def grade_own(model: Model, material: Material, replies: int, purpose: int) -> G
     prompts = repeated(material.transcript.prompts, replies)
     how = Sampling(material.world.reply_tokens)
     drawn = generate(model, prompts, how, generators(material.seeds, purpose))
-    asked = [prompts_of(material, seed).take(_each_again(material, replies)) for seed in range(model.seeds)]
+    asked = [
+        material.transcript.prompts_of(seed).take(_each_again(material, replies))
+        for seed in range(model.seeds)
+    ]
     grades = material.channel.grade(asked, drawn)
     seeds, count = len(material.seeds), len(material.transcript)
     return Graded(

@@ -16,7 +16,6 @@ import torch
 from torch import Tensor
 
 from stillwatch.lab.methods.base import Material, token_log_likelihood
-from stillwatch.lab.methods.graded import prompts_of
 from stillwatch.lab.model import Model, Sampling, generate, reply_logits
 from stillwatch.lab.training import Fitted, Plan, fit, generators, picks, rows_of
 from stillwatch.lab.world import PAD
@@ -74,7 +73,8 @@ class VerifiableRewards:
                 [
                     torch.from_numpy(
                         material.world.verify(
-                            prompts_of(material, seed).take(chosen[seed].numpy()), replies[seed].numpy()
+                            material.transcript.prompts_of(seed).take(chosen[seed].numpy()),
+                            replies[seed].numpy(),
                         )
                     )
                     for seed in range(model.seeds)
