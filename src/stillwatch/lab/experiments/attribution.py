@@ -8,13 +8,14 @@ say what a split hides. Two makers: one that has as many own examples as it took
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 
 import numpy as np
 
 from stillwatch.lab.attribution import interaction, shapley
-from stillwatch.lab.experiments.attribution_workshop import SOURCES, TEACHER, AttributionWorkshop, cell
+from stillwatch.lab.experiments.attribution_workshop import SOURCES, AttributionWorkshop, cell
+from stillwatch.lab.experiments.countermeasure_workshop import TEACHER
 from stillwatch.lab.experiments.outcomes import Hits, Outcomes
 from stillwatch.lab.experiments.parts import Conclusion, Part, Picture, Setting, small_setting
 from stillwatch.lab.experiments.workshop import Workshop
@@ -26,13 +27,18 @@ DECODING = "sampled"  # as the channel samples; greedy decoding removes the teac
 FEW = 4  # the second maker has an example for every so many exchanges
 
 
+def _longer() -> Setting:
+    setting = small_setting()
+    return replace(setting, layers=2, plan=replace(setting.plan, steps=450, rate=8e-3, rows=32))
+
+
 @dataclass(frozen=True, slots=True)
 class Attribution:
     """A 2x2x2 factorial."""
 
     name: str = "attribution"
     claim: str = "Most of a student comes from the teacher's exchanges."
-    setting: Setting = field(default_factory=small_setting)
+    setting: Setting = field(default_factory=_longer)
     made_by: type[Workshop] = AttributionWorkshop
     grid: tuple[int, ...] = (200,)
 

@@ -60,7 +60,7 @@ class Countermeasures:
         """Honest users of every arm, then passive students, then adaptive ones."""
         passive = [student(arm, PASSIVE, self.count) for arm in ARMS]
         adaptive = [student(arm, ADAPTIVE, self.count) for arm in ARMS if ARMS[arm].adaptive]
-        return [*(user(arm) for arm in ARMS), *passive, *adaptive]
+        return [*(user(arm) for arm in ARMS), *passive, *dict.fromkeys(adaptive)]
 
     def conclude(self, outcomes: Outcomes) -> list[Conclusion]:
         """Each countermeasure against its price in temperature, by student; then the watermark's trace."""
