@@ -11,6 +11,8 @@ import pyarrow.parquet as pq
 
 from stillwatch.lab.claims import CLAIMS, Judgement, judge_all
 
+VALUES = "transcript-value"
+
 
 def made(root: Path) -> dict[Path, str]:
     """Every file that follows from the results in ``experiments/lab``."""
@@ -20,8 +22,8 @@ def made(root: Path) -> dict[Path, str]:
     for one in judged:
         name = f"claim-{one.claim.number}-{one.claim.name}.md"
         found[root / "experiments" / name] = page(one, results)
-    curves = root / "src" / "stillwatch" / "lab" / "curves.json"
-    found[curves] = as_json(measured_curves(results))
+    if (results / VALUES / "results.parquet").is_file():
+        found[root / "src" / "stillwatch" / "lab" / "curves.json"] = as_json(measured_curves(results))
     return found
 
 
@@ -43,7 +45,7 @@ def as_json(content: object) -> str:
 def page(judged: Judgement, results: Path) -> str:
     """One claim: its verdict, on what it stands, and the pictures."""
     claim = judged.claim
-    experiments = list(dict.fromkeys(row.experiment for row in claim.rows))
+    experiments = list(dict.fromkeys(finding.row.experiment for finding in judged.findings))
     rows = [
         f"| {finding.row.condition} | {_what(finding.record)} | {_interval(finding.record)} | {finding.record['seeds']} | "
         f"{'yes' if finding.holds else _no(finding.record)} |"
@@ -56,6 +58,10 @@ def page(judged: Judgement, results: Path) -> str:
         "| only if | what was compared | estimate (95% interval) | seeds | does the claim hold here |\n"
         "| --- | --- | --- | --- | --- |\n" + "\n".join(rows),
     ]
+    if judged.not_run:
+        parts.append(
+            f"Not run yet: {'; '.join(f'{row.condition} ({row.experiment})' for row in judged.not_run)}."
+        )
     for name in experiments:
         command = json.loads((results / name / "summary.json").read_text("utf-8"))[0]["command"]
         parts.append(f"## {name}\n\n`{command}`\n\n[All comparisons](lab/{name}/index.html), as numbers: "

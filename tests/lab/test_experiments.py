@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from stillwatch.lab.countermeasures import all_countermeasures
 from stillwatch.lab.experiments import all_experiments
 from stillwatch.lab.experiments.outcomes import Outcomes
 from stillwatch.lab.experiments.parts import OUTCOMES, Part, Setting
@@ -190,7 +191,10 @@ def test_an_experiment_keeps_everything_but_the_seeds():
     assert len(changed.parts()) == len(experiment.parts())
 
 
-@pytest.mark.parametrize("name", NAMES)
+RUN = [name for name in NAMES if (ROOT / "experiments" / "lab" / name / "summary.json").is_file()]
+
+
+@pytest.mark.parametrize("name", RUN)
 def test_a_committed_summary_is_what_the_committed_outcomes_say(name):
     folder = ROOT / "experiments" / "lab" / name
     experiment = all_experiments()[name]
@@ -210,10 +214,15 @@ def test_a_committed_summary_is_what_the_committed_outcomes_say(name):
 
 def test_the_page_of_the_lab_names_every_method_and_experiment():
     page = (ROOT / "docs" / "lab.md").read_text("utf-8")
-    assert re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE) != []
-    assert set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)) == set(all_methods())
-    for name in NAMES:
+    methods, defences = (
+        page.split(f"## {head}")[1].split("\n## ")[0] for head in ("Ways to train", "Countermeasures")
+    )
+    assert set(re.findall(r"^\| `(\w+)` \|", methods, re.MULTILINE)) == set(all_methods())
+    assert set(re.findall(r"^\| `(\w+)` \|", defences, re.MULTILINE)) == set(all_countermeasures())
+    for name in RUN:
         assert f"### {name}" in page
+    waiting = page.split("## What was not run yet")[1].split("\n## ")[0]
+    assert set(re.findall(r"^\| `([\w-]+)` \|", waiting, re.MULTILINE)) == set(NAMES) - set(RUN)
 
 
 def test_what_the_control_loses_too_is_not_counted_against_the_safeguard():

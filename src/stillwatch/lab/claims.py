@@ -2,7 +2,7 @@
 
 A claim stands on *rows*: conclusions of experiments, each under a condition. It holds if all of them do, holds only if
 one of the conditions is met where some do, and does not hold where none does. What is undecided does not hold: it was not
-shown.
+shown. Rows of experiments that were not run yet are named and have no say.
 """
 
 from __future__ import annotations
@@ -60,6 +60,7 @@ class Judgement:
 
     claim: Claim
     findings: tuple[Finding, ...]
+    not_run: tuple[Row, ...] = ()
 
     @property
     def verdict(self) -> str:
@@ -85,12 +86,22 @@ class Judgement:
 
 
 def judge_all(folder: Path, claims: Sequence[Claim]) -> list[Judgement]:
-    """Every claim by the summaries in a folder of results."""
-    return [Judgement(claim, tuple(_find(folder, row) for row in claim.rows)) for claim in claims]
+    """Every claim of which something was run, by the summaries in a folder of results."""
+    judged = []
+    for claim in claims:
+        run = [row for row in claim.rows if _summary(folder, row).is_file()]
+        missing = tuple(row for row in claim.rows if row not in run)
+        if run:
+            judged.append(Judgement(claim, tuple(_find(folder, row) for row in run), missing))
+    return judged
+
+
+def _summary(folder: Path, row: Row) -> Path:
+    return folder / row.experiment / "summary.json"
 
 
 def _find(folder: Path, row: Row) -> Finding:
-    records = json.loads((folder / row.experiment / "summary.json").read_text("utf-8"))
+    records = json.loads(_summary(folder, row).read_text("utf-8"))
     start = f"{row.experiment}: {row.begins}"
     found = [
         record

@@ -97,8 +97,18 @@ class Valuation:
 
 @cache
 def measured_curves() -> Mapping[str, Any]:
-    """The shipped curves by name: ``what``, ``exchanges``, and ``shares`` [counts][seeds]."""
-    found: Mapping[str, Any] = json.loads(files("stillwatch.lab").joinpath("curves.json").read_text("utf-8"))
+    """The shipped curves by name: ``what``, ``exchanges``, and ``shares`` [counts][seeds].
+
+    Raises:
+        ValuationError: this copy of the package has none.
+    """
+    shipped = files("stillwatch.lab").joinpath("curves.json")
+    if not shipped.is_file():
+        raise ValuationError(
+            "this copy of stillwatch has no measured curves (lab/curves.json); run stillwatch lab run transcript-value "
+            "and scripts/make_experiments in the source tree, or install a release"
+        )
+    found: Mapping[str, Any] = json.loads(shipped.read_text("utf-8"))
     return found
 
 
