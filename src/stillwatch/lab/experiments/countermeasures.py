@@ -139,7 +139,7 @@ class Countermeasures:
         groups: dict[str, tuple[str, list[str]]] = {"a raised temperature": (NOTHING, [*TEMPERATURES[1:]])}
         groups |= {shown: (NOTHING, [arm]) for arm, shown in DEFENDED.items() if ARMS[arm].adaptive}
         if habit == PASSIVE:
-            groups["log-probabilities rounded or capped (against five of them)"] = (
+            groups["log-probabilities rounded or capped"] = (
                 TOP,
                 [*_of_log_probabilities()],
             )
