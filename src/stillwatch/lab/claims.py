@@ -214,11 +214,6 @@ CLAIMS: tuple[Claim, ...] = (
         "Most of a student comes from the teacher's exchanges.",
         (
             Row(
-                "its maker has few examples of its own",
-                "attribution",
-                "share of the gain by the teacher's exchanges (Shapley), less one half; 200 exchanges and 50 own",
-            ),
-            Row(
                 "its maker has as many examples of its own",
                 "attribution",
                 "share of the gain by the teacher's exchanges (Shapley), less one half; 200 exchanges and 200 own",

@@ -2,7 +2,7 @@
 
 The counterfactual that nobody outside can observe: all eight students of a factorial of the teacher's exchanges, own
 labelled data and reinforcement with verifiable rewards, from one start. Shapley values split the whole gain; interactions
-say what a split hides. Two makers: one that has as many own examples as it took exchanges, and one that has few.
+say what a split hides.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from stillwatch.lab.measures import LEAST_GAIN, Estimate, Numbers, bootstrap, bo
 ALL = frozenset(SOURCES)
 SUBSETS = [frozenset(some) for size in range(len(ALL) + 1) for some in combinations(sorted(ALL), size)]
 DECODING = "sampled"  # as the channel samples; greedy decoding removes the teacher's slips by itself
-FEW = 4  # the second maker has an example for every so many exchanges
 
 
 def _longer() -> Setting:
@@ -41,6 +40,8 @@ class Attribution:
     setting: Setting = field(default_factory=_longer)
     made_by: type[Workshop] = AttributionWorkshop
     grid: tuple[int, ...] = (200,)
+    exchanges_an_example: tuple[int, ...] = (1,)
+    """Makers, by how many exchanges of the teacher each has for one example of its own."""
 
     @property
     def count(self) -> int:
@@ -50,10 +51,9 @@ class Attribution:
     @property
     def makers(self) -> dict[int, str]:
         """Own examples by maker."""
-        few = self.count // FEW
         return {
-            self.count: f"{self.count} exchanges and {self.count} own examples",
-            few: f"{self.count} exchanges and {few} own examples",
+            self.count // each: f"{self.count} exchanges and {self.count // each} own examples"
+            for each in self.exchanges_an_example
         }
 
     def parts(self) -> Sequence[Part]:
