@@ -162,6 +162,8 @@ class Attribution:
 
 
 def _name(sources: frozenset[str]) -> str:
+    if sources == ALL:
+        return "all three"
     return " + ".join(shown for source, shown in _SHORT.items() if source in sources) or "nothing"
 
 
