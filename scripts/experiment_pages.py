@@ -11,8 +11,6 @@ import pyarrow.parquet as pq
 
 from stillwatch.lab.claims import CLAIMS, Judgement, judge_all
 
-VALUES = "transcript-value"
-
 
 def made(root: Path) -> dict[Path, str]:
     """Every file that follows from the results in ``experiments/lab``."""
@@ -22,19 +20,22 @@ def made(root: Path) -> dict[Path, str]:
     for one in judged:
         name = f"claim-{one.claim.number}-{one.claim.name}.md"
         found[root / "experiments" / name] = page(one, results)
-    if (results / VALUES / "results.parquet").is_file():
-        found[root / "src" / "stillwatch" / "lab" / "curves.json"] = as_json(measured_curves(results))
+    found[root / "src" / "stillwatch" / "lab" / "curves.json"] = as_json(measured_curves(results))
     return found
 
 
 def measured_curves(results: Path) -> dict[str, Any]:
-    """The curves of gain against exchanges, of the committed outcomes."""
+    """The curves of gain against exchanges, of all committed outcomes that have some."""
     # Only here, since the experiments need torch.
+    from stillwatch.lab.experiments import all_experiments
     from stillwatch.lab.experiments.outcomes import Outcomes
-    from stillwatch.lab.experiments.transcript_value import EXPERIMENT
 
-    table = pq.read_table(results / EXPERIMENT.name / "results.parquet")
-    return EXPERIMENT.curves(Outcomes(table))
+    found: dict[str, Any] = {}
+    for name, experiment in all_experiments().items():
+        table = results / name / "results.parquet"
+        if hasattr(experiment, "curves") and table.is_file():
+            found |= experiment.curves(Outcomes(pq.read_table(table)))
+    return found
 
 
 def as_json(content: object) -> str:

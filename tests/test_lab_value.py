@@ -62,9 +62,9 @@ def result(folder, matched=300, coverage=0.9, listed=300):
     return folder
 
 
-def test_every_objective_of_a_scan_has_a_curve_that_is_shipped():
+def test_every_objective_of_a_scan_has_a_curve_and_those_that_are_shipped_are_whole():
     assert set(NEAREST) == set(OBJECTIVES)
-    assert {curve for curve, _ in NEAREST.values()} == set(measured_curves()) == set(CURVES)
+    assert {"answers", "refusals"} <= set(measured_curves()) <= {curve for curve, _ in NEAREST.values()}
     for curve in measured_curves().values():
         assert len(curve["exchanges"]) == len(curve["shares"])
         assert all(len(seeds) >= 9 for seeds in curve["shares"])
@@ -107,7 +107,8 @@ def test_what_is_extrapolated_is_said():
     assert "How many exchanges are repeats could not be measured" in plain
     assert "held flat" in said(got(5000))
     assert "straight line from nothing" in plain
-    assert "No curve was measured for refusal probing" in said(got(1000, refusal_probing=1.0))
+    assert "No curve was measured for style imitation" in said(got(1000, style_imitation=1.0))
+    assert "No curve was measured for refusal probing" in said(got(1000, refusal_probing=1.0))  # not in these
     assert "named no objective" in said(Transcript("c-1", 1000, 1, 1.0, {}))
     assert value(got(5000)).prices[-1].share.value == value(got(1000)).prices[-1].share.value
     assert value(got(5000)).prices[-1].beyond == "above"
@@ -152,7 +153,7 @@ def test_the_command_prints_the_price_and_the_stops_without_the_extra(tmp_path, 
     assert (
         "c-1 got 300 matched exchanges in 2 wordings, of which 30 may be repeats and are not counted" in text
     )
-    assert "elicited reasoning" in text
+    assert "Curves read: " in text
     for leaked in ("1%", "5%", "10%", "25%", "50%", "100%"):
         assert leaked in text
     assert "is an extrapolation" in text

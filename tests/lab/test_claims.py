@@ -58,7 +58,7 @@ def test_a_claim_holds_where_all_rows_do_and_only_if_where_some_do(tmp_path, ver
     held = [f"case {place}" for place, verdict in enumerate(verdicts) if verdict.startswith("holds")]
     assert found.conditions == held
     ending = f" (only if {' or if '.join(held)})" if said == "holds only if" else ""
-    assert found.record()["claim"] == f"1. It is so.{ending}"
+    assert found.record()["claim"] == f"1. It is so{ending}."
 
 
 def test_a_contrary_row_turns_what_was_decided_and_leaves_what_was_not(tmp_path):

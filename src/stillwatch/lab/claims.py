@@ -76,7 +76,7 @@ class Judgement:
     def sentence(self) -> str:
         """The claim with what its verdict needs."""
         only = f" (only if {' or if '.join(self.conditions)})" if self.verdict == "holds only if" else ""
-        return f"{self.claim.number}. {self.claim.statement}{only}"
+        return f"{self.claim.number}. {self.claim.statement.removesuffix('.')}{only}."
 
     def record(self) -> dict[str, Any]:
         """The row of the summary over all claims."""

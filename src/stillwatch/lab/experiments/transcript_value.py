@@ -101,7 +101,7 @@ class TranscriptValue:
         ]
 
     def curves(self, outcomes: Outcomes) -> dict[str, Any]:
-        """The measured curves, as the package ships them."""
+        """The measured curves as ``stillwatch lab value`` reads them; that of answers was measured in the larger world."""
         return {
             objective: {
                 "what": shown,
@@ -111,6 +111,7 @@ class TranscriptValue:
                 ],
             }
             for objective, shown in SHOWN.items()
+            if objective != ANSWERS
         }
 
     def conclude(self, outcomes: Outcomes) -> list[Conclusion]:
