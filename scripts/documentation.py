@@ -332,6 +332,26 @@ def _objectives() -> str:
     )
 
 
+def _lab_claims() -> str:
+    """The summary over all claims of the lab."""
+    records = json.loads((ROOT / "experiments" / "summary.json").read_text(encoding="utf-8"))
+    pages = {path.name.split("-")[1]: path.name for path in (ROOT / "experiments").glob("claim-*.md")}
+    rows = []
+    for record in records:
+        number, claim = record["claim"].split(". ", 1)
+        interval = f"{record['estimate']:+.3f} ({record['low']:+.3f} to {record['high']:+.3f})"
+        rows.append(
+            (
+                f"[{number}](../experiments/{pages[number]})",
+                claim,
+                record["verdict"],
+                interval,
+                record["seeds"],
+            )
+        )
+    return table(("", "claim", "verdict", "first comparison (95% interval)", "seeds"), rows)
+
+
 def _lab_results() -> str:
     """Committed summaries of experiments: one table each of single differences, and one of those against two others."""
     parts = []
@@ -397,6 +417,7 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "presets": _presets,
     "mimics": _mimics,
     "withholdable": _withholdable,
+    "lab claims": _lab_claims,
     "lab results": _lab_results,
 }
 """What may stand in a page, by name."""

@@ -30,6 +30,22 @@ CURVES = {
 }
 
 
+FRONTIER = {
+    "title": "What it costs",
+    "across": "right answers that an honest user loses",
+    "up": "right answers that the student loses",
+    "series": [
+        {
+            "name": "a raised temperature",
+            "at": [[0.1, 0.1], [0.3, 0.5]],
+            "seeds": [[0.0, 0.1], [0.4, 0.2]],
+            "joined": True,
+        },
+        {"name": "log-probabilities rounded or capped", "at": [[0.0, 0.0]], "seeds": [[-0.1, 0.7]]},
+    ],
+}
+
+
 def drawings(width: float) -> dict[str, str]:
     first = campaigns()[0]
     return {
@@ -37,6 +53,7 @@ def drawings(width: float) -> dict[str, str]:
         "principal days": charts.draw_principal_days("p", first["principals"], width),
         "waterfall": charts.draw_waterfall("w", first, 0.99, width),
         "curves": charts.draw_curves("c", CURVES, width),
+        "frontier": charts.draw_frontier("f", FRONTIER, width),
         "certainty": charts.draw_certainty("s", first["posterior"], first, 0.99),
     }
 
@@ -209,6 +226,25 @@ def test_curves_plot_every_seed_and_the_mean_at_its_height():
 def test_curves_of_named_conditions_are_not_joined():
     named = {**CURVES, "points": ["plain", "prefix", "unseen"]}
     assert "<polyline" not in charts.draw_curves("c", named)
+
+
+def test_a_frontier_plots_every_seed_in_both_losses_and_joins_the_price_list_from_nothing():
+    drawn = charts.draw_experiment("f", FRONTIER)
+    assert drawn == charts.draw_frontier("f", FRONTIER)
+    assert charts.draw_experiment("c", CURVES) == charts.draw_curves("c", CURVES)
+    root = ElementTree.fromstring(drawn)
+    seeds = [circle for circle in root.iter(f"{SVG}circle") if circle.get("fill") == "none"]
+    assert len(seeds) == 6
+    (line,) = root.iter(f"{SVG}polyline")
+    points = [tuple(map(float, pair.split(","))) for pair in line.get("points").split()]
+    assert len(points) == 3
+    # Equal losses lie on one straight line through the origin: 0.1 and 0.05, then 0.4 and 0.3.
+    (x0, y0), (x1, y1), (x2, y2) = points
+    assert (x2 - x0) / (x1 - x0) == pytest.approx(4, abs=0.05)
+    assert (y0 - y2) / (y0 - y1) == pytest.approx(6, abs=0.1)
+    heights = sorted(float(circle.get("cy")) for circle in seeds)
+    assert heights[-1] - heights[0] == pytest.approx((y0 - y1) / 0.05 * 0.8, rel=0.02)
+    assert "a raised temperature: 10% and 5%, 40% and 30%" in root.find(f"{SVG}desc").text
 
 
 def test_replaced_accounts_are_marked_and_told():

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import signal
+import subprocess
+import sys
 from dataclasses import replace
 from html import unescape
 from pathlib import Path
@@ -14,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from stillwatch.lab.countermeasures import all_countermeasures
 from stillwatch.lab.experiments import all_experiments
 from stillwatch.lab.experiments.outcomes import Outcomes
 from stillwatch.lab.experiments.parts import OUTCOMES, Part, Setting
@@ -62,35 +66,79 @@ class KilledError(Exception):
     pass
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """Results of runs in one piece, each made once; experiments share no parts here."""
+    made = {}
+
+    def result(name):
+        if name not in made:
+            made[name] = tmp_path_factory.mktemp(name)
+            run_experiment(tiny(name), made[name], quiet)
+        return made[name]
+
+    return result
+
+
 @pytest.mark.parametrize("name", NAMES)
-def test_a_run_that_was_killed_goes_on_and_ends_where_one_in_one_piece_ends(name, tmp_path):
-    def kill(done, total, part):
-        if done == 4:
+def test_a_run_that_was_stopped_goes_on_and_ends_where_one_in_one_piece_ends(name, tmp_path, whole):
+    last = len(tiny(name).parts()) - 1
+
+    def stop(done, total, part):
+        if done == min(4, last):
             raise KilledError
 
     with pytest.raises(KilledError):
-        run_experiment(tiny(name), tmp_path / "killed", kill)
-    assert not (tmp_path / "killed" / name).exists()
-    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "killed" / "parts").rglob("*.*")}
-    run_experiment(tiny(name), tmp_path / "killed", quiet)
+        run_experiment(tiny(name), tmp_path, stop)
+    assert not (tmp_path / name).exists()
+    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "parts").rglob("*.*")}
+    run_experiment(tiny(name), tmp_path, quiet)
     for path, at in kept.items():
         assert path.name == "setting.txt" or path.stat().st_mtime_ns == at
-    run_experiment(tiny(name), tmp_path / "whole", quiet)
-    first, second = (tmp_path / folder / name for folder in ("killed", "whole"))
     for file in ("results.parquet", "summary.json", "index.html"):
-        assert (first / file).read_bytes() == (second / file).read_bytes()
+        assert (tmp_path / name / file).read_bytes() == (whole(name) / name / file).read_bytes()
+
+
+CHILD = """
+import sys
+from pathlib import Path
+from stillwatch.lab.experiments.running import run_experiment
+from tests.lab.test_experiments import tiny
+
+run_experiment(tiny("attribution"), Path(sys.argv[1]), lambda done, total, name: print(done, flush=True))
+"""
+
+
+def test_a_process_that_is_killed_leaves_parts_that_the_next_one_goes_on_from(tmp_path, whole):
+    child = subprocess.Popen(
+        [sys.executable, "-c", CHILD, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    for line in child.stdout:
+        if int(line) == 6:
+            child.kill()
+            break
+    assert child.wait() == -signal.SIGKILL
+    assert not (tmp_path / "attribution").exists()
+    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "parts").rglob("*.parquet")}
+    assert len(kept) >= 6
+    told = []
+    run_experiment(tiny("attribution"), tmp_path, lambda done, total, name: told.append(done))
+    assert all(path.stat().st_mtime_ns == at for path, at in kept.items())
+    for file in ("results.parquet", "summary.json", "index.html"):
+        assert (tmp_path / "attribution" / file).read_bytes() == (
+            whole("attribution") / "attribution" / file
+        ).read_bytes()
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_result_has_its_table_pictures_page_and_summary(name, tmp_path):
+def test_a_result_has_its_table_pictures_page_and_summary(name, whole):
     experiment = tiny(name)
-    conclusions = run_experiment(experiment, tmp_path, quiet)
-    out = tmp_path / name
+    out = whole(name) / name
     table = pq.read_table(out / "results.parquet")
     assert table.schema.names == OUTCOMES.names
     assert set(table["seed"].to_pylist()) == {0, 1}
     records = json.loads((out / "summary.json").read_text("utf-8"))
-    assert len(records) == len(conclusions) > 0
+    assert len(records) == len(experiment.conclude(Outcomes(table))) > 0
     for record in records:
         assert set(record) == {"claim", "seeds", "estimate", "low", "high", "verdict", "command"}
         assert record["low"] <= record["estimate"] <= record["high"]
@@ -143,7 +191,10 @@ def test_an_experiment_keeps_everything_but_the_seeds():
     assert len(other.parts()) == len(experiment.parts())
 
 
-@pytest.mark.parametrize("name", NAMES)
+RUN = [name for name in NAMES if (ROOT / "experiments" / "lab" / name / "summary.json").is_file()]
+
+
+@pytest.mark.parametrize("name", RUN)
 def test_a_committed_summary_is_what_the_committed_outcomes_say(name):
     folder = ROOT / "experiments" / "lab" / name
     experiment = all_experiments()[name]
@@ -163,10 +214,15 @@ def test_a_committed_summary_is_what_the_committed_outcomes_say(name):
 
 def test_the_page_of_the_lab_names_every_method_and_experiment():
     page = (ROOT / "docs" / "lab.md").read_text("utf-8")
-    assert re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE) != []
-    assert set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)) == set(all_methods())
-    for name in NAMES:
+    methods, defences = (
+        page.split(f"## {head}")[1].split("\n## ")[0] for head in ("Ways to train", "Countermeasures")
+    )
+    assert set(re.findall(r"^\| `(\w+)` \|", methods, re.MULTILINE)) == set(all_methods())
+    assert set(re.findall(r"^\| `(\w+)` \|", defences, re.MULTILINE)) == set(all_countermeasures())
+    for name in RUN:
         assert f"### {name}" in page
+    waiting = page.split("## What was not run yet")[1].split("\n## ")[0]
+    assert set(re.findall(r"^\| `([\w-]+)` \|", waiting, re.MULTILINE)) == set(NAMES) - set(RUN)
 
 
 def test_what_the_control_loses_too_is_not_counted_against_the_safeguard():

@@ -56,7 +56,7 @@ def _alternating(cells: Cells, base: frozenset[str], chosen: frozenset[str]) -> 
         for size in range(len(chosen) + 1)
         for some in combinations(sorted(chosen), size)
     ]
-    result = parts[0]
+    result: Numbers = parts[0]
     for part in parts[1:]:
         result = result + part
     return result

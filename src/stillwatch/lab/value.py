@@ -1,6 +1,6 @@
 """From a detected campaign to a price: what share of the teacher's gain a transcript like its own buys in the lab.
 
-The curves of :mod:`stillwatch.lab.experiments.transcript_value` ship with the package as ``curves.json``: the share of every
+The measured curves of the experiments ship with the package as ``curves.json``: the share of every
 seed at every count of exchanges, by objective. A campaign has a mix of objectives, a count of matched exchanges, and
 a part of them that is repeats; the curves of the nearest objectives are read at its count. This needs no torch.
 """
@@ -34,7 +34,7 @@ NEAREST: Mapping[str, tuple[str, bool]] = {
     "data_analysis": ("answers", True),
     "instruction_generation": ("answers", False),
     "safe_rewriting": ("answers", False),
-    "refusal_probing": ("answers", False),
+    "refusal_probing": ("refusals", True),
     "style_imitation": ("answers", False),
 }
 """Curve of each objective, and whether the curve was measured on what the objective asks for."""
@@ -161,10 +161,16 @@ def _weights(objectives: Mapping[str, float]) -> dict[str, float]:
     """Curves by weight: the shares of the objectives, and answers where a scan named none."""
     found: dict[str, float] = {}
     for name, share in objectives.items():
-        curve = NEAREST.get(name, (OTHERWISE, False))[0]
+        curve, _ = _nearest(name)
         found[curve] = found.get(curve, 0.0) + share
     total = sum(found.values())
     return {name: weight / total for name, weight in found.items()} if total else {OTHERWISE: 1.0}
+
+
+def _nearest(objective: str) -> tuple[str, bool]:
+    """Curve of an objective, and whether it was measured on what the objective asks for."""
+    curve, own = NEAREST.get(objective, (OTHERWISE, False))
+    return (curve, own) if curve in measured_curves() else (OTHERWISE, False)
 
 
 def _half(curve: Mapping[str, Any]) -> float:
@@ -211,7 +217,7 @@ def _caveats(transcript: Transcript, prices: Sequence[Price], half: float | None
         found.append(
             f"The curves are stretched so that {half:,.0f} exchanges buy half of the gain, as was given."
         )
-    foreign = sorted(name for name in transcript.objectives if not NEAREST.get(name, (OTHERWISE, False))[1])
+    foreign = sorted(name for name in transcript.objectives if not _nearest(name)[1])
     if foreign:
         named = ", ".join(name.replace("_", " ") for name in foreign)
         found.append(f"No curve was measured for {named}; the nearest one is read.")

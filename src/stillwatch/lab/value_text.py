@@ -28,7 +28,7 @@ def as_text(valuation: Valuation) -> str:
     )
     halves = "; ".join(f"{curves[name]['what']}: {count:,.0f}" for name, count in valuation.half.items())
     rows = [
-        f"  {spoken(price.leaked):>5}  {price.exchanges:>11,}  {_interval(price):<26}{_beyond(price)}"
+        f"  {spoken(price.leaked):>5}  {price.exchanges:>11,}  {_interval(price):<26}{_beyond(price)}".rstrip()
         for price in valuation.prices
     ]
     return "\n".join(

@@ -88,7 +88,8 @@ def beyond_teacher(teacher: Model, prompts: Tensor, replies: Tensor) -> npt.NDAr
     more = more.reshape(seeds, -1, words) * counted[..., None]
     found = torch.zeros(seeds, words, words, dtype=torch.float64)
     found.scatter_add_(1, before[..., None].expand(-1, -1, words), more)
-    return found.numpy()
+    result: npt.NDArray[np.float64] = found.numpy()
+    return result
 
 
 def outranked(

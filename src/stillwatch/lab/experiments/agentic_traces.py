@@ -15,7 +15,7 @@ import numpy as np
 
 from stillwatch.lab.experiments.agentic_workshop import AGENT, METHODS, TOLD, TOOLS, AgenticWorkshop
 from stillwatch.lab.experiments.outcomes import Hits, Outcomes
-from stillwatch.lab.experiments.parts import Conclusion, Part, Picture, Setting, small_setting
+from stillwatch.lab.experiments.parts import Conclusion, Part, Picture, Setting, ends_first, small_setting
 from stillwatch.lab.experiments.workshop import Workshop
 from stillwatch.lab.measures import (
     Estimate,
@@ -45,7 +45,7 @@ class AgenticTraces:
 
     def parts(self) -> Sequence[Part]:
         """The teacher in both, then both students by exchanges."""
-        students = [self._part(kind, count) for count in self.grid for kind in SHOWN]
+        students = [self._part(kind, count) for count in ends_first(self.grid) for kind in SHOWN]
         return [*(Part(AGENT, "teacher", kind) for kind in SHOWN), *students]
 
     def _part(self, kind: str, count: int) -> Part:

@@ -2,19 +2,20 @@
 
 The counterfactual that nobody outside can observe: all eight students of a factorial of the teacher's exchanges, own
 labelled data and reinforcement with verifiable rewards, from one start. Shapley values split the whole gain; interactions
-say what a split hides. Two makers: one that has as many own examples as it took exchanges, and one that has few.
+say what a split hides.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 
 import numpy as np
 
 from stillwatch.lab.attribution import interaction, shapley
-from stillwatch.lab.experiments.attribution_workshop import SOURCES, TEACHER, AttributionWorkshop, cell
+from stillwatch.lab.experiments.attribution_workshop import SOURCES, AttributionWorkshop, cell
+from stillwatch.lab.experiments.countermeasure_workshop import TEACHER
 from stillwatch.lab.experiments.outcomes import Hits, Outcomes
 from stillwatch.lab.experiments.parts import Conclusion, Part, Picture, Setting, small_setting
 from stillwatch.lab.experiments.workshop import Workshop
@@ -23,7 +24,11 @@ from stillwatch.lab.measures import LEAST_GAIN, Estimate, Numbers, bootstrap, bo
 ALL = frozenset(SOURCES)
 SUBSETS = [frozenset(some) for size in range(len(ALL) + 1) for some in combinations(sorted(ALL), size)]
 DECODING = "sampled"  # as the channel samples; greedy decoding removes the teacher's slips by itself
-FEW = 4  # the second maker has an example for every so many exchanges
+
+
+def _longer() -> Setting:
+    setting = small_setting()
+    return replace(setting, layers=2, plan=replace(setting.plan, steps=450, rate=8e-3, rows=32))
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +37,11 @@ class Attribution:
 
     name: str = "attribution"
     claim: str = "Most of a student comes from the teacher's exchanges."
-    setting: Setting = field(default_factory=small_setting)
+    setting: Setting = field(default_factory=_longer)
     made_by: type[Workshop] = AttributionWorkshop
     grid: tuple[int, ...] = (200,)
+    exchanges_an_example: tuple[int, ...] = (1,)
+    """Makers, by how many exchanges of the teacher each has for one example of its own."""
 
     @property
     def count(self) -> int:
@@ -44,10 +51,9 @@ class Attribution:
     @property
     def makers(self) -> dict[int, str]:
         """Own examples by maker."""
-        few = self.count // FEW
         return {
-            self.count: f"{self.count} exchanges and {self.count} own examples",
-            few: f"{self.count} exchanges and {few} own examples",
+            self.count // each: f"{self.count} exchanges and {self.count // each} own examples"
+            for each in self.exchanges_an_example
         }
 
     def parts(self) -> Sequence[Part]:
@@ -156,6 +162,8 @@ class Attribution:
 
 
 def _name(sources: frozenset[str]) -> str:
+    if sources == ALL:
+        return "all three"
     return " + ".join(shown for source, shown in _SHORT.items() if source in sources) or "nothing"
 
 

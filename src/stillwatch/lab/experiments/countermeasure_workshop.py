@@ -56,7 +56,7 @@ class Arm:
         return not self.top
 
 
-NOTHING, TOP = "nothing", "five-log-probabilities"
+NOTHING, TOP, ELICITED = "nothing", "five-log-probabilities", "hiding"
 ARMS: Mapping[str, Arm] = {
     NOTHING: Arm(),
     "temperature-1.2": Arm(Temperature(least=1.2)),
@@ -90,7 +90,9 @@ def user(arm: str) -> Part:
 def student(arm: str, habit: str, exchanges: int) -> Part:
     """The student of an arm."""
     method = "top_k" if ARMS[arm].top else "traces" if habit == ADAPTIVE else "imitation"
-    return Part(TEACHER, method, f"{arm}-{habit}", exchanges)
+    # Who asks for a rationale reads no trace, so that it is the same student whatever is done to traces.
+    read = ELICITED if habit == ADAPTIVE and ARMS[arm].elicits else arm
+    return Part(TEACHER, method, f"{read}-{habit}", exchanges)
 
 
 class CountermeasureWorkshop(Workshop):

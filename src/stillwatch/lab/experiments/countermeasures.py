@@ -60,7 +60,7 @@ class Countermeasures:
         """Honest users of every arm, then passive students, then adaptive ones."""
         passive = [student(arm, PASSIVE, self.count) for arm in ARMS]
         adaptive = [student(arm, ADAPTIVE, self.count) for arm in ARMS if ARMS[arm].adaptive]
-        return [*(user(arm) for arm in ARMS), *passive, *adaptive]
+        return [*(user(arm) for arm in ARMS), *passive, *dict.fromkeys(adaptive)]
 
     def conclude(self, outcomes: Outcomes) -> list[Conclusion]:
         """Each countermeasure against its price in temperature, by student; then the watermark's trace."""
@@ -139,7 +139,7 @@ class Countermeasures:
         groups: dict[str, tuple[str, list[str]]] = {"a raised temperature": (NOTHING, [*TEMPERATURES[1:]])}
         groups |= {shown: (NOTHING, [arm]) for arm, shown in DEFENDED.items() if ARMS[arm].adaptive}
         if habit == PASSIVE:
-            groups["log-probabilities rounded or capped (against five of them)"] = (
+            groups["log-probabilities rounded or capped"] = (
                 TOP,
                 [*_of_log_probabilities()],
             )

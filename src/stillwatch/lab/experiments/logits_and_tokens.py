@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -96,6 +97,16 @@ class LogitsAndTokens:
             outcomes.rates(Part(kind, method, exchanges=count), "skill", decoding=DECODING)
             for count in self.grid
         ]
+
+    def curves(self, outcomes: Outcomes) -> dict[str, Any]:
+        """What text of answers buys, of the entropic teacher, as ``stillwatch lab value`` reads it."""
+        ceiling = float(outcomes.rates(Part("entropic", "teacher"), "skill", decoding=DECODING).mean())
+        chance = 1 / self.setting.world.modulus
+        shares = [
+            [round((float(rate) - chance) / (ceiling - chance), 4) for rate in rates]
+            for rates in self._rates(outcomes, "entropic", TEXT)
+        ]
+        return {"answers": {"what": "answers, trace shown", "exchanges": list(self.grid), "shares": shares}}
 
     def pictures(self, outcomes: Outcomes) -> list[Picture]:
         """One chart a teacher: skill against exchanges, every seed."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -80,7 +80,8 @@ def small_setting() -> Setting:
             explain=0.2,
         ),
         width=24,
-        plan=Plan(steps=450, rate=8e-3, rows=32, decay=0.1, check_every=30, patience=8),
+        layers=1,
+        plan=Plan(steps=300, rate=1e-2, rows=16, decay=0.1, check_every=30, patience=8),
         reinforcement=Plan(steps=100, rate=2e-3, rows=48),
         prompts=128,
         longest=1600,
@@ -103,6 +104,15 @@ class Part:
     def name(self) -> str:
         """File name of its outcomes."""
         return f"{self.teacher}-{self.method}-{self.mix.replace('%', '')}-{self.exchanges:05d}"
+
+
+def ends_first(grid: Sequence[int]) -> list[int]:
+    """The points of a curve with both ends first.
+
+    >>> ends_first((50, 150, 400, 800))
+    [800, 50, 150, 400]
+    """
+    return [grid[-1], *grid[:-1]]
 
 
 @dataclass(frozen=True, slots=True)

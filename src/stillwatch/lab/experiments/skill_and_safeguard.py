@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -108,6 +109,16 @@ class SkillAndSafeguard:
             )
             found.append(Conclusion(claim, estimate, verdict(estimate)))
         return found
+
+    def curves(self, outcomes: Outcomes) -> dict[str, Any]:
+        """What exchanges in the safeguard's categories buy of it, as ``stillwatch lab value`` reads it."""
+        teacher = float(outcomes.rates(Part("sharp", "teacher"), "safeguard").mean())
+        asked = [round(QUERIES[part.mix].shares["safeguard"] * part.exchanges) for part in self._curve()]
+        shares = [
+            [round(float(rate) / teacher, 4) for rate in outcomes.rates(part, "safeguard")]
+            for part in self._curve()
+        ]
+        return {"refusals": {"what": "refusals, on plain prompts", "exchanges": asked, "shares": shares}}
 
     def pictures(self, outcomes: Outcomes) -> list[Picture]:
         """One chart a mix: the four behaviours under every condition; and one over the count of exchanges."""

@@ -20,7 +20,7 @@ from stillwatch.lab.experiments.agentic_workshop import AGENT, TOOLS
 from stillwatch.lab.experiments.agentic_workshop import METHODS as AGENT_METHODS
 from stillwatch.lab.experiments.countermeasure_workshop import TEACHER
 from stillwatch.lab.experiments.outcomes import Hits, Outcomes
-from stillwatch.lab.experiments.parts import Conclusion, Part, Picture, Setting, small_setting
+from stillwatch.lab.experiments.parts import Conclusion, Part, Picture, Setting, ends_first, small_setting
 from stillwatch.lab.experiments.value_workshop import (
     ALONE,
     ANSWERS,
@@ -31,7 +31,16 @@ from stillwatch.lab.experiments.value_workshop import (
     ValueWorkshop,
 )
 from stillwatch.lab.experiments.workshop import Workshop
-from stillwatch.lab.measures import bootstrap, bootstrap_by_seed, bootstrap_of, exchanges_to_share, verdict
+from stillwatch.lab.measures import (
+    LEAST_GAIN,
+    Estimate,
+    Numbers,
+    bootstrap,
+    bootstrap_by_seed,
+    bootstrap_of,
+    exchanges_to_share,
+    verdict,
+)
 
 SHOWN = {
     ANSWERS: "answers, trace shown",
@@ -54,8 +63,8 @@ class TranscriptValue:
     grid: tuple[int, ...] = (50, 150, 400, 800)
 
     def parts(self) -> Sequence[Part]:
-        """Teachers, the start of the graded students, then all objectives by exchanges."""
-        curves = [self._part(objective, count) for count in self.grid for objective in SHOWN]
+        """Teachers, the start of the graded students, then all objectives, the ends of the curves first."""
+        curves = [self._part(objective, count) for count in ends_first(self.grid) for objective in SHOWN]
         start = Part(TEACHER, METHODS[STARTED], STARTED)
         alone = self._part(ALONE, self.grid[-1])
         return [Part(TEACHER, "teacher"), Part(AGENT, "teacher", TOOLS), start, *curves, alone]
@@ -83,7 +92,7 @@ class TranscriptValue:
     def shares(self, outcomes: Outcomes, objective: str) -> list[list[float]]:
         """Share of the teacher's gain, of every seed at every count of exchanges."""
         begins, ends = (float(hits.mean()) for hits in self._ends(outcomes, objective))
-        gain = max(ends - begins, 1e-9)
+        gain = max(ends - begins, LEAST_GAIN)
         return [
             (
                 (self._hits(outcomes, self._part(objective, count), objective).mean(axis=1) - begins) / gain
@@ -92,7 +101,7 @@ class TranscriptValue:
         ]
 
     def curves(self, outcomes: Outcomes) -> dict[str, Any]:
-        """The measured curves, as the package ships them."""
+        """The measured curves as ``stillwatch lab value`` reads them; that of answers was measured in the larger world."""
         return {
             objective: {
                 "what": shown,
@@ -102,6 +111,7 @@ class TranscriptValue:
                 ],
             }
             for objective, shown in SHOWN.items()
+            if objective != ANSWERS
         }
 
     def conclude(self, outcomes: Outcomes) -> list[Conclusion]:
@@ -110,14 +120,7 @@ class TranscriptValue:
         for objective, shown in SHOWN.items():
             first = min(self.grid, key=lambda count: abs(count - EARLY * self.grid[-1]))
             for count, less in ((first, 0.5), (self.grid[-1], 0.0)):
-                begins, ends = self._ends(outcomes, objective)
-                has = self._hits(outcomes, self._part(objective, count), objective)
-                estimate = bootstrap_of(
-                    [begins, ends, has],
-                    lambda means, less=less: (
-                        (means[2] - means[0]) / np.maximum(means[1] - means[0], 1e-9) - less
-                    ),
-                )
+                estimate = self._share(outcomes, objective, count, less)
                 what = "share of the teacher's gain" + (", less one half" if less else "")
                 found.append(
                     Conclusion(
@@ -126,6 +129,16 @@ class TranscriptValue:
                 )
             found.append(self._half(outcomes, objective))
         return [*found, *self._asides(outcomes)]
+
+    def _share(self, outcomes: Outcomes, objective: str, count: int, less: float) -> Estimate:
+        begins, ends = self._ends(outcomes, objective)
+        has = self._hits(outcomes, self._part(objective, count), objective)
+
+        def share(means: Numbers) -> Numbers:
+            result: Numbers = (means[2] - means[0]) / np.maximum(means[1] - means[0], LEAST_GAIN) - less
+            return result
+
+        return bootstrap_of([begins, ends, has], share)
 
     def _half(self, outcomes: Outcomes, objective: str) -> Conclusion:
         """N50, as a power of two of the smallest count; a seed that never gets there counts as twice the largest."""
