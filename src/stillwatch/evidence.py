@@ -41,6 +41,9 @@ DOSE = "dose"
 """The signal of how many come back for a text. It is hardly ever silent, and weighs with conduct: accounts that all come
 back do not live as an audience does, whatever hours they keep."""
 
+RETURNING = 0.6
+"""Value of the dose below which most of what a stream's principals do is left to a few of them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Curve:
@@ -108,7 +111,8 @@ class Measured:
     """float64[s]: bits of the one of them that speaks most against."""
 
     silent: NDArray[np.bool_] = field(init=False)
-    """bool[s]: whether one of them says nothing, for want of exchanges."""
+    """bool[s]: whether one of them says nothing, for want of exchanges, or most principals sent too few of them for
+    theirs to say much."""
 
     def __post_init__(self) -> None:
         """Sum up the bits."""
@@ -118,7 +122,7 @@ class Measured:
             ("total", self.bits.sum(axis=1) + self.start),
             ("conduct", of_conduct.sum(axis=1) + self.bits_of(DOSE)),
             ("against", of_conduct.min(axis=1)),
-            ("silent", np.isnan(self.value[:, places]).any(axis=1)),
+            ("silent", np.isnan(self.value[:, places]).any(axis=1) | (self.of(DOSE) < RETURNING)),
         ):
             object.__setattr__(self, name, value)
 

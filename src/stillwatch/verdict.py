@@ -43,7 +43,7 @@ class Verdict(StrEnum):
 class Bar:
     """What an accusation must clear."""
 
-    prior: float = 1e-2
+    prior: float = 4e-2
     """P(extraction) of a text that asks for training data and that many principals share, before it is measured."""
 
     probability: float = 0.95
@@ -61,9 +61,9 @@ class Bar:
     opening, an even load) may be had by one house too, and weighs nothing where the principals work like people of
     their own."""
 
-    silent_bits: float = 4.0
+    silent_bits: float = 6.0
     """Bits beyond the threshold of probability that all evidence together must weigh where one signal of conduct is
-    silent, as in a stream of few exchanges."""
+    silent, as in a stream of few exchanges, or most principals sent it once or twice."""
 
     unexplained: float = 22.0
     """Bits of all signals but the objective from which a stream is undetermined though it asks for nothing, where no
