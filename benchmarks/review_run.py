@@ -23,13 +23,12 @@ from tests.review.database_server import MissingServerError, postgres_server
 from tests.review.serving import Visitor, add_person
 
 from provenance import commit, machine
-from review_result import real_campaign, write_result
+from review_filling import fill
 from stillwatch.response.actions import Action, Finding
 from stillwatch.response.decision import Wanted
 from stillwatch.response.policy import Policy
 from stillwatch.store.database import Store, open_store
 from stillwatch.store.decisions import decide
-from stillwatch.store.loading import load
 from stillwatch.store.sessions import open_session
 from stillwatch.store.users import Role
 
@@ -37,7 +36,7 @@ DATABASES = ("sqlite", "postgresql")
 DECISIONS = 300
 LIMIT_MS = 300
 """Within which 95 of 100 answers must come."""
-ANALYSTS, CONTESTED = 50, 20
+ANALYSTS, CONTESTED, OWN = 50, 5, 50
 COLUMNS = (
     "date", "commit", "machine", "load", "database", "campaigns", "accounts", "page", "asked", "p50_ms", "p95_ms",
     "most_ms", "server_cpu_ms",
@@ -67,15 +66,10 @@ def main(root: Path) -> int:
     failed = False
     with tempfile.TemporaryDirectory(prefix="stillwatch-review-") as name:
         folder = Path(name)
-        like = real_campaign(folder)
-        results = [
-            write_result(folder / "earlier", like, sized.campaigns // 2, sized.accounts // 2, seed=1, day=0),
-            write_result(folder / "later", like, sized.campaigns, sized.accounts, seed=2, day=7),
-        ]
         for database in (chosen.only,) if chosen.only else DATABASES:
             try:
                 with _place(database, folder) as place:
-                    found, bad = _measure(place, database, results, sized)
+                    found, bad = _measure(place, database, folder / database, sized)
             except MissingServerError as error:
                 print(f"{database} is left out: {error}")
                 continue
@@ -99,19 +93,11 @@ def _place(database: str, folder: Path) -> Iterator[str]:
         yield url
 
 
-def _measure(
-    place: str, database: str, results: Sequence[Path], sized: Sized
-) -> tuple[list[dict[str, object]], bool]:
+def _measure(place: str, database: str, folder: Path, sized: Sized) -> tuple[list[dict[str, object]], bool]:
     with closing(open_store(place)) as store:
-        for result in results:
-            began = time.perf_counter()
-            loaded = load(store, result, "benchmark", Policy(), dt.datetime.now(dt.UTC))
-            seconds = time.perf_counter() - began
-            print(
-                f"{database}: loaded {result.name} in {seconds:.0f} s: {len(loaded.opened)} opened, "
-                f"{len(loaded.continued)} continued",
-                flush=True,
-            )
+        began = time.perf_counter()
+        fill(store, folder, sized.campaigns, sized.accounts)
+        print(f"{database}: filled in {time.perf_counter() - began:.0f} s", flush=True)
         _decide(store, sized)
         add_person(store, "reader", Role.ADMIN)
         token = open_session(store, "reader", dt.datetime.now(dt.UTC))
@@ -124,7 +110,9 @@ def _measure(
             ]
             slow = [row["page"] for row in rows if float(str(row["p95_ms"])) > LIMIT_MS]
             print(f"{database}: over {LIMIT_MS} ms at p95: {', '.join(map(str, slow)) or 'none'}")
-            names = [f"c-{number:06d}" for number in range(sized.campaigns - 200, sized.campaigns)]
+            names = [
+                f"c-{number:06d}" for number in range(sized.campaigns - CONTESTED - OWN, sized.campaigns)
+            ]
             began = time.perf_counter()
             came = crowd(store, address, ANALYSTS, names[:CONTESTED], names[CONTESTED:])
             seconds = time.perf_counter() - began

@@ -6,6 +6,7 @@ import importlib.util
 import json
 import os
 import re
+import sys
 import tomllib
 from pathlib import Path
 from types import ModuleType
@@ -38,6 +39,7 @@ COMMANDS = [
 
 @pytest.fixture(scope="module")
 def documentation() -> ModuleType:
+    sys.path.append(str(ROOT / "scripts"))  # it imports what is beside it
     spec = importlib.util.spec_from_file_location("documentation", ROOT / "scripts" / "documentation.py")
     assert spec is not None
     assert spec.loader is not None
