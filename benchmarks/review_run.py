@@ -36,7 +36,7 @@ DATABASES = ("sqlite", "postgresql")
 DECISIONS = 300
 LIMIT_MS = 300
 """Within which 95 of 100 answers must come."""
-ANALYSTS, CONTESTED = 50, 20
+ANALYSTS, CONTESTED, OWN = 50, 5, 50
 COLUMNS = (
     "date", "commit", "machine", "load", "database", "campaigns", "accounts", "page", "asked", "p50_ms", "p95_ms",
     "most_ms", "server_cpu_ms",
@@ -110,7 +110,9 @@ def _measure(place: str, database: str, folder: Path, sized: Sized) -> tuple[lis
             ]
             slow = [row["page"] for row in rows if float(str(row["p95_ms"])) > LIMIT_MS]
             print(f"{database}: over {LIMIT_MS} ms at p95: {', '.join(map(str, slow)) or 'none'}")
-            names = [f"c-{number:06d}" for number in range(sized.campaigns - 200, sized.campaigns)]
+            names = [
+                f"c-{number:06d}" for number in range(sized.campaigns - CONTESTED - OWN, sized.campaigns)
+            ]
             began = time.perf_counter()
             came = crowd(store, address, ANALYSTS, names[:CONTESTED], names[CONTESTED:])
             seconds = time.perf_counter() - began

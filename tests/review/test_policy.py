@@ -48,7 +48,7 @@ def test_a_policy_is_read(tmp_path: Path) -> None:
         ("version = 1\nrules = 3", r"rules must be tables, each under \[\[rules\]\]"),
         (
             "version = 1\nrule = 3",
-            "the file has no rule; allowed are approval, enforcement, rules, version, webhooks",
+            "the file has no rule; allowed are appeals, approval, enforcement, retention, rules, version, webhooks",
         ),
         ("version = 1\napproval = 3", r"approval must be a table, \[approval\]"),
         (
