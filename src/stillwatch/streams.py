@@ -164,7 +164,7 @@ def number(chunks: Iterable[pa.Array]) -> tuple[NDArray[np.int32], list[str]]:
         known = numbering.size
         own = numbering.encode(hash_strings(chunk, pair, tag=1))
         _, places = np.unique(own[own >= known], return_index=True)
-        names += chunk.take(pa.array(np.flatnonzero(own >= known)[places])).to_pylist()
+        names += chunk.take(pa.array(np.flatnonzero(own >= known)[places])).fill_null("").to_pylist()
         codes.append(np.where(chunk.is_null().to_numpy(zero_copy_only=False), -1, own).astype(np.int32))
     # A null hashes like the empty text; it is no name unless the text itself is there.
     found = np.concatenate(codes) if codes else np.empty(0, np.int32)
