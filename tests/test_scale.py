@@ -12,7 +12,7 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
 
-from stillwatch import examine, streams
+from stillwatch import examine, stream_tables, streams
 from stillwatch.arena import PRESETS, simulate
 from stillwatch.engine.base import EngineError
 from stillwatch.engine.memory import LEAST_SLOTS, amount, presence_slots
@@ -36,7 +36,9 @@ def same(one: Path, other: Path) -> bool:
     return all((one / name).read_bytes() == (other / name).read_bytes() for name in WRITTEN)
 
 
-def test_a_folder_of_hive_partitions_gives_the_result_of_one_file(log: Path, whole: Path, tmp_path: Path) -> None:
+def test_a_folder_of_hive_partitions_gives_the_result_of_one_file(
+    log: Path, whole: Path, tmp_path: Path
+) -> None:
     table = pq.read_table(log)
     at = table["started_at"].to_pylist()
     days = pa.array([f"{moment:%Y-%m-%d}" for moment in at])
@@ -46,7 +48,9 @@ def test_a_folder_of_hive_partitions_gives_the_result_of_one_file(log: Path, who
         parted, tmp_path / "log", format="parquet", max_partitions=10_000,
         partitioning=ds.partitioning(pa.schema([("dt", pa.string()), ("hour", pa.string())]), flavor="hive"),
     )  # fmt: skip
-    files = sorted(path.parent.relative_to(tmp_path / "log").as_posix() for path in tmp_path.rglob("*.parquet"))
+    files = sorted(
+        path.parent.relative_to(tmp_path / "log").as_posix() for path in tmp_path.rglob("*.parquet")
+    )
     assert len(files) > 100
     assert files[0].startswith("dt=2026-03-02/hour=")
     scan_files([tmp_path / "log"], tmp_path / "result")
@@ -59,9 +63,11 @@ def test_streams_that_are_measured_in_turns_are_measured_alike(
     log: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     turns = []
-    build = streams.build
+    build = stream_tables.build
     monkeypatch.setattr(examine, "BYTES_OF_A_MEMBER", amount("6GB") // 300)  # three hundred exchanges a turn
-    monkeypatch.setattr(streams, "build", lambda *given: turns.append(len(given[1].row)) or build(*given))
+    monkeypatch.setattr(
+        stream_tables, "build", lambda *given: turns.append(len(given[1].row)) or build(*given)
+    )
     scan_files([log], tmp_path / "result")
     assert len(turns) > 10
     assert same(whole, tmp_path / "result")
@@ -75,13 +81,19 @@ def test_fills_and_words_are_counted_as_the_plain_version_counts_them() -> None:
     rng = np.random.default_rng(3)
     stream, principals = rng.integers(0, 5, 4000).astype(np.int32), 30
     value, owner = rng.integers(-40, 40, 4000), rng.integers(0, principals, 4000).astype(np.int32)
-    bounds, values, owners = streams._by_stream(stream, value, owner)
+    bounds, values, owners = stream_tables._by_stream(stream, value, owner)
     who: dict[tuple[int, int], list[int]] = defaultdict(list)
     for key in zip(stream.tolist(), value.tolist(), owner.tolist(), strict=True):
         who[key[:2]].append(key[2])
-    found = zip(*(column.tolist() for column in streams._count_fills(bounds, values, owners, principals)), strict=True)
+    found = zip(
+        *(column.tolist() for column in stream_tables._count_fills(bounds, values, owners, principals)),
+        strict=True,
+    )
     assert sorted(found) == sorted((*key, len(held), len(set(held))) for key, held in who.items())
-    found = zip(*(column.tolist() for column in streams._count_words(bounds, values, owners, principals)), strict=True)
+    found = zip(
+        *(column.tolist() for column in stream_tables._count_words(bounds, values, owners, principals)),
+        strict=True,
+    )
     assert sorted(found) == sorted(
         (*key, times, one) for key, held in who.items() for one, times in Counter(held).items()
     )
@@ -101,7 +113,9 @@ def test_names_are_numbered_in_order_of_text_however_they_are_cut() -> None:
 def test_columns_of_a_spool_are_those_of_its_batches(tmp_path: Path) -> None:
     from stillwatch.fingerprint import SKETCH_SCHEMA
 
-    rows = [{"exchange_id": f"x{row}", "principal": row % 7, "vocabulary": [row] * (row % 3)} for row in range(50)]
+    rows = [
+        {"exchange_id": f"x{row}", "principal": row % 7, "vocabulary": [row] * (row % 3)} for row in range(50)
+    ]
     batches = pa.Table.from_pylist(rows, SKETCH_SCHEMA).to_batches(max_chunksize=9)
     with Spool(tmp_path) as spool:
         for batch in batches:

@@ -66,7 +66,8 @@ def _others(
         return ACCOUNTS.empty_table()
     covered = np.logical_or.reduceat(scanned.licensed[order], starts)[chosen]
     reasons = pa.ListArray.from_arrays(
-        pa.array(np.r_[0, np.cumsum(covered)], pa.int32()), pa.array([COVERED] * int(covered.sum()), pa.string())
+        pa.array(np.r_[0, np.cumsum(covered)], pa.int32()),
+        pa.array([COVERED] * int(covered.sum()), pa.string()),
     )
     verdicts = pa.array([str(Verdict.NONE), str(Verdict.LICENSED)]).take(pa.array(covered.astype(np.int8)))
     columns: dict[str, Any] = {
@@ -82,7 +83,9 @@ def _others(
     }
     return pa.table(
         [
-            pa.array(columns[field.name]).cast(field.type) if field.name in columns else pa.nulls(count, field.type)
+            pa.array(columns[field.name]).cast(field.type)
+            if field.name in columns
+            else pa.nulls(count, field.type)
             for field in ACCOUNTS
         ],
         schema=ACCOUNTS,

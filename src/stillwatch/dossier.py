@@ -139,7 +139,10 @@ def overview(
         "threshold_probability": _asked(options.bar),
         "evidence_version": load_weights().version,
         "releases": _releases(context),
-        "families": {"total": len(family_rows), "by_verdict": _count(map(family_rows.verdict, range(len(family_rows))))},
+        "families": {
+            "total": len(family_rows),
+            "by_verdict": _count(map(family_rows.verdict, range(len(family_rows)))),
+        },
         "accounts_by_verdict": _count(
             accounts.filter(accounts["end_user_id"].is_null())["verdict"].to_pylist()
         ),
@@ -246,8 +249,7 @@ def _scale(context: Context, rows: NDArray[np.int32], judged: Judged) -> dict[st
     models = models_of(scanned, rows)
     whole = {row["model"]: row["exchanges"] for row in context.models}
     tokens = {
-        name: int(pa.compute.sum(scanned.sketches[name].take(pa.array(rows))).as_py() or 0)
-        or None
+        name: int(pa.compute.sum(scanned.sketches[name].take(pa.array(rows))).as_py() or 0) or None
         for name in ("input_tokens", "output_tokens")
     }
     share = len(rows) / scanned.sketches.num_rows

@@ -82,7 +82,9 @@ def state(scanned: Scanned, source: Source, keys: Keys, rejects: RejectLog, opti
     if options.labels is not None:
         before = _verdicts(scanned, judged, families)
         overview["labels"] = assessment.assess_labels(scanned, judged, matched, before, options)
-    drawn = to_table(shadow.draw(list(family_rows), options.shadow), shadow.SHADOW) if options.shadow else None
+    drawn = (
+        to_table(shadow.draw(list(family_rows), options.shadow), shadow.SHADOW) if options.shadow else None
+    )
     return Result(accounts, family_rows.table(), matches, campaigns, overview, drawn)
 
 

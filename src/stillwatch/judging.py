@@ -74,13 +74,20 @@ def judge(
     at = scanned.sketches["at_us"].to_numpy()
     organization = _organization_shares(scanned, pairs)
     taking = take_part(counts, bounds)
-    sums = _Sums(measured.bits.sum(axis=1), measured.of("objective"), measured.bits_of("objective"), measured.of("partition"))
+    sums = _Sums(
+        measured.bits.sum(axis=1),
+        measured.of("objective"),
+        measured.bits_of("objective"),
+        measured.of("partition"),
+    )
     found = []
     for stream in range(streams):
         own = owners[bounds[stream] : bounds[stream + 1]]
         exchanges = counts[bounds[stream] : bounds[stream + 1]]
         house = float(organization.get(stream, 0) / len(own)) if len(own) else 0.0
-        case = _case(keys, measured, sums, stream, len(own), float(licensed[stream]), int(role[stream]), house)
+        case = _case(
+            keys, measured, sums, stream, len(own), float(licensed[stream]), int(role[stream]), house
+        )
         ruling = rule(case, options.bar)
         part = taking[bounds[stream] : bounds[stream + 1]]
         if ruling.verdict is Verdict.EXTRACTION:

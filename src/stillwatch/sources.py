@@ -148,7 +148,12 @@ def _account(piece: Piece, file: Path, rejects: RejectLog) -> None:
 
 
 def _read(
-    file: Path, format_name: str, complete: Complete | None, batch_rows: int, pairs: Pairs, unread: frozenset[str]
+    file: Path,
+    format_name: str,
+    complete: Complete | None,
+    batch_rows: int,
+    pairs: Pairs,
+    unread: frozenset[str],
 ) -> Iterator[tuple[float, Piece]]:
     """Yield one file in pieces; a file that goes away meanwhile is an error of the log, not of the result."""
     try:
@@ -158,7 +163,12 @@ def _read(
 
 
 def _pieces(
-    file: Path, format_name: str, complete: Complete | None, batch_rows: int, pairs: Pairs, unread: frozenset[str]
+    file: Path,
+    format_name: str,
+    complete: Complete | None,
+    batch_rows: int,
+    pairs: Pairs,
+    unread: frozenset[str],
 ) -> Iterator[tuple[float, Piece]]:
     """Yield one file in pieces, each with the share of its bytes that was read by then."""
     if not is_parquet(file):

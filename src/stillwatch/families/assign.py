@@ -184,7 +184,10 @@ class _Held:
 
 
 def _held(
-    outline: NDArray[np.int32], code: NDArray[np.int32], component: NDArray[np.int32], weight: NDArray[np.int64]
+    outline: NDArray[np.int32],
+    code: NDArray[np.int32],
+    component: NDArray[np.int32],
+    weight: NDArray[np.int64],
 ) -> _Held:
     return _Held(*_hold(outline, component[code], code, weight))
 
@@ -264,7 +267,11 @@ def _memberships(outlines: Any, bounds: Any, family: Any, matched: Any, first: A
             for entry in range(bounds[own], bounds[own + 1]):
                 spot = end
                 while spot > opened and order[spot - 1] > first[entry]:
-                    families[spot], held[spot], order[spot] = families[spot - 1], held[spot - 1], order[spot - 1]
+                    families[spot], held[spot], order[spot] = (
+                        families[spot - 1],
+                        held[spot - 1],
+                        order[spot - 1],
+                    )
                     spot -= 1
                 families[spot], held[spot], order[spot] = family[entry], matched[entry], first[entry]
                 rows[end] = row
@@ -288,7 +295,12 @@ def _fills(
         first, last = np.searchsorted(row, [start, start + batch.num_rows])
         if first < last:
             owner, fill = _fill_batch(
-                row[first:last] - start, family[first:last], parts_of(batch), *numbering.slots, family_of_code, keep
+                row[first:last] - start,
+                family[first:last],
+                parts_of(batch),
+                *numbering.slots,
+                family_of_code,
+                keep,
             )
             owners.append((owner + first).astype(np.int32))
             fills.append(fill)

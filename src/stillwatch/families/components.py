@@ -49,14 +49,14 @@ def neighbours(outlines: Outlines) -> tuple[NDArray[np.int64], NDArray[np.int32]
     """Pairs of neighbouring heavy fragments, ``smaller << 32 | larger``, and the outline of each, in order of it."""
     code = outlines.fragment
     outline = np.repeat(np.arange(len(outlines.role), dtype=np.int32), np.diff(outlines.bounds))
-    beside = (outline[1:] == outline[:-1]) & (code[1:] != code[:-1]) & (code[1:] != BREAK) & (code[:-1] != BREAK)
+    beside = (
+        (outline[1:] == outline[:-1]) & (code[1:] != code[:-1]) & (code[1:] != BREAK) & (code[:-1] != BREAK)
+    )
     left, right = code[:-1][beside].astype(np.int64), code[1:][beside].astype(np.int64)
     return np.minimum(left, right) << 32 | np.maximum(left, right), outline[:-1][beside]
 
 
-def join(
-    outlines: Outlines, exchanges: NDArray[np.int64], rule: Joining
-) -> tuple[NDArray[np.int32], Edges]:
+def join(outlines: Outlines, exchanges: NDArray[np.int64], rule: Joining) -> tuple[NDArray[np.int32], Edges]:
     """Component of each heavy fragment, named by its smallest code: int32[len(exchanges)]; and what joined them.
 
     ``exchanges`` counts those that hold each fragment.
@@ -86,9 +86,7 @@ def count_users(
     codes: NDArray[np.int32], outline: NDArray[np.int32], outlines: Outlines, size: int, most: int
 ) -> NDArray[np.int32]:
     """Distinct principals of each code, counted exactly up to ``most``: int32[size]; order does not matter."""
-    counts: NDArray[np.int32] = _count_users(
-        codes, outline, outlines.user_bounds, outlines.user, size, most
-    )
+    counts: NDArray[np.int32] = _count_users(codes, outline, outlines.user_bounds, outlines.user, size, most)
     return counts
 
 

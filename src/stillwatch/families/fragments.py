@@ -81,7 +81,11 @@ class Presence:
         np.bitwise_or(self.table, other.table, out=self.table)
 
     def survivors(
-        self, batch: pa.RecordBatch, principal: NDArray[np.int32], opening: NDArray[np.bool_], recent: NDArray[np.uint64]
+        self,
+        batch: pa.RecordBatch,
+        principal: NDArray[np.int32],
+        opening: NDArray[np.bool_],
+        recent: NDArray[np.uint64],
     ) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
         """Fragments of one sketch batch that may be heavy, and the principal of each.
 
