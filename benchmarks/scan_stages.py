@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from stillwatch import examine, findings, scan, streams
+from stillwatch import examine, findings, scan, stream_tables, streams
 from stillwatch.keys import Keys
 from stillwatch.sketching import Source, sketch_log
 
@@ -19,10 +19,9 @@ STAGES: tuple[tuple[Any, str, str], ...] = (
     (examine, "find_families", "families"),
     (streams, "family_members", "streams"),
     (streams, "keep_rows", "streams"),
-    (streams, "narrow", "streams"),
     (streams, "register_log", "streams"),
     (streams, "merge_streams", "streams"),
-    (streams, "build", "streams"),
+    (stream_tables, "build", "streams"),
     (examine, "measure", "signals"),
     (examine, "group", "groups"),
     (examine, "split", "groups"),

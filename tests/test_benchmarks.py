@@ -142,3 +142,20 @@ def test_logs_drawn_anew_have_the_streams_of_the_others(monkeypatch: pytest.Monk
     # A third has no stream, a third one of three, a third the larger of two draws.
     expected = {nothing: 1 / 3, -3.0: 4 / 27, -1.0: 6 / 27, 2.0: 8 / 27}
     assert all(abs(shares[value] - expected[value]) < 0.03 for value in expected)
+
+
+def test_the_scale_benchmark_measures_a_size_and_draws_it(tmp_path: Path) -> None:
+    results, picture = tmp_path / "scale.csv", tmp_path / "scale.svg"
+    command = [sys.executable, str(ROOT / "benchmarks" / "scale"), "--rows", "20000", "--memory", "1GB"]
+    command += ["--folder", str(tmp_path), "--results", str(results), "--picture", str(picture)]
+    subprocess.run(command, check=True, capture_output=True, timeout=300)
+    with results.open(encoding="utf-8", newline="") as handle:
+        (row,) = csv.DictReader(handle)
+    assert 10_000 < int(row["rows"]) < 40_000
+    assert float(row["scan_cpu_s"]) > float(row["floor_cpu_s"]) > 0
+    assert 0.05 < float(row["scan_peak_gb"]) < 2
+    assert int(row["caught"]) <= int(row["operator_accounts"]) == 80
+    assert "processor time" in picture.read_text(encoding="utf-8")
+    assert not [
+        path.name for path in (tmp_path / "20000-1" / "result").iterdir() if path.name.startswith(".")
+    ]

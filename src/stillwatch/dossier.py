@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from stillwatch.examine import Options, Scanned
+    from stillwatch.family_rows import FamilyRows
     from stillwatch.judging import Judged
     from stillwatch.rejects import RejectLog
     from stillwatch.verdict import Bar
@@ -52,7 +53,7 @@ class Context:
     options: Options
     groups: list[Judged]
     campaign_ids: list[str]
-    family_rows: list[dict[str, Any]]
+    family_rows: FamilyRows
     innocent: list[int]
     """Innocent families, the closest first."""
 
@@ -70,9 +71,12 @@ def describe(context: Context, group: int) -> dict[str, Any]:
     rows = scanned.merged.row[scanned.merged.stream == group]
     evidence = _evidence(context, group)
     families = [
-        {key: row[key] for key in ("family_id", "role", "exchanges", "principals", "objective")}
-        for label, row in zip(scanned.groups.label.tolist(), context.family_rows, strict=True)
-        if label == group
+        {
+            key: value
+            for key, value in context.family_rows[family].items()
+            if key in ("family_id", "role", "exchanges", "principals", "objective")
+        }
+        for family in np.flatnonzero(scanned.groups.label == group).tolist()
     ]
     at = scanned.sketches["at_us"].to_numpy()[rows]
     total = float(judged.case.bits)
@@ -117,7 +121,7 @@ def _evidence(context: Context, group: int) -> list[Evidence]:
 def overview(
     context: Context,
     rejects: RejectLog,
-    family_rows: list[dict[str, Any]],
+    family_rows: FamilyRows,
     accounts: pa.Table,
     version: str,
     files: int,
@@ -147,7 +151,10 @@ def overview(
         "threshold_probability": _asked(options.bar),
         "evidence_version": load_weights().version,
         "releases": _releases(context),
-        "families": {"total": len(family_rows), "by_verdict": _count(row["verdict"] for row in family_rows)},
+        "families": {
+            "total": len(family_rows),
+            "by_verdict": _count(map(family_rows.verdict, range(len(family_rows)))),
+        },
         "accounts_by_verdict": _count(
             accounts.filter(accounts["end_user_id"].is_null())["verdict"].to_pylist()
         ),

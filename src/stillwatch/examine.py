@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stillwatch import streams
+from stillwatch import stream_tables, streams
 from stillwatch.campaigns import Groups, Suspicion, group, peel, split
 from stillwatch.engine.duckdb import DuckDBEngine
 from stillwatch.engine.memory import BYTES_OF_A_MEMBER, DEFAULT, ENGINE_SHARE, amount
@@ -80,7 +80,9 @@ class Scanned:
 class _Scale:
     """Measures the streams of one log, each once: a group that is a family alone was measured as that family."""
 
-    def __init__(self, engine: DuckDBEngine, sketches: Columns, owners: streams.Owners, at_once: int) -> None:
+    def __init__(
+        self, engine: DuckDBEngine, sketches: Columns, owners: stream_tables.Owners, at_once: int
+    ) -> None:
         self._engine, self._sketches, self._owners, self._at_once = engine, sketches, owners, at_once
         self._weights = load_weights()
         self._place: dict[int, int] = {}
@@ -96,7 +98,7 @@ class _Scale:
         sizes = np.bincount(members.stream, minlength=count)
         for some in _in_turns(new, sizes, self._at_once):
             part = streams.only(members, np.array([stream for _, stream in some], np.int32), count)
-            streams.build(self._engine, part, self._sketches, self._owners)
+            stream_tables.build(self._engine, part, self._sketches, self._owners)
             self._place |= {content: len(self._place) + place for place, (content, _) in enumerate(some)}
             self._known = self._known.followed_by(measure(self._engine, len(some), self._weights))
         return self._known.take(np.array([self._place[content] for content in contents], np.int64))
@@ -133,7 +135,7 @@ def examine(spool: Sketches, presence: Presence, options: Options) -> Scanned:
     licensed = covered(principals, options.registry)
     members = streams.family_members(families, sketches)
     judged = streams.keep_rows(members, ~licensed[principals.of_row])
-    owners = streams.Owners(
+    owners = stream_tables.Owners(
         principals.hashes, principals.of_row, streams.number(chunks_of(sketches, "model"))[0]
     )
     narrowed = spool.aside(

@@ -3,7 +3,6 @@ overview."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,10 +17,10 @@ from stillwatch.calibration.labels import Labels
 from stillwatch.campaigns import TOUCHED
 from stillwatch.corroboration import told
 from stillwatch.exemplars import Wanted, collect
-from stillwatch.fingerprint import ROLES
+from stillwatch.family_rows import FamilyRows
 from stillwatch.judging import LOOKED_ALIKE, SHOWN, Judged, judge
 from stillwatch.objective.classes import OBJECTIVES
-from stillwatch.outputs import FAMILIES, MATCHES, to_table, write_json, write_table
+from stillwatch.outputs import MATCHES, to_table, write_json, write_table
 from stillwatch.shareable import shareable
 from stillwatch.spool import texts_at
 from stillwatch.verdict import Verdict
@@ -88,9 +87,11 @@ def state(scanned: Scanned, source: Source, keys: Keys, rejects: RejectLog, opti
         before = _verdicts(scanned, judged, families)
         overview["labels"] = assessment.assess_labels(scanned, judged, matched, before, options)
     overview["peers"] = _peers(groups, families, names, campaign_ids, options)
-    drawn = to_table(shadow.draw(family_rows, options.shadow), shadow.SHADOW) if options.shadow else None
+    drawn = (
+        to_table(shadow.draw(list(family_rows), options.shadow), shadow.SHADOW) if options.shadow else None
+    )
     return Result(
-        accounts, to_table(family_rows, FAMILIES), matches, campaigns, overview, drawn,
+        accounts, family_rows.table(), matches, campaigns, overview, drawn,
         shareable(
             scanned, shown, campaign_ids, family_rows, keys, options.rule.least_principals
         ),
@@ -200,37 +201,16 @@ def _held(scanned: Scanned, stream: NDArray[np.int32], inside: NDArray[np.int64]
 def _family_rows(
     scanned: Scanned, families: list[Judged], groups: list[Judged], names: list[str], campaign_ids: list[str],
     options: Options,
-) -> list[dict[str, Any]]:  # fmt: skip
+) -> FamilyRows:  # fmt: skip
     counts = np.bincount(scanned.families.family, minlength=len(names))
     at = scanned.sketches["at_us"].to_numpy()[scanned.families.row]
     first, last = np.full(len(names), np.iinfo(np.int64).max), np.full(len(names), np.iinfo(np.int64).min)
     np.minimum.at(first, scanned.families.family, at)
     np.maximum.at(last, scanned.families.family, at)
     best = best_objective(scanned.members, len(names))
-    rows = []
-    for family, judged in enumerate(families):
-        group = int(scanned.groups.label[family])
-        ruling = groups[group].ruling if group >= 0 else judged.ruling
-        shown = group >= 0 and ruling.verdict in SHOWN
-        values = zip(scanned.by_family.signals, scanned.by_family.value[family].tolist(), strict=True)
-        rows.append(
-            {
-                "family_id": names[family],
-                "role": ROLES[scanned.families.role[family]],
-                "verdict": str(ruling.verdict),
-                "campaign_id": campaign_ids[group] if shown else None,
-                "exchanges": int(counts[family]),
-                "principals": judged.case.principals,
-                "accounts": judged.case.accounts,
-                "evidence_bits": judged.own_bits,
-                "first_seen": int(first[family]),
-                "last_seen": int(last[family]),
-                "objective": best[family] if judged.case.objective >= options.bar.intent else None,
-                "reasons": list(ruling.reasons),
-                "signals": [(name, value) for name, value in values if not math.isnan(value)],
-            }
-        )
-    return rows
+    return FamilyRows(
+        scanned, families, groups, names, campaign_ids, counts, first, last, best, options.bar.intent
+    )
 
 
 def _verdicts(scanned: Scanned, groups: list[Judged], families: list[Judged]) -> list[str]:
@@ -249,12 +229,14 @@ def best_objective(members: Members, streams: int) -> list[str]:
     return [OBJECTIVES[index] for index in np.argmax(sums, axis=0)]
 
 
-def _closest_innocent(family_rows: list[dict[str, Any]]) -> list[int]:
-    """Families with an innocent verdict, those with the most bits first."""
+def _closest_innocent(rows: FamilyRows) -> list[int]:
+    """Families with an innocent verdict of which something was measured, those with the most bits first."""
+    measured = rows.scanned.by_family
+    speaking = np.flatnonzero((~np.isnan(measured.value)).any(axis=1)).tolist()
     innocent = [
-        (-row["evidence_bits"], row["family_id"], family)
-        for family, row in enumerate(family_rows)
-        if row["verdict"] in LOOKED_ALIKE and row["signals"]
+        (-float(measured.total[family]), rows.names[family], family)
+        for family in speaking
+        if rows.verdict(family) in LOOKED_ALIKE
     ]
     return [family for _, _, family in sorted(innocent)]
 

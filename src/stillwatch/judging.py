@@ -16,7 +16,7 @@ from stillwatch.participants import (
     opened_for_it,
     pays_with_them,
     sends_whole,
-    takes_part,
+    take_part,
 )
 from stillwatch.verdict import Case, Ruling, Verdict, rule
 
@@ -84,16 +84,25 @@ def judge(
     at = scanned.sketches["at_us"].to_numpy()
     organization = _organization_shares(scanned, pairs)
     words = listen(scanned, members, streams, options)
+    taking = take_part(counts, bounds)
+    sums = _Sums(
+        measured.bits.sum(axis=1),
+        measured.of("objective"),
+        measured.bits_of("objective"),
+        measured.of("partition"),
+    )
     found = []
     for stream in range(streams):
         own = owners[bounds[stream] : bounds[stream + 1]]
         exchanges = counts[bounds[stream] : bounds[stream + 1]]
         house = float(organization.get(stream, 0) / len(own)) if len(own) else 0.0
-        case = _case(keys, measured, stream, len(own), float(licensed[stream]), int(role[stream]), house)
+        case = _case(
+            keys, measured, sums, stream, len(own), float(licensed[stream]), int(role[stream]), house
+        )
         ruling = rule(case, options.bar)
         if (word := words[stream]) is not None:
             case, ruling, word = lean(case, ruling, word, options.bar)
-        part = takes_part(exchanges)
+        part = taking[bounds[stream] : bounds[stream + 1]]
         if ruling.verdict is Verdict.EXTRACTION:
             rows = members.row[members.stream == stream]
             inside = np.searchsorted(own, scanned.principals.of_row[rows])
@@ -188,22 +197,27 @@ def _key_shares(scanned: Scanned, pairs: NDArray[np.int64], streams: int) -> _Ke
     return _Keys(np.bincount(stream, minlength=streams), most, all_users)
 
 
+@dataclass(frozen=True, slots=True)
+class _Sums:
+    """Columns of what was measured, made once for all streams."""
+
+    bits: NDArray[np.float64]
+    objective: NDArray[np.float64]
+    of_objective: NDArray[np.float64]
+    partition: NDArray[np.float64]
+
+
 def _case(
-    keys: _Keys,
-    measured: Measured,
-    stream: int,
-    principals: int,
-    licensed: float,
-    role: int,
+    keys: _Keys, measured: Measured, sums: _Sums, stream: int, principals: int, licensed: float, role: int,
     organization: float,
-) -> Case:
+) -> Case:  # fmt: skip
     accounts, most = int(keys.accounts[stream]), int(keys.most[stream])
     one_key = most > 1
-    objective = float(measured.of("objective")[stream])
+    objective = float(sums.objective[stream])
     return Case(
         bits=float(measured.total[stream]),
         objective=0.0 if math.isnan(objective) else objective,
-        coordination=float(measured.bits[stream].sum() - measured.bits_of("objective")[stream]),
+        coordination=float(sums.bits[stream] - sums.of_objective[stream]),
         conduct=float(measured.conduct[stream]),
         against=float(measured.against[stream]),
         silent=bool(measured.silent[stream]),
@@ -213,7 +227,7 @@ def _case(
         key_share=most / int(keys.users[stream]) if one_key else 0.0,
         organization=organization if accounts > 1 else 0.0,
         licensed=licensed,
-        partition=float(measured.of("partition")[stream]),
+        partition=float(sums.partition[stream]),
         role=role,
     )
 

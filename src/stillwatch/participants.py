@@ -51,10 +51,28 @@ def takes_part(exchanges: NDArray[np.int64]) -> NDArray[np.bool_]:
     >>> takes_part(np.array([1, 2, 24, 25, 26, 30])).tolist()
     [False, False, True, True, True, True]
     """
+    return take_part(exchanges, np.array([0, len(exchanges)]))
+
+
+def take_part(exchanges: NDArray[np.int64], bounds: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """``takes_part`` of many campaigns, whose principals begin and end at ``bounds``: bool[p].
+
+    >>> take_part(np.array([1, 2, 24, 25, 26, 30, 1, 1]), np.array([0, 6, 8])).tolist()
+    [False, False, True, True, True, True, False, False]
+    """
     several = exchanges >= LEAST_EXCHANGES
-    if not several.any():
+    campaign = np.repeat(np.arange(len(bounds) - 1), np.diff(bounds))
+    places = np.flatnonzero(several)
+    order = places[np.lexsort((exchanges[places], campaign[places]))]
+    if not len(order):
         return several
-    return several & (exchanges >= LEAST_SHARE * np.median(exchanges[several]))
+    counts = np.bincount(campaign[places], minlength=len(bounds) - 1)
+    last = len(order) - 1
+    middle = np.cumsum(counts) - counts + (counts - 1) // 2
+    upper = np.minimum(middle + 1 - counts % 2, last)
+    median = (exchanges[order][np.minimum(middle, last)] + exchanges[order][upper]) / 2
+    taking: NDArray[np.bool_] = several & (exchanges >= LEAST_SHARE * median[campaign])
+    return taking
 
 
 def sends_whole(
