@@ -1,0 +1,1 @@
+"""Language models of the transformers library: loading, shrinking, asking, and TRL's trainers behind one interface."""
