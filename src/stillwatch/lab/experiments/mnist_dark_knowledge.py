@@ -177,7 +177,8 @@ def _rates(outcomes: Outcomes, each: Row) -> Hits:
 
 
 def _images(outcomes: Outcomes, each: Row) -> int:
-    return outcomes.hits(each.part, each.behaviour, each.condition).shape[1]
+    images: int = outcomes.hits(each.part, each.behaviour, each.condition).shape[1]
+    return images
 
 
 def _no_more(estimate: Estimate, paper: float) -> str:

@@ -7,7 +7,7 @@ seed: this shows that the machinery works on weights that were trained elsewhere
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -112,7 +112,9 @@ class RealWeights:
         return pictures
 
 
-def _chart(title: str, across: str, points: list[str], series: list[dict[str, object]]) -> dict[str, object]:
+def _chart(
+    title: str, across: str, points: list[str], series: Sequence[Mapping[str, object]]
+) -> dict[str, object]:
     return {
         "title": title,
         "across": across,
