@@ -142,4 +142,6 @@ def test_the_scale_benchmark_measures_a_size_and_draws_it(tmp_path: Path) -> Non
     assert 0.05 < float(row["scan_peak_gb"]) < 2
     assert int(row["caught"]) <= int(row["operator_accounts"]) == 80
     assert "processor time" in picture.read_text(encoding="utf-8")
-    assert not [path.name for path in (tmp_path / "20000-1" / "result").iterdir() if path.name.startswith(".")]
+    assert not [
+        path.name for path in (tmp_path / "20000-1" / "result").iterdir() if path.name.startswith(".")
+    ]
