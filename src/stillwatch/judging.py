@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from stillwatch.corroboration import lean, listen
+from stillwatch.evidence import DOSE
 from stillwatch.participants import (
     MOST_VOUCHED,
     keeps_own_hours,
@@ -89,6 +90,7 @@ def judge(
         measured.bits.sum(axis=1),
         measured.of("objective"),
         measured.bits_of("objective"),
+        np.nan_to_num(measured.of(DOSE)),
         measured.of("partition"),
     )
     found = []
@@ -204,6 +206,7 @@ class _Sums:
     bits: NDArray[np.float64]
     objective: NDArray[np.float64]
     of_objective: NDArray[np.float64]
+    dose: NDArray[np.float64]
     partition: NDArray[np.float64]
 
 
@@ -220,6 +223,7 @@ def _case(
         coordination=float(sums.bits[stream] - sums.of_objective[stream]),
         conduct=float(measured.conduct[stream]),
         against=float(measured.against[stream]),
+        returning=float(sums.dose[stream]),
         silent=bool(measured.silent[stream]),
         principals=principals,
         accounts=accounts,

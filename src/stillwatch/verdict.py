@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from stillwatch.evidence import INTENT, posterior
+from stillwatch.evidence import DOSE, INTENT, posterior
 from stillwatch.fingerprint import NEW
 
 if TYPE_CHECKING:
@@ -61,6 +61,10 @@ class Bar:
     opening, an even load) may be had by one house too, and weighs nothing where the principals work like people of
     their own."""
 
+    returning: float = 0.5
+    """Least value of the dose signal: who sends a text once or twice takes nothing by it, and what an operator's accounts
+    send of their customers' is sent so, whatever hours they keep."""
+
     silent_bits: float = 6.0
     """Bits beyond the threshold of probability that all evidence together must weigh where one signal of conduct is
     silent, as in a stream of few exchanges, or most principals sent it once or twice."""
@@ -100,6 +104,9 @@ class Case:
 
     against: float
     """Bits of the signal of conduct that speaks most against."""
+
+    returning: float
+    """Value of the dose signal, 0 to 1; 0 where it is silent."""
 
     silent: bool
     """Whether a signal of conduct says nothing."""
@@ -170,6 +177,7 @@ def accused(measured: Measured, bar: Bar) -> list[int]:
     """
     beyond = margin(measured.total, measured.silent, bar)
     clear = (beyond >= 0) & (measured.of(INTENT) >= bar.intent) & (measured.conduct >= bar.conduct)
+    clear &= measured.of(DOSE) >= bar.returning
     return sorted(np.flatnonzero(clear).tolist(), key=lambda stream: (-float(measured.total[stream]), stream))
 
 
@@ -197,6 +205,7 @@ def rule(case: Case, bar: Bar) -> Ruling:
     intent = case.objective >= bar.intent
     beyond = float(margin(case.bits, case.silent, bar))
     clear = beyond >= 0 and beyond > bar.excess and intent and case.conduct >= bar.conduct
+    clear = clear and case.returning >= bar.returning
     alike = intent and probability >= (bar.suspicion if case.against > bar.against else bar.probability)
     found = (
         _licensed(case)
