@@ -20,7 +20,7 @@ from stillwatch.exemplars import Wanted, collect
 from stillwatch.fingerprint import ROLES
 from stillwatch.judging import LOOKED_ALIKE, SHOWN, Judged, judge
 from stillwatch.objective.classes import OBJECTIVES
-from stillwatch.outputs import ACCOUNTS, FAMILIES, MATCHES, to_table, write_json, write_table
+from stillwatch.outputs import ACCOUNTS, FAMILIES, MATCHES, TEMPLATES, to_table, write_json, write_table
 from stillwatch.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ class Result:
     accounts: pa.Table
     families: pa.Table
     matches: pa.Table
+    templates: pa.Table
     campaigns: list[dict[str, Any]]
     overview: dict[str, Any]
     shadow: pa.Table | None = None
@@ -82,8 +83,9 @@ def state(scanned: Scanned, source: Source, keys: Keys, rejects: RejectLog, opti
         overview["labels"] = assessment.assess_labels(scanned, judged, matched, before, options)
     drawn = to_table(shadow.draw(family_rows, options.shadow), shadow.SHADOW) if options.shadow else None
     return Result(
-        to_table(rows, ACCOUNTS), to_table(family_rows, FAMILIES), matches, campaigns, overview, drawn
-    )
+        to_table(rows, ACCOUNTS), to_table(family_rows, FAMILIES), matches,
+        _templates(scanned, family_rows, keys), campaigns, overview, drawn,
+    )  # fmt: skip
 
 
 def write(result: Result, folder: Path) -> None:
@@ -94,6 +96,7 @@ def write(result: Result, folder: Path) -> None:
     write_table(result.accounts, folder / "accounts.parquet")
     write_table(result.families, folder / "families.parquet")
     write_table(result.matches, folder / "matches.parquet")
+    write_table(result.templates, folder / "templates.parquet")
     if result.shadow is not None:
         write_table(result.shadow, folder / "shadow.parquet")
     write_json(result.campaigns, folder / "campaigns.json")
@@ -196,6 +199,30 @@ def _family_rows(
             }
         )
     return rows
+
+
+def _templates(scanned: Scanned, family_rows: list[dict[str, Any]], keys: Keys) -> pa.Table:
+    """The fragments of every family of a campaign, by which a gateway tells that a request belongs to it."""
+    families = scanned.families
+    order = np.argsort(families.fragment_family, kind="stable")
+    bounds = np.searchsorted(families.fragment_family[order], np.arange(len(families.names) + 1))
+    rows = []
+    for family, row in enumerate(family_rows):
+        if row["campaign_id"] is None:
+            continue
+        own = order[bounds[family] : bounds[family + 1]]
+        own = own[np.argsort(families.fragments[own])]
+        rows.append(
+            {
+                "family_id": row["family_id"],
+                "key": keys.name,
+                "least_weight": float(families.least_weight[family]),
+                "least_fragments": int(families.least_fragments[family]),
+                "fragments": families.fragments[own].tolist(),
+                "weights": families.fragment_weight[own].tolist(),
+            }
+        )
+    return to_table(rows, TEMPLATES)
 
 
 def _verdicts(scanned: Scanned, groups: list[Judged], families: list[Judged]) -> list[str]:

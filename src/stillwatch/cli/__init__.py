@@ -19,6 +19,8 @@ from stillwatch.cli import (
     review,
     scan,
     simulate,
+    token,
+    watch,
 )
 
 PURPOSE = (
@@ -33,6 +35,7 @@ app = typer.Typer(
 )
 app.command("scan")(scan.scan)
 app.command("replay")(replay.replay)
+app.command("watch")(watch.watch)
 app.command("calibrate")(calibrate.calibrate)
 app.command("fingerprint")(fingerprint.fingerprint)
 app.command("explain")(explain.explain)
@@ -43,6 +46,7 @@ app.command("doctor")(doctor.doctor)
 app.add_typer(lab.app, name="lab")
 app.add_typer(review.app, name="review")
 app.add_typer(audit.app, name="audit")
+app.add_typer(token.app, name="token")
 
 
 def _version(asked: bool) -> None:

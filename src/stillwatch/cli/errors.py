@@ -11,6 +11,8 @@ def known_errors() -> tuple[type[Exception], ...]:
     from stillwatch.engine.base import EngineError
     from stillwatch.keys import KeyFileError
     from stillwatch.lab import MissingExtraError
+    from stillwatch.live.serving import ServiceError
+    from stillwatch.live.tokens import TokenError
     from stillwatch.outputs import OutputError
     from stillwatch.registry import RegistryError
     from stillwatch.rejects import LogError
@@ -20,5 +22,5 @@ def known_errors() -> tuple[type[Exception], ...]:
 
     return (
         LogError, OutputError, KeyFileError, RegistryError, ExplainError, RecipeError, CalibrationError, LabelsError,
-        EngineError, MissingExtraError, ResponseError, StoreError,
+        EngineError, MissingExtraError, ResponseError, StoreError, ServiceError, TokenError,
     )  # fmt: skip

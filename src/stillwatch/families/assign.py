@@ -76,6 +76,15 @@ class Families:
     fragment_family: NDArray[np.int32]
     """int32[h]: family of each of them."""
 
+    fragment_weight: NDArray[np.int64]
+    """int64[h]: what each of them counts towards belonging to its family."""
+
+    least_weight: NDArray[np.float64]
+    """float64[f]: weight that an exchange must hold to belong."""
+
+    least_fragments: NDArray[np.int8]
+    """int8[f]: and how many fragments: 1, or 2 where the exchanges of the family usually hold many."""
+
     fill_membership: NDArray[np.int32]
     """int32[k]: membership in which a slot was filled."""
 
@@ -135,7 +144,8 @@ def _families(
     component, edges = join(heavy.row, heavy.principal, heavy.role, code, exchanges, rule.joining)
     component, weight = part(heavy.row, code, component, edges, rule.cohesion)
     row, member, matched, score, first = _memberships(heavy.row, component[code], code, weight)
-    full = _belong(member, matched, score, len(values), rule.matched)
+    least, fewest = _bars(member, matched, score, len(values), rule.matched)
+    full = (score >= least[member]) & (matched >= fewest[member])
     row, member, matched, first = row[full], member[full], matched[full], first[full]
     wide = (
         count_distinct(member, heavy.principal[first], len(values), rule.least_principals)
@@ -153,7 +163,8 @@ def _families(
     family = renumber[member]
     fills = _fills(batches, values[inside], family_of_fragment[inside], row, family, rule.fills)
     return Families(
-        values[labels], role, row, family, matched, values[inside], family_of_fragment[inside], *fills,
+        values[labels], role, row, family, matched, values[inside], family_of_fragment[inside], weight[inside],
+        least[labels], fewest[labels], *fills,
         variety(heavy.row, heavy.principal, code, family_of_fragment, row, family, len(labels)),
     )  # fmt: skip
 
@@ -193,10 +204,10 @@ def _memberships(row: Any, component: Any, code: Any, weight: Any) -> Any:
     return out_row[:count], out_component[:count], matched[:count], score[:count], first[:count]
 
 
-def _belong(
-    member: NDArray[np.int32], matched: NDArray[np.int32], score: NDArray[np.int64], size: int, least: float
-) -> NDArray[np.bool_]:
-    """Which exchanges have enough of a component to belong to it: bool[m].
+def _bars(
+    member: NDArray[np.int32], matched: NDArray[np.int32], score: NDArray[np.int64], size: int, share: float
+) -> tuple[NDArray[np.float64], NDArray[np.int8]]:
+    """What an exchange must hold of each component to belong to it: weight float64[size], fragments int8[size].
 
     The usual score is the mean of the component's exchanges, each weighted by its own; two fragments at least are asked
     for where four are usual.
@@ -205,10 +216,7 @@ def _belong(
     total = np.bincount(member, weights=weighted, minlength=size)
     usual = np.bincount(member, weights=weighted**2, minlength=size) / np.maximum(total, 1)
     fragments = np.bincount(member, weights=weighted * matched, minlength=size) / np.maximum(total, 1)
-    enough: NDArray[np.bool_] = (weighted >= least * usual[member]) & (
-        (matched >= 2) | (fragments[member] < LONG)
-    )
-    return enough
+    return share * usual, np.where(fragments < LONG, 1, 2).astype(np.int8)
 
 
 def _fills(

@@ -21,6 +21,7 @@ from stillwatch.store import StoreError, audit
 from stillwatch.store.database import Store
 from stillwatch.store.following import follow
 from stillwatch.store.tables import NOBODY, accounts, campaigns, cases, families, participants, scans
+from stillwatch.store.templates import write_templates
 
 FILES = ("overview.json", "campaigns.json", "accounts.parquet", "families.parquet", "matches.parquet")
 ROWS = 20_000
@@ -128,6 +129,7 @@ def _write_tables(connection: Connection, folder: Path, scan_id: int) -> None:
                 for row in rows
             ]
             connection.execute(families.insert(), told)
+        write_templates(connection, folder, scan_id)
     except (pa.ArrowException, KeyError) as error:
         raise StoreError(
             f"{folder} holds a table that is damaged or of another version; run the scan again"
