@@ -145,7 +145,9 @@ class Asker:
             async with asyncio.timeout(self.settings.timeout_s):
                 answer = await loop.run_in_executor(self._pool, self._post, question)
                 if answer.wants_request and request is not None:
-                    answer = await loop.run_in_executor(self._pool, self._post, {**question, "request": request})
+                    answer = await loop.run_in_executor(
+                        self._pool, self._post, {**question, "request": request}
+                    )
         except (TimeoutError, OSError, http.client.HTTPException, ValueError, KeyError, TypeError) as error:
             self._failed(error)
             return self._missed()

@@ -106,7 +106,9 @@ def _hide_choices(body: Body) -> bool:
                 hidden = _hide_message(said)
                 if name == "message" and isinstance(said.get("content"), str):
                     said["content"] = untagged(said["content"])
-                left |= name == "message" or not hidden or any(value not in (None, "") for value in said.values())
+                left |= (
+                    name == "message" or not hidden or any(value not in (None, "") for value in said.values())
+                )
         if isinstance(choice.get("text"), str) and "delta" not in choice:
             left = True
         left |= choice.get("finish_reason") is not None

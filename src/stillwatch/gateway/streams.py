@@ -75,7 +75,9 @@ class Stream:
         out = []
         start = 0
         for found in _END.finditer(self._rest):
-            out.append(self._event(self._rest[start : found.start()], self._rest[found.start() : found.end()]))
+            out.append(
+                self._event(self._rest[start : found.start()], self._rest[found.start() : found.end()])
+            )
             start = found.end()
         self._rest = self._rest[start:]
         if len(self._rest) > LARGEST_EVENT:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from stillwatch.live.metrics import Metrics
 
 MOST_FRAGMENTS = 100_000
+_FRAGMENT = re.compile(r"[0-9a-f]{16}")
 EDITS = frozenset({Action.HIDE_REASONING, Action.CAP_LOGPROBS})
 """Actions that change a reply, which some gateways cannot."""
 Names = Mapping[str, tuple[str, str | None]]
@@ -100,7 +102,6 @@ def _told(question: Question) -> list[int] | None:
         return None
     if len(question.fingerprint) > MOST_FRAGMENTS:
         raise ValueError(f"a fingerprint has at most {MOST_FRAGMENTS:,} fragments")
-    words = [int(word, 16) for word in question.fingerprint]
-    if any(not 0 <= word < 1 << 64 for word in words):
+    if not all(_FRAGMENT.fullmatch(word) for word in question.fingerprint):
         raise ValueError("a fragment is sixteen hexadecimal digits")
-    return [signed(word) for word in words]
+    return [signed(int(word, 16)) for word in question.fingerprint]
