@@ -24,7 +24,7 @@ def write_templates(connection: Connection, folder: Path, scan_id: int) -> None:
     with pq.ParquetFile(folder / FILE) as file:
         for batch in file.iter_batches(ROWS):
             told = [
-                {"scan_id": scan_id, "family_id": row["family_id"], "template": _template(row).as_json()}
+                {"scan_id": scan_id, "family_id": row["family_id"], "template": template_of(row).as_json()}
                 for row in batch.to_pylist()
             ]
             if told:
@@ -46,7 +46,8 @@ def read_templates(connection: Connection, family_ids: Iterable[str]) -> tuple[T
     return tuple(found)
 
 
-def _template(row: dict[str, object]) -> Template:
+def template_of(row: dict[str, object]) -> Template:
+    """The template of a row of ``templates.parquet``."""
     fragments, weights = row["fragments"], row["weights"]
     assert isinstance(fragments, list)
     assert isinstance(weights, list)
