@@ -13,7 +13,14 @@ from collections.abc import Iterable, MutableMapping
 from typing import Any
 
 STRIP = "strip"
-CHAT_TRACES = ("reasoning_content", "reasoning", "reasoning_details", "thinking", "thinking_blocks")
+CHAT_TRACES = (
+    "reasoning_content",
+    "reasoning",
+    "reasoning_details",
+    "reasoning_items",
+    "thinking",
+    "thinking_blocks",
+)
 """Fields of a message, or of a part of one in a stream, by the servers that write them."""
 TRACE_EVENTS = ("response.reasoning_text.", "response.reasoning.")
 SUMMARY_EVENTS = ("response.reasoning_summary",)
