@@ -253,7 +253,7 @@ def _closest_innocent(family_rows: list[dict[str, Any]]) -> list[int]:
 
 def _text_shown(source: Source, options: Options) -> str:
     """What the result holds of the log's text: ``none``, ``masked`` or ``shown``, but for what is redacted."""
-    if source.sketched or options.sketch_only:
+    if options.sketch_only or source.sketched:
         return "none"
     return "shown" if options.show_text else "masked"
 
@@ -261,7 +261,7 @@ def _text_shown(source: Source, options: Options) -> str:
 def _exemplars(
     scanned: Scanned, shown: list[int], source: Source, keys: Keys, options: Options
 ) -> dict[int, list[dict[str, Any]]]:
-    if source.sketched or options.sketch_only or not shown:
+    if options.sketch_only or not shown or source.sketched:
         return {}
     at = scanned.sketches["at_us"].combine_chunks().to_numpy()
     ids = scanned.sketches["exchange_id"].combine_chunks()

@@ -11,8 +11,7 @@ def known_errors() -> tuple[type[Exception], ...]:
     from stillwatch.engine.base import EngineError
     from stillwatch.keys import KeyFileError
     from stillwatch.lab import MissingExtraError
-    from stillwatch.live.serving import ServiceError
-    from stillwatch.live.tokens import TokenError
+    from stillwatch.live import LiveError
     from stillwatch.outputs import OutputError
     from stillwatch.registry import RegistryError
     from stillwatch.rejects import LogError
@@ -22,5 +21,5 @@ def known_errors() -> tuple[type[Exception], ...]:
 
     return (
         LogError, OutputError, KeyFileError, RegistryError, ExplainError, RecipeError, CalibrationError, LabelsError,
-        EngineError, MissingExtraError, ResponseError, StoreError, ServiceError, TokenError,
+        EngineError, MissingExtraError, ResponseError, StoreError, LiveError,
     )  # fmt: skip

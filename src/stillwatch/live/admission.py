@@ -23,7 +23,9 @@ class Limits:
     """What one request, and one token, may take."""
 
     body_bytes: int = 8 << 20
-    """Largest body."""
+    """Largest body of a question."""
+    ingest_bytes: int = 64 << 20
+    """Largest body of exchanges, as it comes over the wire."""
     body_s: float = 10.0
     """Seconds within which a body must have come."""
     per_second: int = 20_000
@@ -74,18 +76,22 @@ class Admission:
             raise RefusedError(429, "too_often", f"at most {self.limits.per_second:,} requests a second", 1)
         return name
 
-    async def body(self, request: Request) -> bytes:
-        """The whole body. Raises :class:`RefusedError` where it is too large or too slow."""
-        too_large = RefusedError(413, "too_large", f"a body has at most {self.limits.body_bytes:,} bytes")
+    async def body(self, request: Request, most: int | None = None) -> bytes:
+        """The whole body, of ``most`` bytes at most, by default those of a question.
+
+        Raises :class:`RefusedError` where it is too large or too slow.
+        """
+        most = self.limits.body_bytes if most is None else most
+        too_large = RefusedError(413, "too_large", f"a body has at most {most:,} bytes")
         length = request.headers.get("content-length", "")
-        if length.isdecimal() and int(length) > self.limits.body_bytes:
+        if length.isdecimal() and int(length) > most:
             raise too_large
         parts, size = [], 0
         try:
             async with asyncio.timeout(self.limits.body_s):
                 async for part in request.stream():
                     size += len(part)
-                    if size > self.limits.body_bytes:
+                    if size > most:
                         raise too_large
                     parts.append(part)
         except TimeoutError:

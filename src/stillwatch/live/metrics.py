@@ -66,3 +66,26 @@ class Metrics:
         self.store_failures = Counter(
             "stillwatch_store_failures", "Times that the store could not be read.", registry=self.registry
         )
+        self.exchanges = Counter(
+            "stillwatch_exchanges",
+            "Exchanges that are on disk, by the way that they came; a second delivery counts here again.",
+            ("way",),
+            registry=self.registry,
+        )
+        self.rejected = Counter(
+            "stillwatch_records_rejected",
+            "Records that could not be read; each is a line of rejected.jsonl.",
+            ("way",),
+            registry=self.registry,
+        )
+        self.skipped = Counter(
+            "stillwatch_records_skipped",
+            "Records that are no exchange of an account.",
+            ("way",),
+            registry=self.registry,
+        )
+        self.restarts = Counter(
+            "stillwatch_looks_restarted",
+            "Times that the process of the looks ended by itself and was started again.",
+            registry=self.registry,
+        )

@@ -1,4 +1,4 @@
-"""The service that gateways ask: an ASGI application, to be run by itself or mounted into another.
+"""The endpoints that gateways ask.
 
 ``POST /v1/decision`` is the interface of our own plug-ins; LiteLLM and Envoy ask by interfaces of theirs. Every endpoint but
 the two of health takes a token. Nothing of a request is written down.
@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-import anyio
 import msgspec
 from prometheus_client import generate_latest
-from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
@@ -55,20 +52,8 @@ class Service:
         self._following, self._asking, self._admission = following, asking, admission
         self._metrics, self._headers = metrics, headers
 
-    def application(self) -> Starlette:
-        """The application; while it runs it follows the store."""
-
-        @asynccontextmanager
-        async def lifespan(_: Starlette) -> AsyncIterator[None]:
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(self._following.follow)
-                yield
-                tasks.cancel_scope.cancel()
-
-        return Starlette(routes=self.routes(), lifespan=lifespan)
-
     def routes(self) -> list[Route]:
-        """The endpoints, for whoever mounts them; :meth:`Following.follow` must then be run by them."""
+        """The endpoints; whoever serves them runs :meth:`Following.follow` beside."""
         return [
             Route("/v1/decision", self._guarded(self.decision, May.DECIDE), methods=["POST"]),
             Route(GUARDRAIL_PATH, self._guarded(self.guardrail, May.DECIDE), methods=["POST"]),

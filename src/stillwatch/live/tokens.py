@@ -17,13 +17,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from stillwatch.live import LiveError
+
 VERSION = 1
 PREFIX = "swt_"
 """Begin of every token, by which scanners for secrets find one that was published."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 
 
-class TokenError(Exception):
+class TokenError(LiveError):
     """Tokens that cannot be read, made or taken back; the text says which and what to do, and holds no token."""
 
 
