@@ -72,7 +72,7 @@ class Watch:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def decide(self, action: Action, account: str | None = None, **more: Any) -> int:
+    def decide(self, action: Action, account: str | None = None, *, waited: bool = True, **more: Any) -> int:
         """A decision that holds from now on, and that the service knows when this returns."""
         named = {"scope": Scope.PRINCIPAL, "account_id": account} if account else {}
         wanted = Wanted(
@@ -86,7 +86,8 @@ class Watch:
             }
         )
         number = decisions.decide(self.store, wanted, "ann", POLICY, dt.datetime.now(dt.UTC))
-        self.wait_for(f"decision {number}")
+        if waited:
+            self.wait_for(f"decision {number}")
         return number
 
     def undo(self, number: int) -> None:

@@ -70,17 +70,11 @@ class Journal:
         self._folder, self._waiting_bytes, self._free_bytes = folder, waiting_bytes, free_bytes
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._held = _locked(folder)
-        (folder / FILE).touch(mode=0o600)
-        with _opened(folder) as connection:
-            connection.executescript(_TABLES)
-            _check(connection, folder, "version", str(VERSION), "another release wrote it: use that one")
-            _check(
-                connection,
-                folder,
-                "key",
-                key,
-                "its sketches were made with another key: give that one with --key",
-            )
+        try:
+            _prepare(folder, key)
+        except BaseException:
+            os.close(self._held)
+            raise
         self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._size, self._lock = 0, threading.Lock()
         self._thread = threading.Thread(target=self._write_all, name="journal", daemon=True)
@@ -204,6 +198,20 @@ def _locked(folder: Path) -> int:
             f"another process writes into {folder}; stop it first, or name another folder with --state"
         ) from None
     return lock
+
+
+def _prepare(folder: Path, key: str) -> None:
+    (folder / FILE).touch(mode=0o600)
+    with _opened(folder) as connection:
+        connection.executescript(_TABLES)
+        _check(connection, folder, "version", str(VERSION), "another release wrote it: use that one")
+        _check(
+            connection,
+            folder,
+            "key",
+            key,
+            "its sketches were made with another key: give that one with --key",
+        )
 
 
 def _check(connection: sqlite3.Connection, folder: Path, name: str, value: str, remedy: str) -> None:

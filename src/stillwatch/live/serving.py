@@ -93,6 +93,7 @@ def application(setting: Setting, keys: Keys) -> Starlette:
     from stillwatch.live.admission import Admission, Limits
     from stillwatch.live.asking import Asking
     from stillwatch.live.following import Following
+    from stillwatch.live.matching import fragments_of
     from stillwatch.live.metrics import Metrics
     from stillwatch.live.service import Headers, Service
     from stillwatch.live.tokens import Tokens
@@ -112,6 +113,8 @@ def application(setting: Setting, keys: Keys) -> Starlette:
         lambda: version(store), lambda: snapshot(store, dt.datetime.now(dt.UTC)), keys.name, metrics, tokens
     )
     following.refresh()
+    # Compiled loops are loaded now, and not while the first customer waits.
+    fragments_of({"model": "-", "messages": [{"role": "user", "content": "-"}]}, keys)
     admission = Admission(tokens, Limits(setting.body_bytes, per_second=setting.per_second), metrics)
     asking = Asking(following, keys, metrics, None if identities is None else identities.names())
     service = Service(
