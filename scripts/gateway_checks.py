@@ -81,12 +81,12 @@ def undo(folder: Path, number: str) -> None:
 
 
 @contextmanager
-def watch(folder: Path, port: int) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+def watch(folder: Path, port: int, *more: str) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """The service; yields its address."""
     url = f"http://127.0.0.1:{port}"
     command = [
         *STILLWATCH, "watch", "--listen", f"127.0.0.1:{port}", "--store", str(folder / "review.db"),
-        "--tokens", str(folder / "tokens.json"),
+        "--tokens", str(folder / "tokens.json"), *more,
     ]  # fmt: skip
     settings = {"XDG_CONFIG_HOME": str(folder), "PYTHONPATH": os.environ.get("PYTHONPATH", "")}
     with running(command, folder, f"{url}/health/ready", settings) as process:

@@ -37,8 +37,8 @@ TEMPLATE = (
 )
 FAMILY = "f-00000000000000aa"
 PEOPLE = [("acct-1", None), ("acct-2", None), ("acct-3", None), ("reseller", "customer-7")]
-START_S = 60
-FOLLOWS_S = 10
+START_S = 240
+FOLLOWS_S = 60
 
 
 def chat(text: str, system: str | None = None, **more: Any) -> dict[str, Any]:
