@@ -202,11 +202,16 @@ def test_outlines_say_of_every_exchange_what_it_holds_of_heavy_fragments(
     for number, row in enumerate(rows):  # a system prompt that many send, and some with a name in it
         row["messages"].insert(
             0,
-            {"role": "system", "content": f"You are Lantern{number % 3 or number}, a helper who answers briefly and well."},
+            {
+                "role": "system",
+                "content": f"You are Lantern{number % 3 or number}, a helper who answers briefly and well.",
+            },
         )
     batches = [sketch(to_batch(rows[start : start + 70]), keys) for start in range(0, len(rows), 70)]
     exchanges = [row for batch in batches for row in batch.to_pylist()]
-    values = np.array(sorted({v for row in exchanges for part in row["parts"] for v in part["fragments"]})[::3])
+    values = np.array(
+        sorted({v for row in exchanges for part in row["parts"] for v in part["fragments"]})[::3]
+    )
     heavy = Dictionary()
     heavy.encode(values)
     names = sorted({row["principal"] for row in exchanges})
@@ -216,9 +221,17 @@ def test_outlines_say_of_every_exchange_what_it_holds_of_heavy_fragments(
     place = {value: code for code, value in enumerate(values.tolist())}
     for row, exchange_ in enumerate(exchanges):
         for kind, role in enumerate(("system", "tools", "new")):
-            own = [place[v] for p in exchange_["parts"] if p["role"] == role for v in p["fragments"] if v in place]
+            own = [
+                place[v]
+                for p in exchange_["parts"]
+                if p["role"] == role
+                for v in p["fragments"]
+                if v in place
+            ]
             held = found.of_row[row, kind]
-            assert (found.fragment[found.bounds[held] : found.bounds[held + 1]].tolist() if held >= 0 else []) == own
+            assert (
+                found.fragment[found.bounds[held] : found.bounds[held + 1]].tolist() if held >= 0 else []
+            ) == own
     for held in range(len(found.role)):
         who = Counter(of_row[(found.of_row == held).any(axis=1)].tolist())
         users = slice(found.user_bounds[held], found.user_bounds[held + 1])

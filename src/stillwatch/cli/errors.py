@@ -11,6 +11,7 @@ def known_errors() -> tuple[type[Exception], ...]:
     from stillwatch.engine.base import EngineError
     from stillwatch.keys import KeyFileError
     from stillwatch.lab import MissingExtraError
+    from stillwatch.live import LiveError
     from stillwatch.outputs import OutputError
     from stillwatch.peers import PeersError
     from stillwatch.registry import RegistryError
@@ -24,5 +25,5 @@ def known_errors() -> tuple[type[Exception], ...]:
     return (
         LogError, OutputError, KeyFileError, RegistryError, ExplainError, RecipeError, CalibrationError, LabelsError,
         EngineError, MissingExtraError, ResponseError, StoreError, PeersError, ShareError,
-        ServeError,
+        ServeError, LiveError,
     )  # fmt: skip
