@@ -161,9 +161,9 @@ def conversation(
     return requests
 
 
-def ordinary(random_: random.Random) -> list[Request]:
+def ordinary(random_: random.Random, talkers: int) -> list[Request]:
     requests = []
-    for person in range(TALKERS):
+    for person in range(talkers):
         for _ in range(4):
             requests += conversation(random_, [], f"sk-user-{500 + person:03d}", f"198.51.100.{person}")
     for person in range(CLIENT_USERS):
@@ -234,9 +234,9 @@ async def send(client: AsyncOpenAI, gate: asyncio.Semaphore, request: Request) -
     return True
 
 
-async def run(url: str, seed: int) -> dict[str, int]:
+async def run(url: str, seed: int, talkers: int) -> dict[str, int]:
     random_ = random.Random(seed)
-    requests = campaign(random_) + ordinary(random_)
+    requests = campaign(random_) + ordinary(random_, talkers)
     random_.shuffle(requests)
     requests += special()
     gate = asyncio.Semaphore(CONCURRENT)
@@ -250,8 +250,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("url")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--talkers", type=int, default=TALKERS, help="people in conversations")
     chosen = parser.parse_args()
-    print(json.dumps(asyncio.run(run(chosen.url, chosen.seed))))
+    print(json.dumps(asyncio.run(run(chosen.url, chosen.seed, chosen.talkers))))
 
 
 if __name__ == "__main__":

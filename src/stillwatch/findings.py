@@ -20,7 +20,7 @@ from stillwatch.exemplars import Wanted, collect
 from stillwatch.family_rows import FamilyRows
 from stillwatch.judging import LOOKED_ALIKE, SHOWN, Judged, judge
 from stillwatch.objective.classes import OBJECTIVES
-from stillwatch.outputs import MATCHES, to_table, write_json, write_table
+from stillwatch.outputs import MATCHES, TEMPLATES, to_table, write_json, write_table
 from stillwatch.shareable import shareable
 from stillwatch.spool import texts_at
 from stillwatch.verdict import Verdict
@@ -42,6 +42,7 @@ class Result:
     accounts: pa.Table
     families: pa.Table
     matches: pa.Table
+    templates: pa.Table
     campaigns: list[dict[str, Any]]
     overview: dict[str, Any]
     shadow: pa.Table | None = None
@@ -91,7 +92,8 @@ def state(scanned: Scanned, source: Source, keys: Keys, rejects: RejectLog, opti
         to_table(shadow.draw(list(family_rows), options.shadow), shadow.SHADOW) if options.shadow else None
     )
     return Result(
-        accounts, family_rows.table(), matches, campaigns, overview, drawn,
+        accounts, family_rows.table(), matches, _templates(scanned, family_rows, keys),
+        campaigns, overview, drawn,
         shareable(
             scanned, shown, campaign_ids, family_rows, keys, options.rule.least_principals
         ),
@@ -128,6 +130,7 @@ def write(result: Result, folder: Path) -> None:
     write_table(result.accounts, folder / "accounts.parquet")
     write_table(result.families, folder / "families.parquet")
     write_table(result.matches, folder / "matches.parquet")
+    write_table(result.templates, folder / "templates.parquet")
     if result.circle is not None:
         write_json(result.circle, folder / "circle.json")
     if result.shadow is not None:
@@ -213,6 +216,30 @@ def _family_rows(
     )
 
 
+def _templates(scanned: Scanned, family_rows: FamilyRows, keys: Keys) -> pa.Table:
+    """The fragments of every family of a campaign, by which a gateway tells that a request belongs to it."""
+    families = scanned.families
+    order = np.argsort(families.fragment_family, kind="stable")
+    bounds = np.searchsorted(families.fragment_family[order], np.arange(len(families.names) + 1))
+    rows = []
+    for family, row in enumerate(family_rows):
+        if row["campaign_id"] is None:
+            continue
+        own = order[bounds[family] : bounds[family + 1]]
+        own = own[np.argsort(families.fragments[own])]
+        rows.append(
+            {
+                "family_id": row["family_id"],
+                "key": keys.name,
+                "least_weight": float(families.least_weight[family]),
+                "least_fragments": int(families.least_fragments[family]),
+                "fragments": families.fragments[own].tolist(),
+                "weights": families.fragment_weight[own].tolist(),
+            }
+        )
+    return to_table(rows, TEMPLATES)
+
+
 def _verdicts(scanned: Scanned, groups: list[Judged], families: list[Judged]) -> list[str]:
     """Verdict of each family: that of its group, or its own where it is in none."""
     return [
@@ -243,7 +270,7 @@ def _closest_innocent(rows: FamilyRows) -> list[int]:
 
 def _text_shown(source: Source, options: Options) -> str:
     """What the result holds of the log's text: ``none``, ``masked`` or ``shown``, but for what is redacted."""
-    if source.sketched or options.sketch_only:
+    if options.sketch_only or source.sketched:
         return "none"
     return "shown" if options.show_text else "masked"
 
@@ -251,7 +278,7 @@ def _text_shown(source: Source, options: Options) -> str:
 def _exemplars(
     scanned: Scanned, shown: list[int], source: Source, keys: Keys, options: Options
 ) -> dict[int, list[dict[str, Any]]]:
-    if source.sketched or options.sketch_only or not shown:
+    if options.sketch_only or not shown or source.sketched:
         return {}
     at, request = (scanned.sketches[name].to_numpy() for name in ("at_us", "request_hash"))
     early = {}

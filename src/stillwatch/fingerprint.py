@@ -26,6 +26,8 @@ from stillwatch.objective.model import load as load_objective
 from stillwatch.segment import normalise, tables
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from stillwatch.keys import Keys
@@ -127,6 +129,34 @@ def sketch(batch: pa.RecordBatch, keys: Keys, limits: Limits = DEFAULT_LIMITS) -
     if keys.circle is not None:
         columns.update(_for_circle(batch, keys, limits))
     return pa.RecordBatch.from_arrays([columns[field.name] for field in SKETCH_SCHEMA], schema=SKETCH_SCHEMA)
+
+
+def fragments(
+    roles: Sequence[str],
+    contents: Sequence[str],
+    tools: Sequence[str],
+    keys: Keys,
+    limits: Limits = DEFAULT_LIMITS,
+) -> frozenset[int]:
+    """Fragments of one request, those that its sketch would hold where no conversation is known to begin with it.
+
+    ``roles`` and ``contents`` are of its messages in order, ``tools`` its definitions; a sketch of one row costs ten times
+    as much.
+    """
+    codes = kernel.role_codes(pa.array(roles, pa.string()))
+    parts = kernel.select_parts(np.array([0, len(codes)]), codes, np.zeros(1, bool)).tolist()
+    texts: dict[int, list[str]] = {SYSTEM: [], TOOLS: list(tools), NEW: []}
+    for part, content in zip(parts, contents, strict=True):
+        if part in texts:
+            texts[part].append(content)
+    return frozenset(
+        fragment
+        for role, own in texts.items()
+        if own
+        for fragment in _texts(
+            pa.array(own, pa.string()), role, keys.pair("fragment"), limits, plain=True
+        ).fragments.tolist()
+    )
 
 
 def _fields() -> list[tuple[str, pa.Field]]:

@@ -55,6 +55,16 @@ class Identities:
             filled[name] = pc.coalesce(values.take(places), columns[name])
         return filled
 
+    def names(self) -> dict[str, tuple[str, str | None]]:
+        """From each key to the account and, where the table names one, the end user behind it."""
+        accounts = self._values["account_id"].to_pylist()
+        users = (
+            self._values["end_user_id"].to_pylist()
+            if "end_user_id" in self._values
+            else [None] * len(accounts)
+        )
+        return dict(zip(self._keys.to_pylist(), zip(accounts, users, strict=True), strict=True))
+
 
 def read_identities(path: Path) -> Identities:
     """Read a mapping of identities; its format is told by the suffix."""

@@ -28,6 +28,7 @@ RESULT = (
     "rejected.jsonl",
     "report.html",
     "shadow.parquet",
+    "templates.parquet",
 )
 """Files of a result."""
 SEALS = ("overview.json", "report.html")
@@ -249,6 +250,17 @@ FAMILIES = pa.schema(
 )
 
 MATCHES = pa.schema([("exchange_id", pa.string()), ("family_id", pa.string()), ("campaign_id", pa.string())])
+
+TEMPLATES = pa.schema(
+    [
+        ("family_id", pa.string()),
+        ("key", pa.string()),
+        ("least_weight", pa.float64()),
+        ("least_fragments", pa.int64()),
+        ("fragments", pa.list_(pa.int64())),
+        ("weights", pa.list_(pa.int64())),
+    ]
+)
 
 
 def to_table(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from stillwatch.outputs import ACCOUNTS, FAMILIES, MATCHES, to_table, write_json, write_table
+from stillwatch.outputs import ACCOUNTS, FAMILIES, MATCHES, TEMPLATES, to_table, write_json, write_table
+from stillwatch.response.template import Template
 
 FIRST = dt.datetime(2026, 3, 2, tzinfo=dt.UTC)
 LAST = dt.datetime(2026, 3, 9, tzinfo=dt.UTC)
@@ -48,7 +49,11 @@ def accounts(prefix: str, count: int) -> list[Principal]:
 
 
 def write_result(
-    folder: Path, campaigns: Sequence[Mapping[str, Any]], innocent: int = 3, days: int = 7
+    folder: Path,
+    campaigns: Sequence[Mapping[str, Any]],
+    innocent: int = 3,
+    days: int = 7,
+    templates: Sequence[Template] = (),
 ) -> Path:
     """Write a result of these campaigns and some innocent accounts; ``days``: how long its log is."""
     folder.mkdir(parents=True)
@@ -101,6 +106,18 @@ def write_result(
     write_table(to_table(rows, ACCOUNTS), folder / "accounts.parquet")
     write_table(to_table(families, FAMILIES), folder / "families.parquet")
     write_table(to_table(matches, MATCHES), folder / "matches.parquet")
+    told = [
+        {
+            "family_id": one.family_id,
+            "key": one.key,
+            "least_weight": one.least_weight,
+            "least_fragments": one.least_fragments,
+            "fragments": [*one.fragments],
+            "weights": [*one.fragments.values()],
+        }
+        for one in templates
+    ]
+    write_table(to_table(told, TEMPLATES), folder / "templates.parquet")
     write_json([*campaigns], folder / "campaigns.json")
     write_json(
         {"log": {"first": FIRST.isoformat(), "last": ends.isoformat()}, "folder": folder.name},

@@ -15,9 +15,9 @@ from typer.testing import CliRunner
 from stillwatch.arena import PRESETS, simulate
 from stillwatch.calibration.labels import read_labels, write_labels
 from stillwatch.cli import app
+from stillwatch.live.past import Past, Row, Sent
 from stillwatch.response.actions import Action
 from stillwatch.response.backtest import backtest
-from stillwatch.response.past import Past, Row, Sent
 from stillwatch.response.policy import Policy
 from stillwatch.response.rules import Mode, Rule, When
 
@@ -164,8 +164,8 @@ def test_a_simulated_log_by_command_with_its_truth(folder: Path) -> None:
 
 
 def test_what_cannot_be_tested_is_said(folder: Path, tmp_path: Path) -> None:
+    from stillwatch.live.past import past_of_replay
     from stillwatch.response import ResponseError
-    from stillwatch.response.past import past_of_replay
 
     (tmp_path / "replay.json").write_text("{}")
     with pytest.raises(ResponseError, match="is no whole result of a replay"):

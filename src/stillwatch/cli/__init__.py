@@ -24,6 +24,8 @@ from stillwatch.cli import (
     serve,
     share,
     simulate,
+    token,
+    watch,
     webhooks,
 )
 
@@ -39,6 +41,7 @@ app = typer.Typer(
 )
 app.command("scan")(scan.scan)
 app.command("replay")(replay.replay)
+app.command("watch")(watch.watch)
 app.command("calibrate")(calibrate.calibrate)
 app.command("fingerprint")(fingerprint.fingerprint)
 app.command("explain")(explain.explain)
@@ -57,6 +60,7 @@ app.add_typer(policy.app, name="policy")
 app.add_typer(webhooks.app, name="webhooks")
 app.add_typer(appeal.app, name="appeal")
 app.add_typer(audit.app, name="audit")
+app.add_typer(token.app, name="token")
 
 
 def _version(asked: bool) -> None:

@@ -12,6 +12,7 @@ def known_errors() -> tuple[type[Exception], ...]:
     from stillwatch.keys import KeyFileError
     from stillwatch.lab import LabError
     from stillwatch.lab.value import ValuationError
+    from stillwatch.live import LiveError
     from stillwatch.outputs import OutputError
     from stillwatch.peers import PeersError
     from stillwatch.registry import RegistryError
@@ -25,5 +26,5 @@ def known_errors() -> tuple[type[Exception], ...]:
     return (
         LogError, OutputError, KeyFileError, RegistryError, ExplainError, RecipeError, CalibrationError, LabelsError,
         EngineError, LabError, ResponseError, StoreError, PeersError, ShareError,
-        ServeError, ValuationError,
+        ServeError, ValuationError, LiveError,
     )  # fmt: skip

@@ -87,10 +87,10 @@ def backtest(
     from stillwatch.calibration.record import read as read_calibration
     from stillwatch.examine import Options
     from stillwatch.families.assign import Rule
+    from stillwatch.live.past import is_replay, past_of_log, past_of_replay
     from stillwatch.live.step import Looking
     from stillwatch.registry import Registry, read_registry
     from stillwatch.response import backtest as run
-    from stillwatch.response.past import is_replay, past_of_log, past_of_replay
     from stillwatch.response.policy import span
     from stillwatch.sketching import Source, paths_of
     from stillwatch.verdict import Bar

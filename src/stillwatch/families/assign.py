@@ -70,6 +70,15 @@ class Families:
     fragment_family: NDArray[np.int32]
     """int32[h]: family of each of them."""
 
+    fragment_weight: NDArray[np.int64]
+    """int64[h]: what each of them counts towards belonging to its family."""
+
+    least_weight: NDArray[np.float64]
+    """float64[f]: weight that an exchange must hold to belong."""
+
+    least_fragments: NDArray[np.int8]
+    """int8[f]: and how many fragments: 1, or 2 where the exchanges of the family usually hold many."""
+
     fill_membership: NDArray[np.int32]
     """int32[k]: membership in which a slot was filled."""
 
@@ -143,7 +152,10 @@ def _families(
     component, edges = join(outlines, exchanges, rule.joining)
     component, weight = part(outlines, component, edges, rule.cohesion)
     held = _held(*outlines.postings(), component, weight)
-    held = held.only(_belong(held, outlines.times, len(values), rule.matched))
+    least_weight, least_fragments = _bars(held, outlines.times, len(values), rule.matched)
+    held = held.only(
+        (held.score >= least_weight[held.component]) & (held.matched >= least_fragments[held.component])
+    )
     wide = count_users(held.component, held.outline, outlines, len(values), least) >= least
     held = held.only(wide[held.component])
     labels = np.flatnonzero(wide)
@@ -158,7 +170,8 @@ def _families(
     row, of_row, matched = _memberships(outlines.of_row, bounds, family, held.matched, held.first)
     fills = _fills(batches, values[inside], of_fragment[inside], row, of_row, rule.fills)
     return Families(
-        values[labels], role, row, of_row, matched, values[inside], of_fragment[inside], *fills,
+        values[labels], role, row, of_row, matched, values[inside], of_fragment[inside], weight[inside],
+        least_weight[labels], least_fragments[labels], *fills,
         variety(outlines, of_fragment, held.outline, family, len(labels)),
     )  # fmt: skip
 
@@ -227,8 +240,10 @@ def _hold(row: Any, component: Any, code: Any, weight: Any) -> Any:
     return out_row[:count], out_component[:count], matched[:count], score[:count], first[:count]
 
 
-def _belong(held: _Held, times: NDArray[np.int64], size: int, least: float) -> NDArray[np.bool_]:
-    """Which outlines have enough of a component to belong to it: bool[m].
+def _bars(
+    held: _Held, times: NDArray[np.int64], size: int, share: float
+) -> tuple[NDArray[np.float64], NDArray[np.int8]]:
+    """What an outline must hold of each component to belong to it: weight float64[size], fragments int8[size].
 
     The usual score is the mean of the component's exchanges, each weighted by its own; two fragments at least are asked
     for where four are usual.
@@ -238,10 +253,7 @@ def _belong(held: _Held, times: NDArray[np.int64], size: int, least: float) -> N
     total = np.bincount(member, weights=weighted, minlength=size)
     usual = np.bincount(member, weights=weighted * score, minlength=size) / np.maximum(total, 1)
     fragments = np.bincount(member, weights=weighted * held.matched, minlength=size) / np.maximum(total, 1)
-    enough: NDArray[np.bool_] = (score >= least * usual[member]) & (
-        (held.matched >= 2) | (fragments[member] < LONG)
-    )
-    return enough
+    return share * usual, np.where(fragments < LONG, 1, 2).astype(np.int8)
 
 
 @numba.njit(nogil=True, cache=True)

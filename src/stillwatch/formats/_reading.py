@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from operator import itemgetter
 
@@ -203,17 +203,20 @@ def read_body(format_: LineFormat, body: bytes, complete: Complete | None = None
 
     A rejected row is the position of the record in the body, from 1.
     """
-    pairs = Pairs()
-    pending = Pending(format_, pairs, complete)
     if isinstance(format_, MessageFormat) and format_.recognises_message(body):
-        pending.read_record(body, 1)
-        return Told().first_only(pending.flush())
+        return read_records(format_, [body], complete)
     try:
         records = records_of(body)
     except MalformedError:
         # The whole body is one malformed record.
-        pending.read(body, 1)
-        records = []
+        records = [body]
+    return read_records(format_, records, complete)
+
+
+def read_records(format_: LineFormat, records: Sequence[bytes], complete: Complete | None = None) -> Piece:
+    """Read the records of one body; a rejected row is the position of the record, from 1."""
+    pairs = Pairs()
+    pending = Pending(format_, pairs, complete)
     for position, record in enumerate(records, start=1):
         pending.read_record(record, position)
     for half in pairs.leftovers():

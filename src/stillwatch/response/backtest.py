@@ -22,7 +22,7 @@ from stillwatch.response.rules import Facts, Mode, Rule, first_that_fits, fits
 
 if TYPE_CHECKING:
     from stillwatch.calibration.labels import Labels
-    from stillwatch.response.past import Past, Principal, Sent
+    from stillwatch.live.past import Past, Principal, Sent
     from stillwatch.response.policy import Policy
 
 SECOND_US = 1_000_000

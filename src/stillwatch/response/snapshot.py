@@ -5,9 +5,12 @@ The JSON form is a contract with whoever enforces; :data:`VERSION` changes when 
     {"version": 1, "made_at": "2026-03-02T09:00:00+00:00", "actions": [
       {"scope": "campaign", "account_id": "acct-1", "end_user_id": null, "family_id": null,
        "action": "throttle", "parameters": {"requests_per_minute": 6}, "reason": "case c-5f0a, decision 12",
-       "campaign_id": "c-5f0a", "from": "2026-03-02T11:13:20+00:00", "until": "2026-04-01T09:00:00+00:00"}]}
+       "campaign_id": "c-5f0a", "from": "2026-03-02T11:13:20+00:00", "until": "2026-04-01T09:00:00+00:00"}],
+     "templates": {}}
 
 Every row names an account: a decision on a campaign or a family is one row for each principal that it hits.
+``templates`` holds what a request must hold to belong to a family that a row names (:mod:`stillwatch.response.template`);
+a reader that cannot tell leaves it aside.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ from typing import Any
 
 from stillwatch.response import ResponseError
 from stillwatch.response.actions import Action, Scope
+from stillwatch.response.template import Template
 
 VERSION = 1
 _KEYS = ("scope", "account_id", "end_user_id", "family_id", "action", "parameters", "reason", "campaign_id")
@@ -73,6 +77,8 @@ class Snapshot:
 
     made_at: dt.datetime
     actions: tuple[HeldAction, ...]
+    templates: tuple[Template, ...] = ()
+    """Of the families that the actions name, where the store has them."""
     _of_account: Mapping[str, tuple[HeldAction, ...]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -107,6 +113,7 @@ class Snapshot:
             "version": VERSION,
             "made_at": self.made_at.isoformat(),
             "actions": [action.as_json() for action in self.actions],
+            "templates": {one.family_id: one.as_json() for one in self.templates},
         }
 
     @staticmethod
@@ -124,8 +131,13 @@ class Snapshot:
                 f"these actions are of version {version!r} and {VERSION} is known; write them anew with this release"
             )
         try:
-            return Snapshot(_time(told["made_at"]), tuple(map(_action, told["actions"])))
-        except (ValueError, TypeError, KeyError) as error:
+            templates = told.get("templates", {}).items()
+            return Snapshot(
+                _time(told["made_at"]),
+                tuple(map(_action, told["actions"])),
+                tuple(Template.from_json(family_id, one) for family_id, one in templates),
+            )
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise ResponseError("these actions lack a field or hold a wrong one; write them anew") from error
 
 

@@ -32,6 +32,7 @@ from stillwatch.store.tables import (
     participants,
     scans,
 )
+from stillwatch.store.templates import write_templates
 
 FILES = ("overview.json", "campaigns.json", "accounts.parquet", "families.parquet", "matches.parquet")
 ROWS = 20_000
@@ -149,6 +150,7 @@ def _write_tables(connection: Connection, folder: Path, scan_id: int) -> None:
                 for row in rows
             ]
             connection.execute(families.insert(), told)
+        write_templates(connection, folder, scan_id)
     except (pa.ArrowException, KeyError) as error:
         raise StoreError(
             f"{folder} holds a table that is damaged or of another version; run the scan again"

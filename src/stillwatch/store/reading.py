@@ -12,7 +12,8 @@ from stillwatch.response.actions import Action, Scope
 from stillwatch.response.snapshot import HeldAction, Snapshot
 from stillwatch.store.database import Store
 from stillwatch.store.following import CLEARING
-from stillwatch.store.tables import appeals, campaigns, decisions, targets
+from stillwatch.store.tables import appeals, campaigns, decisions, head, targets
+from stillwatch.store.templates import read_templates
 
 
 def snapshot(store: Store, now: dt.datetime) -> Snapshot:
@@ -47,7 +48,14 @@ def snapshot(store: Store, now: dt.datetime) -> Snapshot:
     )
     with store.reading() as connection:
         rows = connection.execute(query).all()
-    return Snapshot(now, tuple(held_action(row._mapping) for row in rows))
+        templates = read_templates(connection, (row.family_id for row in rows if row.family_id))
+    return Snapshot(now, tuple(held_action(row._mapping) for row in rows), templates)
+
+
+def version(store: Store) -> int:
+    """A number that every change of the store raises: that of the last entry of its audit log."""
+    with store.reading() as connection:
+        return int(connection.execute(sa.select(head.c.number)).scalar_one())
 
 
 def held_action(row: Mapping[Any, Any]) -> HeldAction:

@@ -113,6 +113,16 @@ families = sa.Table(
 )
 """Families of the scans; ``matched`` counts their rows of matches.parquet."""
 
+templates = sa.Table(
+    "templates",
+    METADATA,
+    sa.Column("scan_id", sa.ForeignKey("scans.id"), primary_key=True),
+    sa.Column("family_id", sa.Text, primary_key=True),
+    sa.Column("template", sa.JSON, nullable=False),
+    sa.Index("templates_by_family", "family_id", "scan_id"),
+)
+"""Keyed fragments of the families of campaigns, by which a gateway tells that a request belongs to one."""
+
 participants = sa.Table(
     "participants",
     METADATA,

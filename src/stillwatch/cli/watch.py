@@ -1,0 +1,120 @@
+"""``stillwatch watch``: traffic in, cases out, and an answer for gateways to what they ask."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from stillwatch.cli.replay import LOOKS, MARGIN, STEP, WINDOW, duration_us
+from stillwatch.cli.review import POLICY, STORE
+from stillwatch.cli.scan import CALIBRATION, KEY, LABELS, MEMORY, MIN_PRINCIPALS, PRIOR, REGISTRY
+
+LISTEN = typer.Option("127.0.0.1:8470", "--listen", metavar="HOST:PORT", help="Address to listen on.")
+TOKENS = typer.Option(
+    None,
+    "--tokens",
+    metavar="FILE",
+    envvar="STILLWATCH_TOKENS",
+    help="Tokens of those who may ask, made with `stillwatch token add`. Without, this machine alone may, and all of it.",
+)
+IDENTITIES = typer.Option(
+    None,
+    "--identities",
+    metavar="FILE",
+    help="Mapping from what a gateway calls an account to the account; the one that scans are given.",
+)
+ACCOUNT_HEADER = typer.Option(
+    "x-stillwatch-account", "--account-header", help="Header in which Envoy names the account."
+)
+END_USER_HEADER = typer.Option(
+    "x-stillwatch-end-user", "--end-user-header", help="Header in which Envoy names the end user."
+)
+BODY = typer.Option(8 << 20, "--most-bytes", min=1024, help="Largest body of a question, in bytes.")
+RATE = typer.Option(20_000, "--most-per-second", min=1, help="Requests of one token in a second at most.")
+STATE = typer.Option(
+    None,
+    "--state",
+    metavar="DIR",
+    help="Take exchanges in, and keep their sketches in this folder. Without, decisions alone are answered.",
+)
+FORMAT = typer.Option("auto", "--format", metavar="NAME", help="Format of what is tailed, and of the topic.")
+TAIL = typer.Option([], "--tail", metavar="FILE", help="Follow a file that a program appends to. May repeat.")
+KAFKA = typer.Option(
+    None, "--kafka", metavar="HOST:PORT,...", help="Read a topic of this Kafka; needs confluent-kafka."
+)
+TOPIC = typer.Option("exchanges", "--topic", help="The topic.")
+GROUP = typer.Option("stillwatch", "--group", help="The group of consumers.")
+
+
+def watch(
+    listen: str = LISTEN,
+    store: str = STORE,
+    tokens: Path | None = TOKENS,
+    key: Path | None = KEY,
+    identities: Path | None = IDENTITIES,
+    state: Path | None = STATE,
+    format: str = FORMAT,
+    tail: list[Path] = TAIL,
+    kafka: str | None = KAFKA,
+    topic: str = TOPIC,
+    group: str = GROUP,
+    step: str = STEP,
+    window: str = WINDOW,
+    margin: float = MARGIN,
+    looks: int = LOOKS,
+    registry: Path | None = REGISTRY,
+    prior: float = PRIOR,
+    min_principals: int = MIN_PRINCIPALS,
+    memory: str = MEMORY,
+    calibration: Path | None = CALIBRATION,
+    labels: Path | None = LABELS,
+    policy: Path | None = POLICY,
+    account_header: str = ACCOUNT_HEADER,
+    end_user_header: str = END_USER_HEADER,
+    most_bytes: int = BODY,
+    most_per_second: int = RATE,
+) -> None:
+    """Take traffic in, look at it as time goes on, and answer gateways what was decided."""
+    if state is None and (tail or kafka):
+        raise typer.BadParameter("what is taken in needs a folder to be kept in", param_hint="--state")
+    step_us, window_us = duration_us(step, "--step", 1), duration_us(window, "--window", 86_400)
+    from stillwatch.live.extra import require
+
+    require(kafka=kafka is not None)
+    from stillwatch import keys
+    from stillwatch.calibration.labels import read_labels
+    from stillwatch.calibration.record import read as read_calibration
+    from stillwatch.examine import Options
+    from stillwatch.families.assign import Rule
+    from stillwatch.live.intake import check_format
+    from stillwatch.live.serving import Kafka, Setting, address, serve
+    from stillwatch.live.step import Looking
+    from stillwatch.registry import Registry, read_registry
+    from stillwatch.response.policy import Policy, read_policy
+    from stillwatch.verdict import Bar
+
+    host, port = address(listen)
+    loaded = keys.load(key)
+    ticking = None
+    if state is not None:
+        from stillwatch.live.ticking import Ticking
+
+        options = Options(
+            rule=Rule(least_principals=min_principals),
+            bar=Bar(prior=prior),
+            registry=read_registry(registry) if registry else Registry(),
+            memory=memory,
+            calibration=read_calibration(calibration) if calibration else None,
+            labels=read_labels(labels) if labels else None,
+        )
+        limits = read_policy(policy) if policy else Policy()
+        ticking = Ticking(state, store, loaded, options, Looking(step_us, window_us, margin, looks), limits)
+    serve(
+        Setting(
+            store, tokens, host, port, identities, account_header, end_user_header, most_bytes, most_per_second,
+            ticking=ticking, format=check_format(format), tails=tuple(tail),
+            kafka=Kafka(kafka, topic, group) if kafka else None,
+        ),
+        loaded,
+    )  # fmt: skip

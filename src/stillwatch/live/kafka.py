@@ -1,0 +1,94 @@
+"""A topic of Kafka: records are written to the journal, and only then are the offsets of the group committed.
+
+So each record is taken once at least; one that comes again is told by the rule of :mod:`stillwatch.live.arrivals`.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from confluent_kafka import Consumer, KafkaException
+
+from stillwatch.live.journal import FullError
+
+if TYPE_CHECKING:
+    from stillwatch.live.intake import Intake
+    from stillwatch.live.metrics import Metrics
+
+LOG = logging.getLogger("stillwatch.live")
+AT_ONCE = 1000
+WAIT_S = 0.5
+
+
+class Topic:
+    """Reads one topic as a member of a group."""
+
+    def __init__(
+        self, servers: str, topic: str, group: str, format_name: str, intake: Intake, metrics: Metrics,
+        more: Mapping[str, Any] | None = None,
+    ) -> None:  # fmt: skip
+        """``more``: further settings of librdkafka, such as those of TLS."""
+        self._topic, self._format, self._intake, self._metrics = topic, format_name, intake, metrics
+        self._consumer = Consumer(
+            {
+                "bootstrap.servers": servers,
+                "group.id": group,
+                "enable.auto.commit": False,
+                "auto.offset.reset": "earliest",
+                **(more or {}),
+            }
+        )
+        self._consumer.subscribe([topic])
+
+    def run(self, stop: threading.Event) -> None:
+        """Read until told to stop."""
+        try:
+            while not stop.is_set():
+                self.step(stop)
+        finally:
+            self._consumer.close()
+
+    def step(self, stop: threading.Event) -> int:
+        """Take some records and commit their offsets; returns how many there were."""
+        messages = self._consumer.consume(AT_ONCE, WAIT_S)
+        for message in messages:
+            if message.error() is not None:
+                LOG.warning(
+                    "the topic answers with an error", extra={"told": {"code": message.error().name()}}
+                )
+        values = [value for message in messages if message.error() is None and (value := message.value())]
+        if not all(self._write(body, stop) for body in _bodies(values)):
+            return 0  # nothing was committed, so they come again
+        if messages:
+            try:
+                self._consumer.commit(asynchronous=False)
+            except KafkaException as error:
+                # They are on disk; whoever reads them again finds them known.
+                LOG.warning("offsets not committed", extra={"told": {"code": error.args[0].name()}})
+        return len(values)
+
+    def _write(self, body: bytes, stop: threading.Event) -> bool:
+        """Have records written, however long it takes; False where it was told to stop before."""
+        while True:
+            try:
+                taken = self._intake.take(body, f"kafka:{self._topic}", self._format)
+                taken.done.result()
+            except FullError as error:
+                if stop.wait(error.retry_after_s):
+                    return False
+                continue
+            self._metrics.exchanges.labels("kafka").inc(taken.accepted)
+            self._metrics.rejected.labels("kafka").inc(len(taken.rejected))
+            self._metrics.skipped.labels("kafka").inc(taken.skipped)
+            return True
+
+
+def _bodies(values: list[bytes]) -> list[bytes]:
+    """Records to be read together: objects of a line each as lines, anything else by itself."""
+    lines = [value.strip() for value in values]
+    plain = [line for line in lines if line[:1] == b"{" and b"\n" not in line]
+    others = [value for value, line in zip(values, lines, strict=True) if line[:1] != b"{" or b"\n" in line]
+    return [*([b"\n".join(plain)] if plain else []), *others]

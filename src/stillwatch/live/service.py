@@ -1,0 +1,209 @@
+"""The endpoints that gateways ask.
+
+``POST /v1/decision`` is the interface of our own plug-ins; LiteLLM and Envoy ask by interfaces of theirs. Every endpoint but
+the two of health takes a token. Nothing of a request is written down.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import msgspec
+from prometheus_client import generate_latest
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from stillwatch.live.admission import Admission, RefusedError
+from stillwatch.live.asking import EDITS, Asking, Question
+from stillwatch.live.deciding import Decision
+from stillwatch.live.following import Following
+from stillwatch.live.metrics import Metrics
+from stillwatch.live.tokens import May
+from stillwatch.response.actions import Action
+
+LOG = logging.getLogger("stillwatch.live")
+ANY_METHOD = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+GUARDRAIL_PATH = "/beta/litellm_basic_guardrail_api"
+
+Told = TypeVar("Told")
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+@dataclass(frozen=True, slots=True)
+class Headers:
+    """Headers by which Envoy says who asks; it must set them itself, whatever the customer sent."""
+
+    account: str = "x-stillwatch-account"
+    end_user: str = "x-stillwatch-end-user"
+
+
+class Service:
+    """The endpoints, over one :class:`Asking`."""
+
+    def __init__(
+        self, following: Following, asking: Asking, admission: Admission, metrics: Metrics,
+        headers: Headers = Headers(),
+    ) -> None:  # fmt: skip
+        self._following, self._asking, self._admission = following, asking, admission
+        self._metrics, self._headers = metrics, headers
+
+    def routes(self) -> list[Route]:
+        """The endpoints; whoever serves them runs :meth:`Following.follow` beside."""
+        return [
+            Route("/v1/decision", self._guarded(self.decision, May.DECIDE), methods=["POST"]),
+            Route(GUARDRAIL_PATH, self._guarded(self.guardrail, May.DECIDE), methods=["POST"]),
+            Route("/v1/envoy{path:path}", self.envoy, methods=ANY_METHOD),
+            Route("/metrics", self._guarded(self.metrics, May.METRICS)),
+            Route("/health/live", self.live),
+            Route("/health/ready", self.ready),
+        ]
+
+    def _guarded(self, handler: Handler, may: May) -> Handler:
+        async def guarded(request: Request) -> Response:
+            try:
+                self._admission.admit(request, may)
+                return await handler(request)
+            except RefusedError as error:
+                return self._admission.refuse(error)
+            except ClientDisconnect:
+                return Response(status_code=499)
+
+        return guarded
+
+    async def decision(self, request: Request) -> Response:
+        """Answer a plug-in."""
+        body = await self._admission.body(request)
+        start = time.perf_counter()
+        question = _decoded(body, Question)
+        decision = await self._answer(question, "decision")
+        answer = Response(msgspec.json.encode(decision.as_json()), media_type="application/json")
+        self._metrics.seconds.observe(time.perf_counter() - start)
+        return answer
+
+    async def guardrail(self, request: Request) -> Response:
+        """Answer LiteLLM's generic guardrail, which can block and nothing else."""
+        told = _decoded(await self._admission.body(request), _Guarded)
+        if told.input_type != "request":
+            return JSONResponse({"action": "NONE"})
+        who = told.request_data
+        account = who.user_api_key_hash or who.user_api_key_user_id or who.user_api_key_team_id
+        if not account:
+            self._metrics.decisions.labels("guardrail", "no_account").inc()
+            return JSONResponse({"action": "NONE"})
+        body = {"model": told.model or "", "messages": told.structured_messages, "tools": told.tools}
+        question = Question(
+            account_id=account, end_user_id=who.user_api_key_end_user_id or None, model=told.model,
+            request=body if told.structured_messages else None,
+        )  # fmt: skip
+        decision = await self._answer(question, "guardrail", EDITS, once=True)
+        if decision.allowed:
+            return JSONResponse({"action": "NONE"})
+        wait = "" if decision.retry_after_s is None else f"; try again in {decision.retry_after_s} s"
+        return JSONResponse({"action": "BLOCKED", "blocked_reason": decision.message + wait})
+
+    async def envoy(self, request: Request) -> Response:
+        """Answer Envoy's ext_authz over HTTP. Whatever goes wrong is a 503, on which Envoy's own setting decides."""
+        try:
+            self._admission.admit(request, May.DECIDE, own_header=True)
+            body = await self._admission.body(request)
+        except RefusedError as error:
+            self._admission.refuse(error)
+            return Response(status_code=503)
+        except ClientDisconnect:
+            return Response(status_code=499)
+        account = request.headers.get(self._headers.account)
+        if not account:
+            self._metrics.decisions.labels("envoy", "no_account").inc()
+            return Response()
+        asked = _object(body)
+        model = asked.get("model") if asked else None
+        question = Question(
+            account_id=account, end_user_id=request.headers.get(self._headers.end_user) or None,
+            model=model if isinstance(model, str) else None, request=asked,
+        )  # fmt: skip
+        return _to_envoy(await self._answer(question, "envoy", once=True))
+
+    async def metrics(self, _: Request) -> Response:
+        """The counters, as Prometheus reads them."""
+        return PlainTextResponse(generate_latest(self._metrics.registry))
+
+    async def live(self, _: Request) -> Response:
+        """Whether the process answers."""
+        return PlainTextResponse("ok")
+
+    async def ready(self, _: Request) -> Response:
+        """Whether the actions were read, so that an answer means something."""
+        ready = self._following.ready
+        return PlainTextResponse("ok" if ready else "the store was not read yet", 200 if ready else 503)
+
+    async def _answer(
+        self,
+        question: Question,
+        interface: str,
+        unable: frozenset[Action] = frozenset(),
+        *,
+        once: bool = False,
+    ) -> Decision:
+        try:
+            return await self._asking.answer(question, interface, unable, once=once)
+        except ValueError as error:
+            raise RefusedError(400, "malformed", str(error)) from None
+
+
+class _Who(msgspec.Struct, frozen=True):
+    user_api_key_hash: str | None = None
+    user_api_key_user_id: str | None = None
+    user_api_key_team_id: str | None = None
+    user_api_key_end_user_id: str | None = None
+
+
+class _Guarded(msgspec.Struct, frozen=True):
+    """LiteLLM's ``GenericGuardrailAPIRequest``, as far as it matters here."""
+
+    input_type: str
+    request_data: _Who
+    model: str | None = None
+    structured_messages: list[Any] | None = None
+    tools: list[Any] | None = None
+
+
+def _decoded(body: bytes, kind: type[Told]) -> Told:
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.ValidationError as error:
+        # The text names a field and what it may be, and nothing of what was given.
+        raise RefusedError(400, "malformed", str(error)) from None
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        raise RefusedError(400, "malformed", "the body is no JSON object") from None
+
+
+def _object(body: bytes) -> dict[str, Any] | None:
+    try:
+        return msgspec.json.decode(body, type=dict[str, Any])
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def _to_envoy(decision: Decision) -> Response:
+    headers: dict[str, str] = {}
+    if decision.actions:
+        headers["x-stillwatch-actions"] = ",".join(dict.fromkeys(str(one.action) for one in decision.actions))
+    if decision.trace is not None:
+        headers["x-stillwatch-trace"] = decision.trace
+    if decision.logprobs is not None:
+        headers["x-stillwatch-logprobs"] = str(decision.logprobs)
+    if decision.allowed:
+        return Response(headers=headers)
+    if decision.retry_after_s is not None:
+        headers["retry-after"] = str(decision.retry_after_s)
+    return JSONResponse(error_body(decision.code, decision.message), decision.status, headers)
+
+
+def error_body(code: str, message: str) -> Mapping[str, Any]:
+    """An error in the shape that OpenAI's clients read."""
+    return {"error": {"message": message, "type": code, "param": None, "code": code}}
