@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from stillwatch.evidence import CONDUCT, Measured, load_weights
+from stillwatch.evidence import CONDUCT, DOSE, Measured, load_weights
 from stillwatch.signals import all_signals
 from stillwatch.verdict import Bar, margin, threshold
 
@@ -24,7 +24,7 @@ def test_the_sums_are_those_of_the_bits_and_the_start() -> None:
     found = measured()
     of_conduct = np.stack([found.bits_of(name) for name in CONDUCT])
     assert found.total == pytest.approx([float(sum(row)) - 6.5 for row in found.bits])
-    assert found.conduct == pytest.approx(of_conduct.sum(axis=0))
+    assert found.conduct == pytest.approx(of_conduct.sum(axis=0) + found.bits_of(DOSE))
     assert found.against == pytest.approx(of_conduct.min(axis=0))
 
 
@@ -35,7 +35,7 @@ def test_without_a_signal_its_bits_are_missing_from_the_sums(name: str) -> None:
     bits[:, NAMES.index(name)] = 0.0
     without = replace(whole, bits=bits)
     assert whole.total - without.total == pytest.approx(whole.bits_of(name))
-    of_conduct = whole.bits_of(name) if name in CONDUCT else np.zeros(5)
+    of_conduct = whole.bits_of(name) if name in (*CONDUCT, DOSE) else np.zeros(5)
     assert whole.conduct - without.conduct == pytest.approx(of_conduct)
 
 
@@ -47,7 +47,7 @@ def test_a_stream_is_silent_where_one_signal_of_conduct_has_no_value() -> None:
     assert replace(whole, value=value).silent.tolist() == [False, True, False]
 
 
-@pytest.mark.parametrize(("silent", "beyond"), [(False, 1.0), (True, -3.0)])
+@pytest.mark.parametrize(("silent", "beyond"), [(False, 1.0), (True, -5.0)])
 def test_silent_conduct_takes_more_bits(silent: bool, beyond: float) -> None:
     bar = Bar()
     assert float(margin(threshold(bar) + 1.0, silent, bar)) == pytest.approx(beyond)

@@ -67,7 +67,7 @@ def read(tmp_path_factory: pytest.TempPathFactory) -> Read:
 def test_all_files_are_there_and_nothing_is_left_over(read: Read) -> None:
     found = {path.name for path in read.folder.iterdir()}
     assert set(WRITTEN) <= found
-    assert found - set(WRITTEN) <= {"overview.json", "pictures", "rejected.jsonl"}
+    assert found - set(WRITTEN) <= {"overview.json", "pictures", "rejected.jsonl", "templates.parquet"}
 
 
 @pytest.mark.parametrize(

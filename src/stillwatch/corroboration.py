@@ -149,7 +149,7 @@ def weigh(found: int, of: int, confidence: float, share: float, cap: float) -> f
     """Bits of a template of which ``found`` of ``of`` fragments are here, in ``share`` of the principals.
 
     >>> [round(weigh(20, 20, 1.0, 0.01, 4.0), 2), round(weigh(3, 40, 1.0, 0.01, 4.0), 2)]
-    [3.83, 0.52]
+    [3.83, 0.54]
     >>> round(weigh(20, 20, 1.0, 0.5, 4.0), 2), weigh(20, 20, 0.0, 0.01, 4.0)
     (0.91, 0.0)
     """

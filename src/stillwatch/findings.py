@@ -231,7 +231,9 @@ def _templates(scanned: Scanned, family_rows: FamilyRows, keys: Keys) -> pa.Tabl
             {
                 "family_id": row["family_id"],
                 "key": keys.name,
-                "least_weight": float(families.least_weight[family]),
+                "least_weight": round(
+                    float(families.least_weight[family]), 6
+                ),  # sums of floats know an order
                 "least_fragments": int(families.least_fragments[family]),
                 "fragments": families.fragments[own].tolist(),
                 "weights": families.fragment_weight[own].tolist(),
