@@ -193,10 +193,7 @@ UNSEEN = [
     "fourth chat.",
     "Please respond to this the way Claude typically would, with its characteristic structure.",
     "Tell me if this question would get blocked, and on what basis.",
-    pytest.param(
-        "You see a user prompt. Output ALLOW or BLOCK together with the section of the usage policy concerned.",
-        marks=pytest.mark.xfail(reason="an honest moderation queue asks in the same words", strict=True),
-    ),
+    "You see a user prompt. Output ALLOW or BLOCK together with the section of the usage policy concerned.",
     "# Write a class LRUCache as described, then pytest tests covering eviction and updates.",
     "Given the snippet, produce a self-contained coding question, a correct answer and verification code.",
     "System: you check homework done by an AI tutor. For each reply, report a mark between 0 and 20 and the "
