@@ -1,4 +1,4 @@
-"""What is collected: the lab's tests and doctests need torch, which only the extra [lab] brings."""
+"""What is collected: the lab's tests and doctests need torch, which only the extra [lab] brings; topics need [kafka]."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ from importlib.util import find_spec
 import pytest
 
 HAS_TORCH = find_spec("torch") is not None
+HAS_KAFKA = find_spec("confluent_kafka") is not None
 collect_ignore = [
     "src/stillwatch/store/migrations/env.py",  # Alembic alone can run it
     "src/stillwatch/gateway/litellm.py",  # LiteLLM's proxy alone can: scripts/integration gateway
 ]
+if not HAS_KAFKA:
+    collect_ignore += ["src/stillwatch/live/kafka.py"]  # the extra [kafka]
 if not HAS_TORCH:
     collect_ignore += ["tests/lab", "src/stillwatch/lab"]
 
