@@ -34,6 +34,7 @@ FRONTIER = {
     "title": "What it costs",
     "across": "right answers that an honest user loses",
     "up": "right answers that the student loses",
+    "above": "above the line: costs the student more",
     "series": [
         {
             "name": "a raised temperature",
@@ -223,9 +224,27 @@ def test_curves_plot_every_seed_and_the_mean_at_its_height():
     assert "text: 100: 10%, 400: 50%, 1600: 90%" in root.find(f"{SVG}desc").text
 
 
+def test_curves_beyond_nothing_and_the_whole_stay_in_the_frame():
+    strays = {**CURVES, "series": [{"name": "text", "seeds": [[-0.6, 0.1], [0.4, 0.6], [0.8, 1.4]]}]}
+    root = ElementTree.fromstring(charts.draw_curves("c", strays))
+    heights = [float(circle.get("cy")) for circle in root.iter(f"{SVG}circle")]
+    assert 0 < min(heights) < max(heights) < float(root.get("height"))
+    assert {"-75%", "150%"} <= {text.text for text in root.iter(f"{SVG}text")}
+
+
 def test_curves_of_named_conditions_are_not_joined():
     named = {**CURVES, "points": ["plain", "prefix", "unseen"]}
     assert "<polyline" not in charts.draw_curves("c", named)
+
+
+def test_what_costs_the_same_stands_side_by_side_on_the_frontier():
+    alike = {"name": "hidden", "at": [[0.0, 0.0]], "seeds": [[0.1, 0.1]]}
+    crowd = {**FRONTIER, "series": [FRONTIER["series"][0], alike, {**alike, "name": "summarised"}]}
+    root = ElementTree.fromstring(charts.draw_frontier("f", crowd))
+    line = next(iter(root.iter(f"{SVG}polyline")))
+    origin = float(line.get("points").split()[0].split(",")[0])
+    places = {float(circle.get("cx")) for circle in root.iter(f"{SVG}circle")}
+    assert {round(place - origin, 1) for place in places} >= {-7.5, 7.5}
 
 
 def test_a_frontier_plots_every_seed_in_both_losses_and_joins_the_price_list_from_nothing():

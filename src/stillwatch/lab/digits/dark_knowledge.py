@@ -37,8 +37,8 @@ class DarkKnowledge(DigitsSetting):
     large: int = 1200
     small: int = 800
     """Units of each of two hidden layers."""
-    teaching: Course = Course(10, rate=1e-3, rows=512, adam=True, hide_units=0.2, jitter=2)
-    learning: Course = Course(6, rate=1e-3, adam=True)
+    teaching: Course = Course(30, rate=1e-3, rows=512, adam=True, hide_units=0.2, jitter=2)
+    learning: Course = Course(16, rate=1e-3, adam=True)
     temperature: float = 20.0
     mixture: float = 1.0
     """Weight of the teacher's logits; labels have the rest."""

@@ -166,6 +166,7 @@ class Countermeasures:
                 "title": f"What countermeasures cost, {habit} student",
                 "across": "right answers that an honest user loses",
                 "up": "right answers that the student loses",
+                "above": "above the line: costs the student more than the temperature does",
                 "series": series,
             },
         )

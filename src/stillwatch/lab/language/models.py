@@ -82,11 +82,27 @@ def load(place: Path) -> Language:
         )
     except (OSError, ValueError, ImportError, KeyError) as problem:
         raise LanguageError(f"transformers cannot read {place}: {problem}") from problem
+    if more:
+        model = _unpacked(model)
     if tokenizer.eos_token is None:
         raise LanguageError(f"the tokenizer of {place} has no token that ends a reply; give it an eos_token")
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     return Language(model, tokenizer)
+
+
+def _unpacked(model: Any) -> Any:
+    """The same weights in a model that does not call itself quantized: trainers refuse one that does, unpacked or not."""
+    from transformers import AutoModelForCausalLM
+
+    config = deepcopy(model.config)
+    for name in ("quantization_config", "_pre_quantization_dtype"):
+        if hasattr(config, name):
+            delattr(config, name)
+    plain = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    plain.load_state_dict(model.state_dict())
+    plain.generation_config = model.generation_config
+    return plain
 
 
 def pruned(language: Language, layers: int) -> Language:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import log
+from math import ceil, log
 from typing import Any
 
 from stillwatch.report.charts import svg
@@ -30,16 +30,18 @@ def draw_curves(identity: str, data: Mapping[str, Any], width: float = 720) -> s
         for item in data["series"]
     ]
     legend, rows = _legend([item["name"] for item in series], width)
+    below, above = _beyond([value for item in series for values in item["seeds"] for value in values])
     top = rows * ROW + 30.0
-    bottom = top + PLOT_HEIGHT
+    zero = top + PLOT_HEIGHT * (1 + above)
+    bottom = zero + PLOT_HEIGHT * below
     places = _places(points, width)
     parts = [*legend, svg.text(0, top - 14, str(data["up"]), "muted", size=11)]
-    for part in (0.0, 0.25, 0.5, 0.75, 1.0):
-        y = bottom - PLOT_HEIGHT * part
+    for part in (quarter / 4 for quarter in range(round(-4 * below), round(4 * (1 + above)) + 1)):
+        y = zero - PLOT_HEIGHT * part
         parts.append(svg.line(LEFT, y, width - RIGHT, y, "axis" if part == 0 else "grid"))
         parts.append(svg.text(LEFT - 8, y + 4, share(part * most), "muted", anchor="end", size=11))
     lines = [{**level, "value": level["value"] / most} for level in data["lines"]]
-    parts.extend(part for level in lines for part in _level(level, series, bottom, width))
+    parts.extend(part for level in lines for part in _level(level, series, zero, width))
     for point, x in zip(points, places, strict=True):
         told = count(point) if isinstance(point, int) else str(point)
         parts.append(svg.text(x, bottom + 16, told, "ink", anchor="middle", size=11))
@@ -48,7 +50,7 @@ def draw_curves(identity: str, data: Mapping[str, Any], width: float = 720) -> s
     for place, item in enumerate(series):
         shift = _shift(place, len(series), places, joined)
         parts.extend(
-            _series(item, [x + shift for x in places], bottom, f"series{place % len(svg.SERIES)}", joined)
+            _series(item, [x + shift for x in places], zero, f"series{place % len(svg.SERIES)}", joined)
         )
     return svg.picture(
         identity,
@@ -60,11 +62,22 @@ def draw_curves(identity: str, data: Mapping[str, Any], width: float = 720) -> s
     )
 
 
+def _beyond(values: Sequence[float]) -> tuple[float, float]:
+    """How far the scale must go below nothing and above the whole for all dots, in quarters of it.
+
+    >>> _beyond([0.1, 1.02]), _beyond([-0.3, 1.2])
+    ((0.0, 0.0), (0.5, 0.25))
+    """
+    least, most = min(values, default=0.0), max(values, default=1.0)
+    below = ceil(-4 * least) / 4 if least < -NEAR else 0.0
+    return below, ceil(4 * (most - 1)) / 4 if most > 1 + NEAR else 0.0
+
+
 def _level(
-    level: Mapping[str, Any], series: Sequence[Mapping[str, Any]], bottom: float, width: float
+    level: Mapping[str, Any], series: Sequence[Mapping[str, Any]], zero: float, width: float
 ) -> list[str]:
     """A level to compare with; its name stands at the end where fewer dots are near."""
-    y = bottom - PLOT_HEIGHT * level["value"]
+    y = zero - PLOT_HEIGHT * level["value"]
     first, last = (
         sum(abs(value - level["value"]) < NEAR for item in series for value in item["seeds"][end])
         for end in (0, -1)
@@ -101,17 +114,17 @@ def _shift(place: int, total: int, places: Sequence[float], joined: bool) -> flo
 
 
 def _series(
-    item: Mapping[str, Any], places: Sequence[float], bottom: float, paint: str, joined: bool
+    item: Mapping[str, Any], places: Sequence[float], zero: float, paint: str, joined: bool
 ) -> list[str]:
     means = [sum(values) / len(values) for values in item["seeds"]]
-    heights = [bottom - PLOT_HEIGHT * mean for mean in means]
+    heights = [zero - PLOT_HEIGHT * mean for mean in means]
     parts = []
     if joined:
         parts.append(svg.polyline(list(zip(places, heights, strict=True)), paint))
     for x, values in zip(places, item["seeds"], strict=True):
         for place, value in enumerate(values):
             aside = 3.0 * ((place % 3) - 1)
-            parts.append(svg.circle(x + aside, bottom - PLOT_HEIGHT * value, SEED_RADIUS, paint, hollow=True))
+            parts.append(svg.circle(x + aside, zero - PLOT_HEIGHT * value, SEED_RADIUS, paint, hollow=True))
     parts.extend(svg.circle(x, y, MEAN_RADIUS, paint) for x, y in zip(places, heights, strict=True))
     return parts
 
