@@ -119,13 +119,17 @@ def read_transcript(folder: Path, campaign_id: str) -> Transcript:
         known = ", ".join(each["campaign_id"] for each in campaigns) or "none"
         raise ValuationError(f"no campaign {campaign_id!r} in {folder}; it has {known}")
     matches = pq.read_table(folder / "matches.parquet", filters=pc.field("campaign_id") == campaign_id)
+    return transcript_of(found, matches["family_id"].value_counts().field("counts").to_pylist())
+
+
+def transcript_of(found: Mapping[str, Any], matched: Sequence[int]) -> Transcript:
+    """What a campaign got, from its dossier and the matched exchanges of each of its families."""
     # A campaign that is only suspected has no matches; its exchanges are counted in its dossier.
-    exchanges = matches.num_rows or int(found["scale"]["exchanges"])
-    counts = np.array(matches["family_id"].value_counts().field("counts").to_pylist())
+    exchanges = sum(matched) or int(found["scale"]["exchanges"])
     return Transcript(
-        campaign_id=campaign_id,
+        campaign_id=found["campaign_id"],
         exchanges=exchanges,
-        wordings=max(1, int((counts >= WORDING * exchanges).sum())),
+        wordings=max(1, sum(count >= WORDING * exchanges for count in matched)),
         distinct=found["intent"]["coverage"],
         objectives={row["name"]: float(row["share"]) for row in found["intent"]["objectives"]},
     )
