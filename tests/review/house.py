@@ -32,7 +32,7 @@ RECIPE = Recipe(
     operators=(
         Operator(
             name="moving", accounts=30, exchanges_per_account=40, camouflage=0.5, replacement="random_days",
-            objectives=("rubric_grading",),
+            objectives=("rubric_grading",), share_network="all", share_address="some",
         ),
         Operator(name="bold", accounts=40, exchanges_per_account=30, camouflage=0.5),
     ),

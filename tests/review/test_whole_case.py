@@ -82,7 +82,7 @@ def test_it_is_proposed_with_a_preview_of_whom_it_hits_and_changes_nothing(house
     ann.click("#preview button.grave")
     ann.wait_for_url("**/decisions/1")
     assert ann.locator("text=You proposed it").count() == 1
-    house.hit = ann.locator("#hits tbody th").all_inner_texts()
+    house.hit = ann.locator("section[aria-labelledby=hits] tbody th").all_inner_texts()
     assert len(house.hit) >= 20
     assert set(house.hit) <= house.first
     assert house.status(house.hit[0]) == 200
