@@ -8,6 +8,8 @@ from typing import Any
 OWN = "four quiet herons and an owl"
 """The password that each of them sets."""
 PLACE = {"width": 1280, "height": 860}
+EDGE = 16
+"""Pixels around the picture of a part of a page."""
 
 
 class People:
@@ -59,13 +61,18 @@ class People:
             return
         file = self.pictures / f"review-{name}.png"
         if not part:
-            page.screenshot(path=file)
+            end = page.evaluate("document.querySelector('main').getBoundingClientRect().bottom")
+            size = page.viewport_size
+            page.screenshot(path=file, clip={"x": 0, "y": 0, **size, "height": min(size["height"], end + 40)})
             return
         box = page.locator(part).first.bounding_box()
-        page.locator(part).first.scroll_into_view_if_needed()
-        box = page.locator(part).first.bounding_box()
-        scrolled = page.evaluate("window.scrollY")
-        clip = {**box, "y": box["y"] + scrolled, "height": min(box["height"], most)}
+        down = page.evaluate("window.scrollY")
+        clip = {
+            "x": box["x"] - EDGE,
+            "y": box["y"] + down - EDGE,
+            "width": box["width"] + 2 * EDGE,
+            "height": min(box["height"], most) + 2 * EDGE,
+        }
         page.screenshot(path=file, clip=clip, full_page=True)
 
     def _note(self, request: Any) -> None:

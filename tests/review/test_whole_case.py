@@ -153,7 +153,7 @@ def test_somebody_who_is_hit_objects_by_their_link(house: House) -> None:
     assert house.case not in text
     assert "bits" not in text
     accused.fill("#objection", "We grade the essays of our own students, with one rubric for all of them.")
-    house.people.picture(accused, "objection")
+    house.people.picture(accused, "objection", "main")
     accused.click("button.chief")
     accused.wait_for_selector("text=We have it since")
     assert house.status(house.hit[0]) == 403
@@ -176,7 +176,7 @@ def test_another_person_overturns_it_for_them_alone(house: House) -> None:
     accused.reload()
     assert "The decision does not hold" in accused.locator("main").inner_text()
     assert "We believe you" not in accused.locator("main").inner_text()
-    house.people.picture(accused, "answered")
+    house.people.picture(accused, "answered", "main")
     assert house.comes_to(house.hit[0], 200)
     assert house.status(house.hit[1]) == 403
 
@@ -245,7 +245,6 @@ def test_every_page_is_accessible_and_fits(house: House, scheme: str, name: str,
         page.evaluate(house.programs.axe)
         found = page.evaluate("axe.run()")["violations"]
         wrong += [f"{path}: {one['id']} ({len(one['nodes'])})" for one in found]
-    assert (wide, wrong) == ([], [])
     if (name, scheme) == ("phone", "dark"):
         page.goto(f"{house.address}/cases/{house.case}")
         house.people.picture(page, "phone")
@@ -254,6 +253,7 @@ def test_every_page_is_accessible_and_fits(house: House, scheme: str, name: str,
         page.goto(f"{house.address}/cases/{house.case}")
         house.people.picture(page, "dark", "#why", 3000)
     context.close()
+    assert (wide, wrong) == ([], [])
 
 
 def _paths(house: House) -> list[str]:
