@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from stillwatch.lab.measures import Estimate, Numbers, bootstrap_by_seed, exchanges_to_share
+from stillwatch.lab.measures import Estimate, Numbers, exchanges_to_share, mean_by_seed
 
 LEAKED = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0)
 """Shares of a campaign's exchanges after which it might have been stopped."""
@@ -151,7 +151,7 @@ def value(transcript: Transcript, half: float | None = None) -> Valuation:
         count = max(1, round(leaked * transcript.counted))
         stretched = {name: count * (halves[name] / half if half else 1.0) for name in weights}
         by_seed = sum(weight * _shares_at(curves[name], stretched[name]) for name, weight in weights.items())
-        share = bootstrap_by_seed(np.asarray(by_seed), lambda values: float(values.mean()))
+        share = mean_by_seed(np.asarray(by_seed))
         prices.append(
             Price(
                 leaked, count, share, float(np.min(by_seed)), float(np.max(by_seed)),
