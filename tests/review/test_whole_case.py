@@ -249,9 +249,6 @@ def test_every_page_is_accessible_and_fits(house: House, scheme: str, name: str,
         page.goto(f"{house.address}/cases/{house.case}")
         house.people.picture(page, "phone")
         house.people.picture(page, "phone-shared", "#shared")
-    if (name, scheme) == ("laptop", "dark"):
-        page.goto(f"{house.address}/cases/{house.case}")
-        house.people.picture(page, "dark", "#why", 3000)
     context.close()
     assert (wide, wrong) == ([], [])
 
