@@ -65,11 +65,16 @@ def pasted_block(program: str, begin: str) -> str:
 
 @contextmanager
 def proxy(
-    python: Path, directory: Path, endpoint: str, config: str = CONFIG, more: Mapping[str, str] | None = None
+    python: Path,
+    directory: Path,
+    endpoint: str,
+    config: str = CONFIG,
+    more: Mapping[str, str] | None = None,
+    accounts: str = ACCOUNTS,
 ) -> Iterator[str]:
     """Run LiteLLM's proxy on loopback, yield its address, stop it."""
     (directory / "config.yaml").write_text(config)
-    (directory / "accounts.py").write_text(ACCOUNTS)
+    (directory / "accounts.py").write_text(accounts)
     (directory / "stillwatch_log.py").write_text(pasted())
     port = free_port()
     settings = {

@@ -11,10 +11,20 @@ from pathlib import Path
 DEFAULT_CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "stillwatch-integration"
 
 
+def python_of(cache: Path, lock: Path) -> Path | None:
+    """The Python of the environment that was made for a lock file; None where none was."""
+    directory = _directory(cache, lock)
+    return directory / "bin" / "python" if (directory / "complete").exists() else None
+
+
+def _directory(cache: Path, lock: Path) -> Path:
+    stamp = hashlib.sha256(lock.read_bytes()).hexdigest()[:12]
+    return cache / f"{lock.stem.removeprefix('integration_')}-{stamp}"
+
+
 def environment(cache: Path, lock: Path) -> Path:
     """Return the Python of an environment that holds just what the lock file names; make it if need be."""
-    stamp = hashlib.sha256(lock.read_bytes()).hexdigest()[:12]
-    directory = cache / f"{lock.stem.removeprefix('integration_')}-{stamp}"
+    directory = _directory(cache, lock)
     python = directory / "bin" / "python"
     done = directory / "complete"
     if not done.exists():

@@ -4,7 +4,6 @@ who."""
 from __future__ import annotations
 
 import datetime as dt
-import os
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -16,12 +15,10 @@ import pyarrow as pa
 from stillwatch.corroboration import SIGNAL
 from stillwatch.evidence import INTENT, PRIORS, START, Evidence, load_weights, posterior
 from stillwatch.exchange import COLUMNS
-from stillwatch.hashing import hash_strings
 from stillwatch.history import by_objective, iso, replaced
 from stillwatch.objective.classes import OBJECTIVES
 from stillwatch.report.wording import percent, spoken
 from stillwatch.signals import all_signals
-from stillwatch.spool import chunks_of
 from stillwatch.verdict import Verdict, needed
 
 if TYPE_CHECKING:
@@ -30,8 +27,6 @@ if TYPE_CHECKING:
     from stillwatch.examine import Options, Scanned
     from stillwatch.family_rows import FamilyRows
     from stillwatch.judging import Judged
-    from stillwatch.rejects import RejectLog
-    from stillwatch.verdict import Bar
 
 CLOSEST = 3
 
@@ -63,6 +58,9 @@ class Context:
 
     missing: set[str]
     """Columns of the exchange table that the log lacks."""
+
+    shared: Mapping[int, dict[str, Any]]
+    """What the principals of a campaign have in common beside the text."""
 
 
 def describe(context: Context, group: int) -> dict[str, Any]:
@@ -99,13 +97,14 @@ def describe(context: Context, group: int) -> dict[str, Any]:
         if judged.word
         else [],
         "links": _links(context, group),
+        "infrastructure": context.shared[group],
         "timeline": _timeline(context, group, judged, at),
         "principals": _principals(context, judged),
         "principals_cut": 0,
         "exemplars": context.exemplars.get(group, []),
         "reasons": [*judged.ruling.reasons, *(item.reason for item in evidence if item.bits >= 0.5)],
         "counter_evidence": [item.reason for item in evidence if item.bits <= -0.1 and item.signal != START],
-        "closest_innocent": [_innocent(context, family) for family in context.innocent[:CLOSEST]],
+        "closest_innocent": [innocent_family(context, family) for family in context.innocent[:CLOSEST]],
         "would_change": _would_change(context, judged, evidence),
     }
 
@@ -116,68 +115,6 @@ def _evidence(context: Context, group: int) -> list[Evidence]:
     if (word := context.groups[group].word) is not None:
         evidence.append(Evidence(SIGNAL, word.share, len(word.template.sketch), word.bits, word.reason))
     return sorted(evidence, key=lambda item: (-abs(item.bits), item.signal))
-
-
-def overview(
-    context: Context,
-    rejects: RejectLog,
-    family_rows: FamilyRows,
-    accounts: pa.Table,
-    version: str,
-    files: int,
-) -> dict[str, Any]:
-    """What the log was and what was found in it as a whole, as it stands in ``overview.json``."""
-    scanned, options = context.scanned, context.options
-    at = scanned.sketches["at_us"].to_numpy()
-    return {
-        "stillwatch": version,
-        "log": {
-            "files": files,
-            "exchanges": scanned.sketches.num_rows,
-            "accounts": len(np.unique(scanned.principals.account)),
-            "principals": scanned.principals.count,
-            "first": iso(int(at.min())),
-            "last": iso(int(at.max())),
-            "models": context.models,
-            "rejected": rejects.rejected,
-            "skipped": dict(sorted(rejects.skipped.items())),
-            "nulled": dict(sorted(rejects.nulled.items())),
-            "zoneless": rejects.zoneless,
-            "unmapped": rejects.unmapped,
-            "duplicates": _duplicates(scanned),
-            "columns_missing": sorted(context.missing),
-        },
-        "prior": options.bar.prior,
-        "threshold_probability": _asked(options.bar),
-        "evidence_version": load_weights().version,
-        "releases": _releases(context),
-        "families": {
-            "total": len(family_rows),
-            "by_verdict": _count(map(family_rows.verdict, range(len(family_rows)))),
-        },
-        "accounts_by_verdict": _count(
-            accounts.filter(accounts["end_user_id"].is_null())["verdict"].to_pylist()
-        ),
-        "caps": _caps(scanned),
-        "innocent": [_innocent(context, family) for family in context.innocent[: 2 * CLOSEST]],
-    }
-
-
-def _asked(bar: Bar) -> float:
-    """Posterior that an accusation takes, at the prior of the bar."""
-    return bar.probability if bar.excess <= 0 else posterior(needed(bar), bar.prior)
-
-
-def _count(values: Any) -> dict[str, int]:
-    return dict(sorted(Counter(values).items()))
-
-
-def _duplicates(scanned: Scanned) -> int:
-    """Exchanges with an id that an earlier one has, told by hashes of 64 bits."""
-    pair = (int.from_bytes(os.urandom(8)), int.from_bytes(os.urandom(8)))
-    ids = [hash_strings(chunk, pair) for chunk in chunks_of(scanned.sketches, "exchange_id")]
-    hashes = np.sort(np.concatenate(ids)) if ids else np.empty(0, np.int64)
-    return int((hashes[1:] == hashes[:-1]).sum())
 
 
 def models_of(scanned: Scanned, rows: NDArray[np.integer[Any]] | None = None) -> list[dict[str, Any]]:
@@ -201,20 +138,12 @@ def missing_columns(scanned: Scanned) -> set[str]:
     }
 
 
-def _releases(context: Context) -> list[dict[str, str]]:
+def releases(context: Context) -> list[dict[str, str]]:
+    """Models and when they were released, as the scan was told."""
     return [
         {"model": model, "at": at.astimezone(dt.UTC).isoformat()}
         for model, at in sorted(context.options.releases.items())
     ]
-
-
-def _caps(scanned: Scanned) -> list[dict[str, Any]]:
-    unread = int(pa.compute.sum(scanned.sketches["truncated"]).as_py() or 0)
-    return (
-        [{"what": "bytes of overlong texts that were not read", "limit": 65_536, "cut": unread}]
-        if unread
-        else []
-    )
 
 
 def _consent(context: Context, judged: Judged) -> dict[str, str]:
@@ -337,7 +266,7 @@ def _timeline(context: Context, group: int, judged: Judged, at: NDArray[np.int64
     edges = int(principals.first_us.min()), int(principals.last_us.max())
     return {
         **by_objective(at, merged.objective[merged.stream == group]),
-        "releases": _releases(context),
+        "releases": releases(context),
         "replaced": [iso(begin) for begin in replaced(first, last, *edges)],
     }
 
@@ -362,7 +291,8 @@ def _principals(context: Context, judged: Judged) -> list[dict[str, Any]]:
     return sorted(found, key=lambda row: (row["account_id"], row["end_user_id"] or ""))
 
 
-def _innocent(context: Context, family: int) -> dict[str, Any]:
+def innocent_family(context: Context, family: int) -> dict[str, Any]:
+    """An innocent family that is most like a campaign, and in what it differs."""
     row = context.family_rows[family]
     evidence = context.scanned.by_family.explain(family)
     return {

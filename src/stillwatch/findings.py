@@ -21,7 +21,9 @@ from stillwatch.family_rows import FamilyRows
 from stillwatch.judging import LOOKED_ALIKE, SHOWN, Judged, judge
 from stillwatch.objective.classes import OBJECTIVES
 from stillwatch.outputs import MATCHES, TEMPLATES, to_table, write_json, write_table
+from stillwatch.overview import overview as overview_of
 from stillwatch.shareable import shareable
+from stillwatch.shared_values import shared_values
 from stillwatch.spool import texts_at
 from stillwatch.verdict import Verdict
 
@@ -73,14 +75,16 @@ def state(scanned: Scanned, source: Source, keys: Keys, rejects: RejectLog, opti
     exemplars = _exemplars(scanned, shown, source, keys, options)
     family_rows = _family_rows(scanned, families, groups, names, campaign_ids, options)
     innocent = _closest_innocent(family_rows)
+    parts = [groups[number].taking_part for number in shown]
+    shared = shared_values(scanned.sketches, scanned.principals, parts, keys)
     context = dossier.Context(
         scanned, options, groups, campaign_ids, family_rows, innocent, exemplars,
-        dossier.models_of(scanned), dossier.missing_columns(scanned),
+        dossier.models_of(scanned), dossier.missing_columns(scanned), dict(zip(shown, shared, strict=True)),
     )  # fmt: skip
     campaigns = [dossier.describe(context, number) for number in shown]
     rows = account_rows(scanned, held.groups, campaign_ids, options.bar.suspicion)
     accounts = account_table(scanned, decisions.spare(rows, held.cleared))
-    overview = dossier.overview(context, rejects, family_rows, accounts, __version__, len(source.paths))
+    overview = overview_of(context, rejects, family_rows, accounts, __version__, len(source.paths))
     overview["text"] = _text_shown(source, options)
     overview["guarantee"] = guarantee.state(assured, options)
     overview["labels"] = None

@@ -27,6 +27,22 @@ def campaign(
         "last_seen": LAST.isoformat(),
         "scale": {"exchanges": 10 * len(people)},
         "families": [{"family_id": family, "exchanges": 10, "role": "new"} for family in families],
+        "infrastructure": {
+            "values": [
+                {"kind": "payment", "name": "0123456789", "principals": len(people), "others": 1, "bits": 9.0}
+            ],
+            "groups": [
+                {
+                    "principals": len(people),
+                    "values": [0],
+                    "names": [{"account_id": account, "end_user_id": user} for account, user in people[:8]],
+                }
+            ],
+            "alone": 0,
+            "common": {},
+            "values_cut": 0,
+            "groups_cut": 0,
+        },
         "reasons": ["one template"],
         "counter_evidence": ["nothing shared"],
         "principals": [

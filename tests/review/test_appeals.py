@@ -39,7 +39,7 @@ from stillwatch.store.appeals import (
 )
 from stillwatch.store.cases import case, queue
 from stillwatch.store.database import Store, open_store
-from stillwatch.store.decisions import approve, decide, preview
+from stillwatch.store.decisions import approve, decide, preview, undo
 from stillwatch.store.loading import load
 from stillwatch.store.reading import label_rows, snapshot
 from stillwatch.store.users import Role
@@ -110,6 +110,14 @@ def test_a_link_leads_to_the_text_and_takes_one_objection(loaded: Store) -> None
     assert "serial" not in row
     found = queue(loaded, "appealed")
     assert ([one["id"] for one in found["rows"]], found["appealed"]) == (["c-1"], 1)
+
+
+def test_a_link_says_when_the_decision_has_ended(loaded: Store) -> None:
+    decide(loaded, wanted(lasts=dt.timedelta(days=10)), "ann", POLICY, NOW)
+    token = invite(loaded, 1, "ann", POLICY, NOW)[0][0].token
+    assert [look(loaded, token, later(days=days)).over for days in (0, 9, 10)] == [False, False, True]
+    undo(loaded, 1, "ann", "a mistake", later(days=1))
+    assert look(loaded, token, later(days=1)).over
 
 
 def test_nobody_can_make_a_link_up_or_read_an_account_from_one(loaded: Store, tmp_path: Path) -> None:

@@ -8,11 +8,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
+from markupsafe import escape
 
 from stillwatch.arena import PRESETS, simulate
 from stillwatch.keys import Keys
+from stillwatch.lab.value import read_transcript, value
+from stillwatch.lab.value_text import as_record
 from stillwatch.response.policy import Policy
 from stillwatch.scan import Options, scan
 from stillwatch.sketching import Source
@@ -251,3 +255,24 @@ def test_an_error_of_the_program_tells_nothing_of_it(tmp_path: Path) -> None:
         assert "SELECT" not in shown.text
         assert shown.headers["x-content-type-options"] == "nosniff"
     store.close()
+
+
+def test_what_they_share_and_what_it_buys_is_on_the_page_and_as_json(address: str, result: Path) -> None:
+    vic = Visitor(address, "vic")
+    case = first_case(vic)
+    told = vic.get(f"/cases/{case['id']}.json").json()
+    campaign = told["campaign"]
+    written = {one["campaign_id"]: one for one in json.loads((result / "campaigns.json").read_text())}
+    assert campaign["infrastructure"] == written[campaign["campaign_id"]]["infrastructure"]
+    got = read_transcript(result, campaign["campaign_id"])
+    assert told["buys"] == json.loads(json.dumps(as_record(value(got))))
+    page = vic.get(f"/cases/{case['id']}").text
+    for one in campaign["infrastructure"]["values"]:
+        assert page.count(f"{one['kind']} {one['name']}: {one['principals']} here") == 1  # the wide picture
+        assert f"{one['kind']} <bdi>{one['name']}</bdi>" in page  # the table
+    for caveat in told["buys"]["caveats"]:
+        assert escape(caveat) in page
+    log = pq.read_table(result.parent / "log" / "exchanges.parquet")
+    for column in ("ip", "payment_fingerprint", "tls_fingerprint"):
+        for hidden in log[column].unique().to_pylist():
+            assert hidden is None or hidden not in page, column

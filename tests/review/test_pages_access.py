@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -17,7 +19,15 @@ from stillwatch.review.settings import Settings
 from stillwatch.store import audit
 from stillwatch.store.database import Store, open_store
 from stillwatch.store.sessions import IDLE, LONGEST, find_session, open_session
-from stillwatch.store.users import Role, add_first, add_user, knows, set_disabled
+from stillwatch.store.users import (
+    Role,
+    add_first,
+    add_user,
+    all_users,
+    change_password,
+    knows,
+    set_disabled,
+)
 from tests.review.serving import NOW, PASSWORD, Visitor, add_person, served
 
 ROUTES = [
@@ -216,15 +226,59 @@ def test_a_one_time_password_takes_one_to_set_another(store: Store) -> None:
         assert admin.get("/users").status_code == 200
 
 
-def test_the_last_admin_stays(address: str) -> None:
+def test_the_last_admin_stays(store: Store, address: str) -> None:
     admin = Visitor(address, "one-admin")
     shown = admin.post("/users/role", name="one-admin", role="viewer")
     assert (shown.status_code, "is the only admin" in shown.text) == (409, True)
     assert admin.post("/users/disabled", name="one-admin", disabled="true").status_code == 409
+    assert admin.post("/users/password", name="one-admin").status_code == 409
     given = admin.post("/users.json", name="second", role="admin").json()["given"]["password"]
     assert len(given) >= 20
+    # A password that was handed out may never be used; who has one is no reason to let the last admin go.
+    assert admin.post("/users/role", name="one-admin", role="viewer").status_code == 409
+    change_password(store, "second", given, PASSWORD, NOW)
     assert admin.post("/users/role", name="one-admin", role="viewer").status_code == 303
     assert admin.get("/users.json").status_code == 401  # logged in anew, with the new role
+
+
+def test_another_role_of_somebody_else_takes_no_second_admin(address: str) -> None:
+    admin = Visitor(address, "one-admin")
+    assert admin.post("/users/disabled", name="one-admin", disabled="true").status_code == 409
+    assert admin.post("/users/role", name="one-viewer", role="analyst").status_code == 303
+    assert admin.post("/users/disabled", name="one-viewer", disabled="true").status_code == 303
+
+
+def test_admins_who_take_each_others_role_at_once_leave_one(store: Store) -> None:
+    names = [f"admin-{number}" for number in range(8)]
+    for name in names:
+        add_person(store, name, Role.ADMIN)
+    with served(store) as address:
+        people = [Visitor(address, token=open_session(store, name, NOW)) for name in names]
+        start = threading.Barrier(len(names))
+
+        def turn_on_the_next(number: int) -> int:
+            start.wait(timeout=60)
+            other = names[(number + 1) % len(names)]
+            if number % 2:
+                return people[number].post("/users/disabled", name=other, disabled="true").status_code
+            return people[number].post("/users/role", name=other, role="viewer").status_code
+
+        with ThreadPoolExecutor(len(names)) as pool:
+            statuses = list(pool.map(turn_on_the_next, range(len(names))))
+    left = [one for one in all_users(store) if one["role"] == "admin" and one["disabled_at"] is None]
+    assert len(left) >= 1
+    assert set(statuses) <= {303, 401, 403, 409}
+    assert statuses.count(303) == len(names) - len(left)
+
+
+def test_a_first_password_that_ran_out_is_given_anew_at_the_next_start(store: Store) -> None:
+    assert add_first(store, "admin", NOW) is not None
+    later = NOW + dt.timedelta(days=4)
+    given = add_first(store, "admin", later)
+    assert given is not None
+    assert knows(store, "admin", given, later)
+    change_password(store, "admin", given, PASSWORD, later)
+    assert add_first(store, "admin", later + dt.timedelta(days=40)) is None
 
 
 def test_no_password_and_no_token_is_in_the_store_or_its_log(store: Store, address: str) -> None:

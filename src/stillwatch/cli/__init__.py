@@ -7,6 +7,7 @@ import sys
 import typer
 
 from stillwatch.cli import (
+    actions,
     appeal,
     audit,
     calibrate,
@@ -16,6 +17,7 @@ from stillwatch.cli import (
     explain,
     fingerprint,
     lab,
+    labels,
     policy,
     replay,
     retention,
@@ -53,6 +55,8 @@ app.command("export")(share.export)
 app.command("import")(share.import_bundles)
 app.command("serve")(serve.serve)
 app.add_typer(lab.app, name="lab")
+review.app.command("labels")(labels.labels)
+review.app.command("actions")(actions.actions)
 review.app.command("forget")(retention.forget)
 review.app.command("expire")(retention.expire)
 app.add_typer(review.app, name="review")

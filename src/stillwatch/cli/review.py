@@ -68,8 +68,6 @@ SPREAD = typer.Option(
     metavar="SPAN",
     help="It begins for each principal at a random moment of this span, such as 6h.",
 )
-LABELS_OUT = typer.Option(..., "--out", metavar="FILE", help="Parquet, which a scan reads as its labels.")
-ACTIONS_OUT = typer.Option(..., "--out", metavar="FILE", help="JSON, for whoever enforces.")
 FOLLOWS = typer.Option(
     False, "--follows", help="It hits principals too who join the case later, as many as the policy allows."
 )
@@ -261,45 +259,6 @@ def undo(number: int = NUMBER, reason: str = WHY, store: str = STORE, by: str | 
     typer.echo(f"decision {number} is taken back")
 
 
-@app.command("labels")
-def labels(
-    out: Path = LABELS_OUT,
-    store: str = STORE,
-    by: str | None = BY,
-) -> None:
-    """Write the decisions for the next scan, so that nobody who was cleared is accused again."""
-    from stillwatch.calibration.labels import write_labels
-    from stillwatch.outputs import staged
-    from stillwatch.report.wording import quantity
-    from stillwatch.store.reading import label_rows
-
-    with opened_store(store) as opened:
-        rows = label_rows(opened)
-        with staged(out.parent, what=f"the labels {out}", seals=()) as stage:
-            write_labels([*rows], stage / out.name)
-        _log(opened, who(by), "labels.written", {"rows": len(rows)})
-    typer.echo(f"{quantity(len(rows), 'decision')} in {out}")
-
-
-@app.command("actions")
-def actions(
-    out: Path = ACTIONS_OUT,
-    store: str = STORE,
-    by: str | None = BY,
-) -> None:
-    """Write the actions that hold, for a gateway to read and keep."""
-    from stillwatch.outputs import staged, write_json
-    from stillwatch.report.wording import quantity
-    from stillwatch.store.reading import snapshot
-
-    with opened_store(store) as opened:
-        held = snapshot(opened, now())
-        with staged(out.parent, what=f"the actions {out}", seals=()) as stage:
-            write_json(held.as_json(), stage / out.name)
-        _log(opened, who(by), "actions.written", {"actions": len(held.actions)})
-    typer.echo(f"{quantity(len(held.actions), 'action')} in {out}")
-
-
 def _wanted(
     name: str, action: str, finding: str, reason: str, account: str | None, end_user: str | None,
     family: str | None, parameters: list[str], lasts: str | None = None, spread: str | None = None,
@@ -346,7 +305,8 @@ def opened_store(place: str) -> closing[Store]:
     return closing(open_store(place))
 
 
-def _log(store: Store, by: str, kind: str, told: dict[str, Any]) -> None:
+def noted(store: Store, by: str, kind: str, told: dict[str, Any]) -> None:
+    """An entry of the audit log about the store as a whole."""
     from stillwatch.store import audit
 
     with store.writing() as connection:

@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from stillwatch.lab.measures import Estimate, Numbers, bootstrap_by_seed, exchanges_to_share
+from stillwatch.lab.measures import Estimate, Numbers, exchanges_to_share, mean_by_seed
 
 LEAKED = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0)
 """Shares of a campaign's exchanges after which it might have been stopped."""
@@ -119,13 +119,17 @@ def read_transcript(folder: Path, campaign_id: str) -> Transcript:
         known = ", ".join(each["campaign_id"] for each in campaigns) or "none"
         raise ValuationError(f"no campaign {campaign_id!r} in {folder}; it has {known}")
     matches = pq.read_table(folder / "matches.parquet", filters=pc.field("campaign_id") == campaign_id)
+    return transcript_of(found, matches["family_id"].value_counts().field("counts").to_pylist())
+
+
+def transcript_of(found: Mapping[str, Any], matched: Sequence[int]) -> Transcript:
+    """What a campaign got, from its dossier and the matched exchanges of each of its families."""
     # A campaign that is only suspected has no matches; its exchanges are counted in its dossier.
-    exchanges = matches.num_rows or int(found["scale"]["exchanges"])
-    counts = np.array(matches["family_id"].value_counts().field("counts").to_pylist())
+    exchanges = sum(matched) or int(found["scale"]["exchanges"])
     return Transcript(
-        campaign_id=campaign_id,
+        campaign_id=found["campaign_id"],
         exchanges=exchanges,
-        wordings=max(1, int((counts >= WORDING * exchanges).sum())),
+        wordings=max(1, sum(count >= WORDING * exchanges for count in matched)),
         distinct=found["intent"]["coverage"],
         objectives={row["name"]: float(row["share"]) for row in found["intent"]["objectives"]},
     )
@@ -147,7 +151,7 @@ def value(transcript: Transcript, half: float | None = None) -> Valuation:
         count = max(1, round(leaked * transcript.counted))
         stretched = {name: count * (halves[name] / half if half else 1.0) for name in weights}
         by_seed = sum(weight * _shares_at(curves[name], stretched[name]) for name, weight in weights.items())
-        share = bootstrap_by_seed(np.asarray(by_seed), lambda values: float(values.mean()))
+        share = mean_by_seed(np.asarray(by_seed))
         prices.append(
             Price(
                 leaked, count, share, float(np.min(by_seed)), float(np.max(by_seed)),

@@ -80,13 +80,13 @@ def with_pictures(campaign: Mapping[str, Any], place: int, overview: Mapping[str
         key=lambda item: (-item["extraction_exchanges"], item["account_id"], item["end_user_id"] or ""),
     )
     pictures = {
-        "waterfall": _both(
+        "waterfall": both_widths(
             f"w{place}", lambda name, width: charts.draw_waterfall(name, campaign, threshold, width)
         ),
-        "timeline": _both(
+        "timeline": both_widths(
             f"t{place}", lambda name, width: charts.draw_timeline(name, campaign["timeline"], width)
         ),
-        "principal_days": _both(
+        "principal_days": both_widths(
             f"p{place}", lambda name, width: charts.draw_principal_days(name, principals, width)
         ),
         "certainty": _drawn(
@@ -106,7 +106,7 @@ def with_pictures(campaign: Mapping[str, Any], place: int, overview: Mapping[str
     }
 
 
-def _both(name: str, draw: Callable[[str, float], str]) -> Markup:
+def both_widths(name: str, draw: Callable[[str, float], str]) -> Markup:
     """The picture at two widths, of which the style sheet shows the one that fits."""
     wide, narrow = draw(f"{name}w", WIDE), draw(f"{name}n", NARROW)
     return _drawn(f'<div class="wide">{wide}</div><div class="narrow">{narrow}</div>')

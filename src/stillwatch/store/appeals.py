@@ -54,6 +54,8 @@ class Shown:
     """What the accused are told of the outcome."""
     until: dt.datetime
     """When the link ends."""
+    over: bool
+    """Whether the decision holds for them no more."""
 
 
 def invite(
@@ -119,7 +121,7 @@ def look(store: Store, token: str, now: dt.datetime) -> Shown:
     with store.reading() as connection:
         row = _by_token(connection, token, now)
         hit = connection.execute(
-            sa.select(decisions, targets.c.starts_at)
+            sa.select(decisions, targets.c.starts_at, targets.c.lifted_at)
             .join(targets)
             .where(
                 decisions.c.id == row["decision_id"],
@@ -131,7 +133,8 @@ def look(store: Store, token: str, now: dt.datetime) -> Shown:
         Action(hit["action"]), Finding(hit["finding"]), Scope(hit["scope"]), hit["parameters"], hit["starts_at"],
         hit["until"], hit["approved_by"] is not None, dt.timedelta(seconds=row["answered_within_s"]),
     )  # fmt: skip
-    return Shown(text, row["state"], row["objected_at"], row["answer"], row["until"])
+    over = hit["state"] != "standing" or hit["lifted_at"] is not None or hit["until"] <= now
+    return Shown(text, row["state"], row["objected_at"], row["answer"], row["until"], over)
 
 
 def object_to(store: Store, token: str, objection: str, now: dt.datetime) -> int:

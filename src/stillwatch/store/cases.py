@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -32,6 +32,8 @@ ORDERS: Mapping[str, tuple[sa.ColumnElement[Any], ...]] = {
 }
 PAGE = 50
 """Rows of a list at once."""
+AT_ONCE = 400
+"""Values that one query names."""
 
 
 def queue(
@@ -132,6 +134,18 @@ def members(
     )
     with store.reading() as connection:
         return [_named(row) for row in connection.execute(query).mappings()]
+
+
+def matched(store: Store, scan_id: int, names: Sequence[str]) -> list[int]:
+    """Exchanges of each of some families of a scan that are matched to their campaign, those with none left out."""
+    counts: list[int] = []
+    with store.reading() as connection:
+        for start in range(0, len(names), AT_ONCE):
+            query = sa.select(families.c.matched).where(
+                families.c.scan_id == scan_id, families.c.family_id.in_(names[start : start + AT_ONCE])
+            )
+            counts += connection.execute(query.where(families.c.matched > 0)).scalars()
+    return counts
 
 
 def _named(row: Mapping[Any, Any]) -> dict[str, Any]:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import datetime as dt
 import secrets
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -23,6 +25,7 @@ from stillwatch.store.sending import SENDING, WAITING
 from stillwatch.store.tables import (
     accounts,
     appeals,
+    campaigns,
     cases,
     decisions,
     deliveries,
@@ -64,6 +67,7 @@ def forget(store: Store, account_id: str, end_user_id: str | None, by: str, now:
         rows = 0
         ids = sa.select(outbox.c.id).where(_is(outbox, account_id, end_user_id))
         rows += connection.execute(deliveries.delete().where(deliveries.c.outbox_id.in_(ids))).rowcount
+        _unname(connection, account_id, end_user_id)
         for table in (outbox, accounts, participants):
             rows += connection.execute(table.delete().where(_is(table, account_id, end_user_id))).rowcount
         renamed = _rename(connection, account_id, end_user_id)
@@ -100,6 +104,31 @@ def _refuse_while_held(
         raise ConflictError(
             f"appeal {number} of theirs waits for an answer; answer it first, then they can be removed"
         )
+
+
+def _unname(connection: Connection, account_id: str, end_user_id: str | None) -> None:
+    """Take them out of the dossiers of the campaigns that they took part in; what is counted there stays."""
+    part = sa.select(participants.c.scan_id, participants.c.campaign_id)
+    within = part.where(_is(participants, account_id, end_user_id)).distinct()
+    for scan_id, campaign_id in connection.execute(within).all():
+        own = (campaigns.c.scan_id == scan_id) & (campaigns.c.campaign_id == campaign_id)
+        _keep_names(
+            connection,
+            own,
+            lambda one: one["account_id"] != account_id or end_user_id not in {None, one["end_user_id"]},
+        )
+
+
+def _keep_names(
+    connection: Connection, own: sa.ColumnElement[bool], keep: Callable[[Mapping[str, Any]], bool]
+) -> None:
+    """Of the names in some dossiers those that ``keep`` says."""
+    query = sa.select(campaigns.c.scan_id, campaigns.c.campaign_id, campaigns.c.dossier)
+    for scan_id, campaign_id, dossier in connection.execute(query.where(own)).all():
+        for group in dossier.get("infrastructure", {}).get("groups", ()):
+            group["names"] = [one for one in group["names"] if keep(one)]
+        one = (campaigns.c.scan_id == scan_id) & (campaigns.c.campaign_id == campaign_id)
+        connection.execute(campaigns.update().where(one).values(dossier=dossier))
 
 
 def _rename(connection: Connection, account_id: str, end_user_id: str | None) -> int:
@@ -157,6 +186,8 @@ def _old_people(connection: Connection, before: dt.datetime) -> int:
     """Accounts of old scans, but not those by which an open case is known."""
     needed = sa.select(cases.c.scan_id).where(cases.c.state != "decided")
     old = sa.select(scans.c.id).where(scans.c.last_seen < before, scans.c.id.not_in(needed))
+    held = sa.select(participants.c.scan_id).where(participants.c.scan_id.in_(old)).distinct()
+    _keep_names(connection, campaigns.c.scan_id.in_(held), lambda _: False)
     return sum(
         connection.execute(table.delete().where(table.c.scan_id.in_(old))).rowcount
         for table in (accounts, participants)

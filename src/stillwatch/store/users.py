@@ -22,7 +22,7 @@ from sqlalchemy.engine import Connection
 
 from stillwatch.store import ConflictError, StoreError, audit
 from stillwatch.store.database import Store
-from stillwatch.store.tables import sessions, users
+from stillwatch.store.tables import outside_users, sessions, users
 
 COST, BLOCK, TIMES = 2**15, 8, 3
 SHORTEST, LONGEST = 12, 256
@@ -72,11 +72,19 @@ def add_user(store: Store, name: str, role: Role, by: str, now: dt.datetime, *, 
 
 
 def add_first(store: Store, name: str, now: dt.datetime) -> str | None:
-    """Add the first admin and return the one-time password; None where there is a user already."""
+    """Add the first admin and return the one-time password; None where there is a user already.
+
+    Where the first admin let it run out, and no other admin can log in, they are given another.
+    """
     with store.reading() as connection:
-        if connection.execute(sa.select(users.c.name).limit(1)).first():
-            return None
-    return add_user(store, name, Role.ADMIN, "first start", now)
+        anybody = connection.execute(sa.select(users.c.name).limit(1)).first()
+        first = connection.execute(sa.select(users).where(users.c.name == name)).mappings().first()
+        able = connection.execute(_able_admins().limit(1)).first()
+    if anybody is None:
+        return add_user(store, name, Role.ADMIN, "first start", now)
+    if able is not None or first is None or not _ran_out(first, now):
+        return None
+    return _handed_out(store, name, "start", now)
 
 
 def all_users(store: Store) -> list[dict[str, Any]]:
@@ -89,19 +97,21 @@ def all_users(store: Store) -> list[dict[str, Any]]:
 def set_role(store: Store, name: str, role: Role, by: str, now: dt.datetime) -> None:
     """Give a user another role; what is open of theirs is closed."""
     with store.writing() as connection:
-        was = _known(connection, name)["role"]
-        _keep_an_admin(connection, name, becomes=role)
+        user = _known(connection, name)
+        _keep_an_admin(connection, user, becomes=role)
         connection.execute(users.update().where(users.c.name == name).values(role=str(role)))
         connection.execute(sessions.delete().where(sessions.c.user_name == name))
-        audit.append(connection, now, by, "user.role", f"user {name}", {"from": was, "to": str(role)})
+        audit.append(
+            connection, now, by, "user.role", f"user {name}", {"from": user["role"], "to": str(role)}
+        )
 
 
 def set_disabled(store: Store, name: str, disabled: bool, by: str, now: dt.datetime) -> None:
     """Shut a user out, or let them in again; what they did stays."""
     with store.writing() as connection:
-        _known(connection, name)
+        user = _known(connection, name)
         if disabled:
-            _keep_an_admin(connection, name, becomes=None)
+            _keep_an_admin(connection, user, becomes=None)
         values = {"disabled_at": now if disabled else None}
         connection.execute(users.update().where(users.c.name == name).values(values))
         connection.execute(sessions.delete().where(sessions.c.user_name == name))
@@ -111,11 +121,18 @@ def set_disabled(store: Store, name: str, disabled: bool, by: str, now: dt.datet
 
 def reset_password(store: Store, name: str, by: str, now: dt.datetime) -> str:
     """Give a user a password that is good once, and close what is open of theirs."""
+    return _handed_out(store, name, by, now)
+
+
+def _handed_out(store: Store, name: str, by: str, now: dt.datetime) -> str:
     password = secrets.token_urlsafe(18)
     kept = _sealed(password)
     with store.writing() as connection:
-        if _known(connection, name)["password"] is None:
+        user = _known(connection, name)
+        if user["password"] is None:
             raise StoreError(f"{name} logs in elsewhere and has no password here")
+        if not user["one_time"]:
+            _keep_an_admin(connection, user, becomes=None)
         values = {"password": kept, "one_time": True, "password_at": now}
         connection.execute(users.update().where(users.c.name == name).values(values))
         connection.execute(sessions.delete().where(sessions.c.user_name == name))
@@ -158,8 +175,13 @@ def knows(store: Store, name: str, password: str, now: dt.datetime) -> bool:
     fits = _opens(password, row.password if row and row.password else _NOBODYS)
     if row is None or row.password is None or row.disabled_at is not None:
         return False
-    in_time = not row.one_time or now <= row.password_at + dt.timedelta(days=ONE_TIME_DAYS)
-    return fits and in_time
+    return fits and not _ran_out(row._mapping, now)
+
+
+def _ran_out(user: Mapping[Any, Any], now: dt.datetime) -> bool:
+    """Whether a user has a one-time password that is good no more."""
+    until: dt.datetime = user["password_at"] + dt.timedelta(days=ONE_TIME_DAYS)
+    return bool(user["one_time"]) and now > until
 
 
 def _known(connection: Connection, name: str) -> dict[str, Any]:
@@ -169,15 +191,28 @@ def _known(connection: Connection, name: str) -> dict[str, Any]:
     return dict(row)
 
 
-def _keep_an_admin(connection: Connection, name: str, becomes: Role | None) -> None:
-    """Refuse to take away the last admin: nobody could add one."""
-    if becomes is Role.ADMIN:
+def _keep_an_admin(connection: Connection, user: Mapping[str, Any], becomes: Role | None) -> None:
+    """Refuse to take away the last admin who can log in: nobody could add one.
+
+    Whoever was handed a one-time password and has not used it does not count, since it may never be.
+    """
+    if user["role"] != Role.ADMIN or user["disabled_at"] is not None or becomes is Role.ADMIN:
         return
-    others = sa.select(users.c.name).where(
-        users.c.role == Role.ADMIN, users.c.disabled_at.is_(None), users.c.name != name
+    if connection.execute(_able_admins().where(users.c.name != user["name"]).limit(1)).first() is None:
+        raise ConflictError(
+            f"{user['name']} is the only admin who can log in; make another one, and let them log in first"
+        )
+
+
+def _able_admins() -> sa.Select[Any]:
+    """Admins who can log in with a password of their own, or elsewhere."""
+    outside = sa.select(outside_users.c.user_name).where(outside_users.c.user_name == users.c.name).exists()
+    return sa.select(users.c.name).where(
+        users.c.role == Role.ADMIN,
+        users.c.disabled_at.is_(None),
+        users.c.one_time.is_(False),
+        users.c.password.is_not(None) | outside,
     )
-    if connection.execute(others.limit(1)).first() is None:
-        raise ConflictError(f"{name} is the only admin; make another one first")
 
 
 def _sealed(password: str) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 from stillwatch.report.charts.certainty import draw_certainty
 from stillwatch.report.charts.curves import draw_curves
 from stillwatch.report.charts.frontier import draw_frontier
+from stillwatch.report.charts.infrastructure import draw_infrastructure
 from stillwatch.report.charts.principal_days import draw_principal_days
 from stillwatch.report.charts.timeline import draw_timeline
 from stillwatch.report.charts.waterfall import draw_waterfall
@@ -20,6 +21,7 @@ __all__ = [
     "draw_curves",
     "draw_experiment",
     "draw_frontier",
+    "draw_infrastructure",
     "draw_principal_days",
     "draw_timeline",
     "draw_waterfall",

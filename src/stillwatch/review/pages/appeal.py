@@ -15,7 +15,7 @@ from fastapi.responses import Response
 from stillwatch.response.appeal import LONGEST_OBJECTION
 from stillwatch.review.access import AccessError, Opened, Public, now
 from stillwatch.review.answers import answer, done
-from stillwatch.review.pages.login import _in_time as in_time
+from stillwatch.review.attempts import in_time
 from stillwatch.store import StoreError
 from stillwatch.store.appeals import look, object_to
 

@@ -7,10 +7,13 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
+from markupsafe import Markup
 
-from stillwatch.report.page import with_pictures
+from stillwatch.report import charts
+from stillwatch.report.page import both_widths, with_pictures
 from stillwatch.review.access import Opened, Viewer
 from stillwatch.review.answers import answer, wants_json
+from stillwatch.review.bought import bought
 from stillwatch.review.pages.decide import choices
 from stillwatch.review.pages.queue import Start
 from stillwatch.store import StoreError, cases
@@ -20,7 +23,7 @@ router = APIRouter()
 DRAWN = 2000
 """Principals of which the pictures are made, those with the most extraction first."""
 LISTED = 25
-FAMILIES, LINKS = 20, 12
+FAMILIES, LINKS, NAMES = 20, 12, 5
 
 
 @router.get("/cases/{name}")
@@ -40,6 +43,7 @@ def case(
         "participants": people,
         "start": start,
         "more": start + len(people) < found["principals"],
+        "buys": bought(chosen, cases.matched(store, found["scan_id"], _families(chosen))),
         "exemplars": shapes(store, found["id"], chosen["campaign_id"]),
         "text": found["overview"].get("text"),
     }
@@ -55,12 +59,25 @@ def case(
         **told,
         "campaign": with_pictures(whole, 1, found["overview"]),
         "overview": found["overview"],
+        "_infrastructure": _drawn(chosen.get("infrastructure")),
         "limits": {"families": FAMILIES, "links": LINKS},
         "mine": found["assignee"] == person.name,
         "_choices": choices(chosen),
         "_listed": LISTED,
+        "_names": NAMES,
     }
     return answer(request, "case.html", shown)
+
+
+def _families(campaign: Mapping[str, Any]) -> list[str]:
+    return [one["family_id"] for one in campaign["families"]]
+
+
+def _drawn(shared: Mapping[str, Any] | None) -> Markup | None:
+    """The graph of what the principals share; none where the scan says nothing of it, or nothing is shared."""
+    if not shared or not shared["values"]:
+        return None
+    return both_widths("i", lambda name, width: charts.draw_infrastructure(name, shared, width))
 
 
 def _chosen(found: Mapping[str, Any], campaign: str | None) -> dict[str, Any]:

@@ -9,12 +9,10 @@ from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
-from limits import RateLimitItemPerMinute
-from limits.storage import MemoryStorage
-from limits.strategies import MovingWindowRateLimiter
 
 from stillwatch.review.access import AccessError, Opened, Public, Viewer, now
 from stillwatch.review.answers import answer, done
+from stillwatch.review.attempts import in_time
 from stillwatch.review.settings import Settings
 from stillwatch.store.sessions import close_session, failed, open_session
 from stillwatch.store.users import knows
@@ -49,7 +47,7 @@ def log_in(
     expected = request.cookies.get(FORM_COOKIE, "")
     if not expected or not hmac.compare_digest(form_token.encode(), expected.encode()):
         raise AccessError(403, "this form is old or not ours; load the page again, then send it")
-    if not _in_time(request, name):
+    if not in_time(request, name):
         raise AccessError(429, "too many attempts; wait a minute")
     at = now()
     if not knows(store, name, password, at):
@@ -100,15 +98,3 @@ def _own(address: str) -> str:
     """An address of ours: a path, and no other host."""
     inside = address.startswith("/") and not address.startswith(("//", "/\\"))
     return address if inside and address.isprintable() else HOME
-
-
-def _in_time(request: Request, name: str) -> bool:
-    """Whether neither this address nor this user was tried too often in the last minute."""
-    app, settings = request.app, request.app.state.settings
-    if not hasattr(app.state, "attempts"):
-        app.state.attempts = MovingWindowRateLimiter(MemoryStorage())
-    most = RateLimitItemPerMinute(settings.logins_a_minute)
-    address = request.client.host if request.client else ""
-    return all(
-        [app.state.attempts.hit(most, kind, key) for kind, key in (("address", address), ("user", name))]
-    )

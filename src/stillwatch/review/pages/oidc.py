@@ -16,9 +16,9 @@ from joserfc.errors import JoseError
 from starlette.concurrency import run_in_threadpool
 
 from stillwatch.review.access import AccessError, Opened, Public, now
+from stillwatch.review.attempts import in_time
 from stillwatch.review.outside import CALLBACK, PATH, Provider
 from stillwatch.review.pages.login import HOME, logged_in
-from stillwatch.review.pages.login import _in_time as in_time
 from stillwatch.store.outside_users import known_as
 from stillwatch.store.sessions import failed, open_session
 
