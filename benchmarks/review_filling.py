@@ -74,7 +74,11 @@ def _write_history(store: Store, campaigns: int) -> None:
             invite(store, made, "benchmark", policy, dt.datetime.now(dt.UTC))
     with store.writing() as connection:
         half = appeals.c.id % 2 == 0
-        objected = {"state": "received", "objection": "These are the nightly tests of our own product.", "objected_at": now}
+        objected = {
+            "state": "received",
+            "objection": "These are the nightly tests of our own product.",
+            "objected_at": now,
+        }
         connection.execute(appeals.update().where(half).values(objected))
         open_cases = sa.select(cases.c.id).where(cases.c.state == "new", cases.c.scan_id == 2)
         proposed = {
@@ -85,7 +89,14 @@ def _write_history(store: Store, campaigns: int) -> None:
         names = connection.execute(open_cases).scalars().all()
         connection.execute(proposals.insert(), [proposed | {"case_id": name} for name in names])
         for number in range(ENTRIES):
-            audit.append(connection, now, "benchmark", "text.revealed", f"c-{number % campaigns:06d}", {"reason": "why"})
+            audit.append(
+                connection,
+                now,
+                "benchmark",
+                "text.revealed",
+                f"c-{number % campaigns:06d}",
+                {"reason": "why"},
+            )
     for number in range(USERS):
         add_user(store, f"user-{number}", Role.ANALYST, "benchmark", now, outside=True)
 

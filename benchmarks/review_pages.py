@@ -44,7 +44,7 @@ def pages(campaigns: int, accounts: int, asked: int, link: str) -> Mapping[str, 
     found = {
         CONSTANT: some("/health", lambda: "/health", has_json=False),
         "queue": some("/cases", lambda: f"/cases?order={drawn.choice(order)}"),
-        "queue, deep": some("/cases", lambda: f"/cases?state=new&order={drawn.choice(order)}&start={drawn.randrange(campaigns)}"),
+        "queue, deep": some("/cases", lambda: f"/cases?state=new&order=size&start={drawn.randrange(campaigns)}"),
         "queue, mine": some("/cases", lambda: "/cases?mine=true"),
         "queue, appealed": some("/cases", lambda: "/cases?state=appealed"),
         "case": some(a_case, lambda: f"/cases/{case()}"),

@@ -64,7 +64,9 @@ def main(root: Path) -> int:
     parser.add_argument("--only", choices=DATABASES)
     parser.add_argument("--out", type=Path, default=root / "benchmarks" / "results" / "review.csv")
     chosen = parser.parse_args()
-    sized = Sized(chosen.campaigns, chosen.accounts, chosen.asked, min(chosen.decisions, chosen.campaigns // 3))
+    sized = Sized(
+        chosen.campaigns, chosen.accounts, chosen.asked, min(chosen.decisions, chosen.campaigns // 3)
+    )
     rows: list[dict[str, object]] = []
     failed = False
     with tempfile.TemporaryDirectory(prefix="stillwatch-review-") as name:
@@ -161,14 +163,14 @@ def _serving(place: str) -> Iterator[tuple[str, int]]:
             process.terminate()
 
 
-def _times(
-    store: Store, address: str, token: str, process: int, sized: Sized
-) -> Iterator[dict[str, object]]:
+def _times(store: Store, address: str, token: str, process: int, sized: Sized) -> Iterator[dict[str, object]]:
     """Each page, as a page and as JSON, asked for by one client and by several at once."""
     # The link that one of the accused was given for the first decision.
     links, _ = invite(store, 1, "reader", Policy(), dt.datetime.now(dt.UTC), "acct-000000-00007")
     readers = [Visitor(address, token=token) for _ in range(max(CLIENTS))]
-    for name, page in pages(sized.campaigns, sized.accounts, sized.asked, f"/appeal/{links[0].token}").items():
+    for name, page in pages(
+        sized.campaigns, sized.accounts, sized.asked, f"/appeal/{links[0].token}"
+    ).items():
         for form in ("page", "json") if page.has_json else ("page",):
             paths = [as_json(one) if form == "json" else one for one in page.addresses]
             for clients in CLIENTS:

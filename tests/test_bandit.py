@@ -1,4 +1,4 @@
-"""What bandit finds in the package: nothing that the table of docs/asvs.md does not explain, and no row without a finding."""
+"""What bandit finds in the package is explained in the table of docs/asvs.md, and each row there is of a finding."""
 
 from __future__ import annotations
 

@@ -13,7 +13,9 @@ STATES = {"yes", "differs", "no"}
 
 
 def rows() -> list[list[str]]:
-    lines = [line for line in PAGE.read_text("utf-8").partition("\n## ")[0].splitlines() if line.startswith("| ")]
+    lines = [
+        line for line in PAGE.read_text("utf-8").partition("\n## ")[0].splitlines() if line.startswith("| ")
+    ]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
 
 

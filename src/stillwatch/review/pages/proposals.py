@@ -10,6 +10,7 @@ from fastapi.responses import Response
 from stillwatch.response.decision import LONGEST_REASON
 from stillwatch.review.access import Analyst, Opened, Viewer, now
 from stillwatch.review.answers import answer, done
+from stillwatch.review.pages.queue import Start
 from stillwatch.store import proposals
 
 router = APIRouter()
@@ -18,10 +19,20 @@ SHOWN = 50
 
 
 @router.get("/proposals")
-def all_proposals(request: Request, store: Opened, person: Viewer) -> Response:  # noqa: ARG001 (says who may)
+def all_proposals(
+    request: Request,
+    store: Opened,
+    person: Viewer,  # noqa: ARG001 (says who may)
+    start: Start = 0,
+) -> Response:
     """The list, those on what is most certain first."""
-    rows = proposals.waiting(store)
-    told = {"waiting": rows[:SHOWN], "all": len(rows), "counts": proposals.counted(store)}
+    rows = proposals.waiting(store, None, start, SHOWN + 1)
+    told = {
+        "waiting": rows[:SHOWN],
+        "start": start,
+        "more": len(rows) > SHOWN,
+        "counts": proposals.counted(store),
+    }
     return answer(request, "proposals.html", {**told, "_longest": LONGEST_REASON})
 
 
