@@ -71,7 +71,9 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     found = [campaign(name, [f"f-{name}"], accounts(name, 4)) for name in CASES]
     load(store, write_result(folder / "result", found), "root", Policy(), NOW)
     policy = Policy(spread=dt.timedelta(0))
-    number = decide(store, Wanted("c-1", Finding.EXTRACTION, Action.THROTTLE, "one hand"), "root", policy, NOW)
+    number = decide(
+        store, Wanted("c-1", Finding.EXTRACTION, Action.THROTTLE, "one hand"), "root", policy, NOW
+    )
     invite(store, number, "root", policy, NOW)
     yield store
     assert audit.verify(store).broken == ""
@@ -131,12 +133,19 @@ def test_the_pages_answer_as_their_interface_says(
 @SERVICE.parametrize()
 @THOROUGH
 def test_the_service_answers_as_its_interface_says(case: schemathesis.Case, service: Watch) -> None:
-    given = {"x-stillwatch-token": service.token, "authorization": f"Bearer {service.token}"}
-    case.call_and_validate(base_url=service.url, headers=given, checks=KEPT)
+    if (
+        case.path == "/v1/envoy"
+    ):  # there a 503 is what whoever has no token gets, and Envoy decides what comes of it
+        given, left = {"x-stillwatch-token": service.token}, {"not_a_server_error", "ignored_auth"}
+    else:
+        given, left = {"Authorization": f"Bearer {service.token}"}, set()
+    checks = [check for check in KEPT if check.__name__ not in left]
+    case.call_and_validate(base_url=service.url, headers=given, checks=checks)
 
 
 def test_the_documents_leave_no_endpoint_out(service: Watch) -> None:
-    from stillwatch.live import ingest, service as answering
+    from stillwatch.live import ingest
+    from stillwatch.live import service as answering
 
     source = Path(answering.__file__).read_text("utf-8") + Path(ingest.__file__).read_text("utf-8")
     assert source.count("Route(") == len(document_of_watch()["paths"])

@@ -38,13 +38,18 @@ def document() -> dict[str, Any]:
         [Question, Guarded], ref_template="#/components/schemas/{name}"
     )
     question, guarded = shapes
-    taken = {"200": _json("taken, and on disk", _TAKEN), "400": _json("no record can be read", _TAKEN_OR_ERROR)}
+    taken = {
+        "200": _json("taken, and on disk", _TAKEN),
+        "400": _json("no record can be read", _TAKEN_OR_ERROR),
+    }
     otlp = {
         status: {"description": text, "content": {"application/json": {}, "application/x-protobuf": {}}}
         for status, text in (("200", "taken, and on disk"), ("400", "no record can be read"))
     }
     paths = {
-        "/v1/decision": _asked("What holds for a principal", question, {"200": _json("what holds", _DECISION)}),
+        "/v1/decision": _asked(
+            "What holds for a principal", question, {"200": _json("what holds", _DECISION)}
+        ),
         GUARDRAIL_PATH: _asked("What LiteLLM asks", guarded, {"200": _json("go on, or not", _GUARDRAIL)}),
         "/v1/ingest": _asked("Exchanges of any log format", {}, taken),
         "/v1/traces": _asked("Exchanges as OTLP traces", {"type": "object"}, otlp),
@@ -53,7 +58,9 @@ def document() -> dict[str, Any]:
         "/metrics": _told("Counters, as Prometheus reads them", _text("the counters"), guarded=True),
         PATH: _told("This document", _json("the document", {"type": "object"}), guarded=True),
         "/health/live": _told("Whether the process answers", _text("it does")),
-        "/health/ready": _told("Whether the actions were read", _text("they were"), {"503": _text("not yet")}),
+        "/health/ready": _told(
+            "Whether the actions were read", _text("they were"), {"503": _text("not yet")}
+        ),
     }
     schemes = {
         "token": {"type": "http", "scheme": "bearer"},

@@ -41,7 +41,9 @@ REFUSALS = {
 def interface(request: Request, person: Viewer) -> Response:  # noqa: ARG001 (says who may)
     """This document; also where a page was asked for, since there is none."""
     request.state.as_json = True
-    return answer(request, "error.html", document(request.app.state.routes, request.app.state.settings.cookie))
+    return answer(
+        request, "error.html", document(request.app.state.routes, request.app.state.settings.cookie)
+    )
 
 
 def document(routes: Sequence[APIRoute], cookie: str) -> dict[str, Any]:
@@ -49,7 +51,9 @@ def document(routes: Sequence[APIRoute], cookie: str) -> dict[str, Any]:
     told = get_openapi(
         title="stillwatch review", version=__version__, openapi_version="3.1.0", routes=list(routes)
     )
-    needed = {(route.path, method.lower()): needed_role(route) for route in routes for method in route.methods}
+    needed = {
+        (route.path, method.lower()): needed_role(route) for route in routes for method in route.methods
+    }
     paths: dict[str, Any] = {}
     for path, operations in told["paths"].items():
         for method, operation in operations.items():

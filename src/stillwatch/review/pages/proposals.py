@@ -10,6 +10,7 @@ from fastapi.responses import Response
 from stillwatch.response.decision import LONGEST_REASON
 from stillwatch.review.access import Analyst, Opened, Viewer, now
 from stillwatch.review.answers import answer, done
+from stillwatch.review.pages.decision import Number
 from stillwatch.review.pages.queue import Start
 from stillwatch.store import proposals
 
@@ -37,7 +38,7 @@ def all_proposals(
 
 
 @router.post("/proposals/{number}/accept")
-def accept(request: Request, store: Opened, person: Analyst, number: int, reason: Reason) -> Response:
+def accept(request: Request, store: Opened, person: Analyst, number: Number, reason: Reason) -> Response:
     """Decide what it says; a large one waits for a second person."""
     policy = request.app.state.settings.policy
     decision = proposals.accept(store, number, person.name, reason, policy, now())
@@ -45,7 +46,7 @@ def accept(request: Request, store: Opened, person: Analyst, number: int, reason
 
 
 @router.post("/proposals/{number}/dismiss")
-def dismiss(request: Request, store: Opened, person: Analyst, number: int, reason: Reason) -> Response:
+def dismiss(request: Request, store: Opened, person: Analyst, number: Number, reason: Reason) -> Response:
     """Turn it down."""
     proposals.dismiss(store, number, person.name, reason, now())
     return done(request, "/proposals", {"proposal": number, "state": "dismissed"})
