@@ -16,7 +16,7 @@ from tests.review.serving import NOW, served
 ANALYSTS, CONTESTED, PROPOSED = 50, 3, 2
 
 
-@pytest.mark.parametrize("own", [1, pytest.param(60, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("own", [1, pytest.param(40, marks=pytest.mark.slow)])
 def test_fifty_analysts_at_once_lose_no_decision_and_make_none_twice(
     store: Store, tmp_path: Path, own: int
 ) -> None:
