@@ -52,7 +52,7 @@ def document(routes: Sequence[APIRoute], cookie: str) -> dict[str, Any]:
         title="stillwatch review", version=__version__, openapi_version="3.1.0", routes=list(routes)
     )
     needed = {
-        (route.path, method.lower()): needed_role(route) for route in routes for method in route.methods
+        (route.path, method.lower()): needed_role(route) for route in routes for method in route.methods or ()
     }
     paths: dict[str, Any] = {}
     for path, operations in told["paths"].items():
