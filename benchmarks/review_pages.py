@@ -73,6 +73,7 @@ def pages(campaigns: int, accounts: int, asked: int, link: str) -> Mapping[str, 
         "users": some("/users", lambda: "/users"),
         "log in": some("/login", lambda: "/login"),
         "password": some("/password", lambda: "/password"),
+        "interface": some("/openapi", lambda: "/openapi.json", has_json=False),
         "session": some("/session", lambda: "/session"),
     }  # fmt: skip
     missing = {

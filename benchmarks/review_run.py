@@ -62,25 +62,25 @@ def main(root: Path) -> int:
     parser.add_argument("--asked", type=int, default=100, help="requests of each page, in each form")
     parser.add_argument("--decisions", type=int, default=3000, help="cases on which the crowd decides")
     parser.add_argument("--only", choices=DATABASES)
+    parser.add_argument(
+        "--filled", nargs="+", metavar="FILE|URL", help="stores that --fill-only filled before"
+    )
+    parser.add_argument("--fill-only", metavar="FILE|URL", help="fill this store, and measure nothing")
     parser.add_argument("--out", type=Path, default=root / "benchmarks" / "results" / "review.csv")
     chosen = parser.parse_args()
     sized = Sized(
         chosen.campaigns, chosen.accounts, chosen.asked, min(chosen.decisions, chosen.campaigns // 3)
     )
+    if chosen.fill_only:
+        with tempfile.TemporaryDirectory(prefix="stillwatch-review-") as name:
+            _fill(chosen.fill_only, two_results(Path(name)), sized)
+        return 0
     rows: list[dict[str, object]] = []
     failed = False
-    with tempfile.TemporaryDirectory(prefix="stillwatch-review-") as name:
-        folder = Path(name)
-        results = two_results(folder)
-        for database in (chosen.only,) if chosen.only else DATABASES:
-            try:
-                with _place(database, folder) as place:
-                    found, bad = _measure(place, database, results, sized)
-            except MissingServerError as error:
-                print(f"{database} is left out: {error}")
-                continue
-            rows += found
-            failed |= bad
+    for place in _filled(chosen.filled, chosen.only, sized):
+        found, bad = _measure(place, "postgresql" if "://" in place else "sqlite", sized)
+        rows += found
+        failed |= bad
     told = {"date": f"{dt.datetime.now(dt.UTC):%Y-%m-%d}", "commit": commit(root), "machine": machine()}
     with chosen.out.open("w", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS)
@@ -90,24 +90,36 @@ def main(root: Path) -> int:
     return int(failed)
 
 
-@contextmanager
-def _place(database: str, folder: Path) -> Iterator[str]:
-    if database == "sqlite":
-        yield str(folder / "review.db")
+def _filled(given: Sequence[str] | None, only: str | None, sized: Sized) -> Iterator[str]:
+    """Places of filled stores: those that are given, or one of each database that is filled now."""
+    if given:
+        yield from given
         return
-    with postgres_server(syncs=True) as url:
-        yield url
+    with tempfile.TemporaryDirectory(prefix="stillwatch-review-") as name:
+        results = two_results(Path(name))
+        if only != "postgresql":
+            yield _fill(str(Path(name) / "review.db"), results, sized)
+        if only != "sqlite":
+            try:
+                with postgres_server(syncs=True) as url:
+                    yield _fill(url, results, sized)
+            except MissingServerError as error:
+                print(f"postgresql is left out: {error}")
 
 
-def _measure(
-    place: str, database: str, results: Sequence[Path], sized: Sized
-) -> tuple[list[dict[str, object]], bool]:
+def _fill(place: str, results: Sequence[Path], sized: Sized) -> str:
+    began = time.perf_counter()
     with closing(open_store(place)) as store:
-        began = time.perf_counter()
         fill(store, results, sized.campaigns, sized.accounts)
-        print(f"{database}: filled in {time.perf_counter() - began:.0f} s", flush=True)
-        add_person(store, "reader", Role.ADMIN)
-        token = open_session(store, "reader", dt.datetime.now(dt.UTC))
+    print(f"filled in {time.perf_counter() - began:.0f} s", flush=True)
+    return place
+
+
+def _measure(place: str, database: str, sized: Sized) -> tuple[list[dict[str, object]], bool]:
+    with closing(open_store(place)) as store:
+        reader = f"reader-{time.time_ns()}"
+        add_person(store, reader, Role.ADMIN)
+        token = open_session(store, reader, dt.datetime.now(dt.UTC))
         with _serving(place) as (address, process):
             rows = list(_times(store, address, token, process, sized))
             for row in rows:
@@ -128,6 +140,8 @@ def _crowd(store: Store, address: str, database: str, sized: Sized) -> bool:
     names = [f"c-{number:06d}" for number in range(last, last - sized.decisions, -1)]
     proposed, contested, own = names[:PROPOSED], names[PROPOSED:][:CONTESTED], names[PROPOSED + CONTESTED :]
     began = time.perf_counter()
+    if not names:
+        return True
     came = crowd(store, address, ANALYSTS, contested, own, proposed)
     print(
         f"{database}: {ANALYSTS} analysts at once on {len(names):,} cases: {came.told.total():,} decisions and "

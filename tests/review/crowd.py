@@ -67,6 +67,8 @@ def crowd(
         add_person(store, name, Role.APPROVER)
     waiting = [_propose(store, case) for case in proposed]
     people = [Visitor(address, token=open_session(store, name, NOW)) for name in names]
+    for person in people:
+        person.client.timeout = WAIT_S  # nobody is lost because the machine is busy
     start = threading.Barrier(analysts)
 
     def work(number: int) -> list[_Answer]:

@@ -20,7 +20,8 @@ def rows() -> list[list[str]]:
 
 
 def names_in(name: str) -> set[str]:
-    tree = ast.parse((HERE / name).read_text("utf-8"))
+    here = HERE / name
+    tree = ast.parse((here if here.exists() else HERE.parent / name).read_text("utf-8"))
     return {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
 
 

@@ -18,7 +18,12 @@ def test_what_no_database_holds_is_refused(store: Store, tmp_path: Path) -> None
     add_person(store, "ann", Role.ADMIN)
     with served(store) as address:
         ann = Visitor(address, "ann")
-        for path in ("/cases/c%00.json", "/search.json?words=%00", "/account.json?id=%00", "/audit.json?subject=%00"):
+        for path in (
+            "/cases/c%00.json",
+            "/search.json?words=%00",
+            "/account.json?id=%00",
+            "/audit.json?subject=%00",
+        ):
             shown = ann.get(path)
             assert shown.status_code in {200, 404}, path
             assert "Traceback" not in shown.text
@@ -29,5 +34,7 @@ def test_what_no_database_holds_is_refused(store: Store, tmp_path: Path) -> None
         seen = ann.get("/cases/c-1/preview.json", action="throttle").json()["version"]
         asked = {"version": seen, "action": "throttle"}
         assert ann.post("/cases/c-1/decide.json", reason="one\x00hand", **asked).status_code in {200, 400}
-        assert ann.post("/cases/c-1/decide.json", reason="why", **asked | {"version": 2**70}).status_code == 409
+        assert (
+            ann.post("/cases/c-1/decide.json", reason="why", **asked | {"version": 2**70}).status_code == 409
+        )
         assert ann.post("/users.json", name="b\x00b", role="viewer").status_code == 400

@@ -26,6 +26,7 @@ KEY = "audit_key"
 _POOL: dict[str, Any] = {"pool_size": 20, "max_overflow": 30, "hide_parameters": True}
 """A connection for each thread of the server, which has forty; no value of a row goes into the text of an error."""
 _LOCK = 7_311_904  # of the migration, for PostgreSQL: any fixed number
+_TURN = 7_311_905  # of whoever writes
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,9 @@ class Store:
             self.engine.connect().execution_options(**options) as connection,
             connection.begin(),
         ):
+            if self.engine.dialect.name == "postgresql":
+                # A queue. A row's lock is none: each writer makes the row anew, and whoever waits runs after it.
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_TURN)))
             connection.execute(sa.select(head.c.number).with_for_update())
             yield connection
 
