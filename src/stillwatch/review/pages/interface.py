@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from fastapi.routing import APIRoute
 
 router = APIRouter()
+WITHOUT_JSON = frozenset({"/health", "/oidc/login", "/oidc/callback"})
+"""Routes that are no page: a sign of life, and the way to the provider and back."""
 ERROR = {
     "type": "object",
     "properties": {"status": {"type": "integer"}, "error": {"type": ["string", "null"]}},
@@ -39,7 +41,7 @@ REFUSALS = {
 
 @router.get("/openapi")
 def interface(request: Request, person: Viewer) -> Response:  # noqa: ARG001 (says who may)
-    """This document; also where a page was asked for, since there is none."""
+    """Every page, what it takes and what it answers; always JSON."""
     request.state.as_json = True
     return answer(
         request, "error.html", document(request.app.state.routes, request.app.state.settings.cookie)
@@ -56,6 +58,8 @@ def document(routes: Sequence[APIRoute], cookie: str) -> dict[str, Any]:
     }
     paths: dict[str, Any] = {}
     for path, operations in told["paths"].items():
+        if path in WITHOUT_JSON:
+            continue
         for method, operation in operations.items():
             operation["responses"] = {"200": _as_json("done, or what was asked for", {"type": "object"})} | {
                 status: _as_json(text, ERROR) for status, text in REFUSALS.items()

@@ -31,7 +31,7 @@ with suppress(ImportError):  # Authlib asks by httpx2 where that is installed
     UNREACHED += (import_module("httpx2").HTTPError,)
 
 
-@router.get(PATH + "/login", dependencies=[Public], include_in_schema=False)
+@router.get(PATH + "/login", dependencies=[Public])
 async def begin(request: Request, next: str = HOME) -> Response:
     """Send the browser to the provider, with a state, a nonce and the challenge of PKCE."""
     provider = _provider(request)
@@ -48,7 +48,7 @@ async def begin(request: Request, next: str = HOME) -> Response:
     return answer
 
 
-@router.get(CALLBACK, dependencies=[Public], include_in_schema=False)
+@router.get(CALLBACK, dependencies=[Public])
 async def back(request: Request, store: Opened) -> Response:
     """Open a session for whom the provider names, with the role that they have there now."""
     provider = _provider(request)

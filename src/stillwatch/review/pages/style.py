@@ -17,7 +17,7 @@ def style() -> Response:
     return Response(style_sheet(), media_type="text/css")
 
 
-@router.get("/health", dependencies=[Public], include_in_schema=False)
+@router.get("/health", dependencies=[Public])
 def health() -> Response:
     """Whether the server answers; nothing of the store."""
     return Response("ok", media_type="text/plain")
