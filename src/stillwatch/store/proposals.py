@@ -20,8 +20,9 @@ from stillwatch.response.policy import Policy
 from stillwatch.response.rules import Facts, Mode, Rule, first_that_fits, fits
 from stillwatch.store import ConflictError, StoreError, audit
 from stillwatch.store.database import Store
-from stillwatch.store.decisions import decide_within, preview_within
+from stillwatch.store.decisions import decide_within
 from stillwatch.store.policies import note_policy
+from stillwatch.store.previews import preview_within
 from stillwatch.store.tables import campaigns, cases, proposals, scans
 
 OPEN_STATES = ("new", "in_review")
