@@ -1,4 +1,8 @@
-"""A store as large as one likes: a real scan is loaded twice, and the database itself multiplies what that wrote."""
+"""A store as large as one likes: a real scan is loaded twice, and the database itself multiplies what that wrote.
+
+Joins are CROSS JOINs with their condition beside them: SQLite then keeps to the order in which they are written, and
+does not go through all numbers for each case.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import datetime as dt
 import json
 import random
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -13,21 +18,30 @@ from sqlalchemy.engine import Connection
 
 from stillwatch.arena import PRESETS, simulate
 from stillwatch.keys import Keys
+from stillwatch.response.actions import Action, Finding
+from stillwatch.response.decision import Wanted
 from stillwatch.response.policy import Policy
 from stillwatch.scan import Options, scan
 from stillwatch.sketching import Source
+from stillwatch.store import audit
+from stillwatch.store.appeals import invite
 from stillwatch.store.database import Store
+from stillwatch.store.decisions import decide
 from stillwatch.store.loading import load
+from stillwatch.store.tables import appeals, cases, proposals
+from stillwatch.store.users import Role, add_user
 
 LARGEST = 20_000
 """Principals of the largest campaign: as many as of the largest proxy network that was reported."""
 FAMILIES = 3
 """Families of each campaign."""
+DECISIONS, ENTRIES, USERS = 300, 20_000, 200
+"""Decisions that were made, entries of the audit log besides, and people who may log in."""
 
 
-def fill(store: Store, folder: Path, campaigns: int, accounts: int) -> None:
+def fill(store: Store, results: Sequence[Path], campaigns: int, accounts: int) -> None:
     """Two scans: the first with half of the campaigns and half of the accounts of the second."""
-    for result in _two_results(folder):
+    for result in results:
         load(store, result, "benchmark", Policy(), dt.datetime.now(dt.UTC))
     sizes = _sizes(campaigns, accounts)
     with store.writing() as connection:
@@ -43,11 +57,51 @@ def fill(store: Store, folder: Path, campaigns: int, accounts: int) -> None:
         for scan_id, half in ((1, 2), (2, 1)):
             _write_scan(connection, scan_id, campaigns // half, accounts // half - sum(sizes) // half, half)
         connection.execute(sa.text("DROP TABLE numbers"))
+    _write_history(store, campaigns)
     with store.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(sa.text("ANALYZE"))
 
 
-def _two_results(folder: Path) -> list[Path]:
+def _write_history(store: Store, campaigns: int) -> None:
+    """What people and rules left: decisions from the largest case on, proposals, appeals, users, and the log of it."""
+    now = dt.datetime.now(dt.UTC)
+    # Those whom it hits are hit at once, and get a link each.
+    policy = Policy(principals=10**9, innocent=1e9, spread=dt.timedelta(0))
+    for number in range(min(DECISIONS, campaigns // 4)):
+        wanted = Wanted(f"c-{number:06d}", Finding.EXTRACTION, Action.THROTTLE, "one template, one hand")
+        made = decide(store, wanted, "benchmark", policy, now)
+        if number == 0:
+            invite(store, made, "benchmark", policy, dt.datetime.now(dt.UTC))
+    with store.writing() as connection:
+        half = appeals.c.id % 2 == 0
+        objected = {
+            "state": "received",
+            "objection": "These are the nightly tests of our own product.",
+            "objected_at": now,
+        }
+        connection.execute(appeals.update().where(half).values(objected))
+        open_cases = sa.select(cases.c.id).where(cases.c.state == "new", cases.c.scan_id == 2)
+        proposed = {
+            "scan_id": 2, "rule": "throttle", "digest": "0" * 64, "state": "open", "finding": "extraction",
+            "action": "throttle", "parameters": {"requests_per_minute": 6}, "lasts_s": 86400, "spread_s": 0,
+            "follows": False, "principals": 8, "expected_innocent": 0.1, "made_at": now,
+        }  # fmt: skip
+        names = connection.execute(open_cases).scalars().all()
+        connection.execute(proposals.insert(), [proposed | {"case_id": name} for name in names])
+        for number in range(ENTRIES):
+            audit.append(
+                connection,
+                now,
+                "benchmark",
+                "text.revealed",
+                f"c-{number % campaigns:06d}",
+                {"reason": "why"},
+            )
+    for number in range(USERS):
+        add_user(store, f"user-{number}", Role.ANALYST, "benchmark", now, outside=True)
+
+
+def two_results(folder: Path) -> list[Path]:
     """A real scan, and the same with a log that ends a week later."""
     simulate(PRESETS["tiny"], folder / "log")
     source = Source((folder / "log" / "exchanges.parquet",))
@@ -95,11 +149,11 @@ def _write_cases(connection: Connection, sizes: list[int]) -> None:
 def _write_scan(connection: Connection, scan_id: int, campaigns: int, honest: int, half: int) -> None:
     """The campaigns of a scan, their families and principals, and its accounts."""
     chosen = {"scan": scan_id, "campaigns": campaigns, "half": half, "honest": honest}
-    name = _padded(connection, "n", 6)
-    here = f"FROM numbers JOIN cases ON cases.id = 'c-' || {name} WHERE numbers.n < :campaigns"
+    name = _padded(connection, "numbers.n", 6)
+    here = f"FROM numbers CROSS JOIN cases WHERE cases.id = 'c-' || {name} AND numbers.n < :campaigns"
     member = f"'acct-' || substr(cases.id, 3) || '-' || {_padded(connection, 'numbers.n', 5)}"
     people = (
-        "FROM cases JOIN numbers ON numbers.n < cases.principals / :half WHERE cases.version = 1 "
+        "FROM cases CROSS JOIN numbers WHERE numbers.n < cases.principals / :half AND cases.version = 1 "
         f"AND cases.id < 'c-' || {_padded(connection, ':campaigns', 6)}"
     )
     seen = "first_seen, last_seen"
@@ -110,9 +164,9 @@ def _write_scan(connection: Connection, scan_id: int, campaigns: int, honest: in
         f"{_named(connection)} {here}",
         "INSERT INTO families (scan_id, family_id, campaign_id, verdict, role, exchanges, principals, matched, "
         "evidence_bits) SELECT :scan, 'f-' || substr(cases.id, 3) || '-' || part.n, cases.id, cases.verdict, 'new', "
-        "cases.exchanges, cases.principals, cases.exchanges, 12.0 FROM numbers JOIN cases ON "
-        f"cases.id = 'c-' || {_padded(connection, 'numbers.n', 6)} JOIN numbers part ON part.n < {FAMILIES} "
-        "WHERE numbers.n < :campaigns",
+        f"cases.exchanges, cases.principals, cases.exchanges, 12.0 {here.replace('WHERE', 'CROSS JOIN numbers part WHERE')} "
+        f"AND part.n < {FAMILIES}",
+        f"INSERT INTO exemplars (scan_id, campaign_id, turns) SELECT :scan, cases.id, {_example()} {here}",
         "INSERT INTO participants (scan_id, case_id, account_id, end_user_id, campaign_id, probability, exchanges, "
         f"extraction_exchanges, {seen}) SELECT :scan, cases.id, {member}, '', cases.id, cases.probability, 40, 12, "
         f"{seen} {people}",
@@ -137,6 +191,14 @@ def _named(connection: Connection) -> str:
     if connection.dialect.name == "postgresql":
         return f"CAST(jsonb_set(CAST({real} AS JSONB), '{{campaign_id}}', to_jsonb(cases.id)) AS JSON)"
     return f"json_set({real}, '$.campaign_id', cases.id)"
+
+
+def _example() -> str:
+    """The examples of the real campaign."""
+    return (
+        "(SELECT turns FROM exemplars JOIN campaigns known USING (scan_id, campaign_id) JOIN cases real ON "
+        "real.id = known.case_id AND real.version = 2 WHERE known.scan_id = :scan LIMIT 1)"
+    )
 
 
 def _json(connection: Connection, text: str) -> str:

@@ -6,13 +6,14 @@ import argparse
 import csv
 import datetime as dt
 import os
-import random
 import socket
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,33 +24,34 @@ from tests.review.database_server import MissingServerError, postgres_server
 from tests.review.serving import Visitor, add_person
 
 from provenance import commit, machine
-from review_filling import fill
-from stillwatch.response.actions import Action, Finding
-from stillwatch.response.decision import Wanted
+from review_filling import fill, two_results
+from review_pages import as_json, pages
 from stillwatch.response.policy import Policy
+from stillwatch.store.appeals import invite
 from stillwatch.store.database import Store, open_store
-from stillwatch.store.decisions import decide
 from stillwatch.store.sessions import open_session
 from stillwatch.store.users import Role
 
 DATABASES = ("sqlite", "postgresql")
-DECISIONS = 300
 LIMIT_MS = 300
 """Within which 95 of 100 answers must come."""
-ANALYSTS, CONTESTED, OWN = 50, 5, 50
+CLIENTS = (1, 4)
+"""How many ask at once."""
+ANALYSTS, CONTESTED, PROPOSED = 50, 20, 20
 COLUMNS = (
-    "date", "commit", "machine", "load", "database", "campaigns", "accounts", "page", "asked", "p50_ms", "p95_ms",
-    "most_ms", "server_cpu_ms",
+    "date", "commit", "machine", "load", "database", "campaigns", "accounts", "page", "form", "clients", "asked",
+    "p50_ms", "p95_ms", "p99_ms", "bytes", "server_cpu_ms",
 )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Sized:
-    """How large the store is, and how often each page is asked for."""
+    """How large the store is, how often each page is asked for, and how many decisions a crowd makes."""
 
     campaigns: int
     accounts: int
     asked: int
+    decisions: int
 
 
 def main(root: Path) -> int:
@@ -57,24 +59,28 @@ def main(root: Path) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--campaigns", type=int, default=10_000)
     parser.add_argument("--accounts", type=int, default=1_000_000)
-    parser.add_argument("--asked", type=int, default=60, help="requests of each page")
+    parser.add_argument("--asked", type=int, default=100, help="requests of each page, in each form")
+    parser.add_argument("--decisions", type=int, default=3000, help="cases on which the crowd decides")
     parser.add_argument("--only", choices=DATABASES)
+    parser.add_argument(
+        "--filled", nargs="+", metavar="FILE|URL", help="stores that --fill-only filled before"
+    )
+    parser.add_argument("--fill-only", metavar="FILE|URL", help="fill this store, and measure nothing")
     parser.add_argument("--out", type=Path, default=root / "benchmarks" / "results" / "review.csv")
     chosen = parser.parse_args()
-    sized = Sized(chosen.campaigns, chosen.accounts, chosen.asked)
+    sized = Sized(
+        chosen.campaigns, chosen.accounts, chosen.asked, min(chosen.decisions, chosen.campaigns // 3)
+    )
+    if chosen.fill_only:
+        with tempfile.TemporaryDirectory(prefix="stillwatch-review-") as name:
+            _fill(chosen.fill_only, two_results(Path(name)), sized)
+        return 0
     rows: list[dict[str, object]] = []
     failed = False
-    with tempfile.TemporaryDirectory(prefix="stillwatch-review-") as name:
-        folder = Path(name)
-        for database in (chosen.only,) if chosen.only else DATABASES:
-            try:
-                with _place(database, folder) as place:
-                    found, bad = _measure(place, database, folder / database, sized)
-            except MissingServerError as error:
-                print(f"{database} is left out: {error}")
-                continue
-            rows += found
-            failed |= bad
+    for place in _filled(chosen.filled, chosen.only, sized):
+        found, bad = _measure(place, "postgresql" if "://" in place else "sqlite", sized)
+        rows += found
+        failed |= bad
     told = {"date": f"{dt.datetime.now(dt.UTC):%Y-%m-%d}", "commit": commit(root), "machine": machine()}
     with chosen.out.open("w", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS)
@@ -84,53 +90,69 @@ def main(root: Path) -> int:
     return int(failed)
 
 
-@contextmanager
-def _place(database: str, folder: Path) -> Iterator[str]:
-    if database == "sqlite":
-        yield str(folder / "review.db")
+def _filled(given: Sequence[str] | None, only: str | None, sized: Sized) -> Iterator[str]:
+    """Places of filled stores: those that are given, or one of each database that is filled now."""
+    if given:
+        yield from given
         return
-    with postgres_server(syncs=True) as url:
-        yield url
+    with tempfile.TemporaryDirectory(prefix="stillwatch-review-") as name:
+        results = two_results(Path(name))
+        if only != "postgresql":
+            yield _fill(str(Path(name) / "review.db"), results, sized)
+        if only != "sqlite":
+            try:
+                with postgres_server(syncs=True) as url:
+                    yield _fill(url, results, sized)
+            except MissingServerError as error:
+                print(f"postgresql is left out: {error}")
 
 
-def _measure(place: str, database: str, folder: Path, sized: Sized) -> tuple[list[dict[str, object]], bool]:
+def _fill(place: str, results: Sequence[Path], sized: Sized) -> str:
+    began = time.perf_counter()
     with closing(open_store(place)) as store:
-        began = time.perf_counter()
-        fill(store, folder, sized.campaigns, sized.accounts)
-        print(f"{database}: filled in {time.perf_counter() - began:.0f} s", flush=True)
-        _decide(store, sized)
-        add_person(store, "reader", Role.ADMIN)
-        token = open_session(store, "reader", dt.datetime.now(dt.UTC))
+        fill(store, results, sized.campaigns, sized.accounts)
+    print(f"filled in {time.perf_counter() - began:.0f} s", flush=True)
+    return place
+
+
+def _measure(place: str, database: str, sized: Sized) -> tuple[list[dict[str, object]], bool]:
+    with closing(open_store(place)) as store:
+        reader = f"reader-{time.time_ns()}"
+        add_person(store, reader, Role.ADMIN)
+        token = open_session(store, reader, dt.datetime.now(dt.UTC))
         with _serving(place) as (address, process):
-            reader = Visitor(address, token=token)
-            rows = [
-                {"database": database, "campaigns": sized.campaigns, "accounts": sized.accounts}
-                | _time(reader, name, paths, process)
-                for name, paths in _pages(sized).items()
+            rows = list(_times(store, address, token, process, sized))
+            for row in rows:
+                row |= {"database": database, "campaigns": sized.campaigns, "accounts": sized.accounts}
+            slow = [
+                f"{row['page']} ({row['form']}, {row['clients']} at once)"
+                for row in rows
+                if float(str(row["p95_ms"])) > LIMIT_MS
             ]
-            slow = [row["page"] for row in rows if float(str(row["p95_ms"])) > LIMIT_MS]
-            print(f"{database}: over {LIMIT_MS} ms at p95: {', '.join(map(str, slow)) or 'none'}")
-            names = [
-                f"c-{number:06d}" for number in range(sized.campaigns - CONTESTED - OWN, sized.campaigns)
-            ]
-            began = time.perf_counter()
-            came = crowd(store, address, ANALYSTS, names[:CONTESTED], names[CONTESTED:])
-            seconds = time.perf_counter() - began
-    good = not (came.lost or came.doubled or came.broken or came.other) and set(came.told) == set(names)
-    print(
-        f"{database}: {ANALYSTS} analysts at once on {len(names)} cases: {came.told.total()} decisions told, "
-        f"{came.refused} refused as later, {came.other.total()} other answers, {came.lost} lost, {came.doubled} doubled, "
-        f"audit log {came.broken or 'whole'}; {seconds:.0f} s",
-        flush=True,
-    )
+            print(f"{database}: over {LIMIT_MS} ms at p95: {', '.join(slow) or 'none'}", flush=True)
+            good = _crowd(store, address, database, sized)
     return rows, bool(slow) or not good
 
 
-def _decide(store: Store, sized: Sized) -> None:
-    """A history: decisions on cases from the largest on."""
-    for number in range(min(DECISIONS, sized.campaigns // 4)):
-        wanted = Wanted(f"c-{number:06d}", Finding.EXTRACTION, Action.THROTTLE, "one template, one hand")
-        decide(store, wanted, "benchmark", Policy(), dt.datetime.now(dt.UTC))
+def _crowd(store: Store, address: str, database: str, sized: Sized) -> bool:
+    """Fifty analysts at once, on the smallest numbers of cases that nobody decided on."""
+    last = sized.campaigns - 1
+    names = [f"c-{number:06d}" for number in range(last, last - sized.decisions, -1)]
+    proposed, contested, own = names[:PROPOSED], names[PROPOSED:][:CONTESTED], names[PROPOSED + CONTESTED :]
+    began = time.perf_counter()
+    if not names:
+        return True
+    came = crowd(store, address, ANALYSTS, contested, own, proposed)
+    print(
+        f"{database}: {ANALYSTS} analysts at once on {len(names):,} cases: {came.told.total():,} decisions and "
+        f"{came.approved.total():,} approvals told, {came.refused:,} refused as later, {came.other.total()} other answers, "
+        f"{came.lost} lost, {came.doubled} doubled, audit log {came.broken or 'whole'}; "
+        f"{time.perf_counter() - began:.0f} s",
+        flush=True,
+    )
+    once = all(count == 1 for count in (*came.told.values(), *came.approved.values()))
+    whole = set(came.told) == {*contested, *own} and len(came.approved) == len(proposed)
+    return once and whole and not (came.lost or came.doubled or came.broken or came.other)
 
 
 @contextmanager
@@ -155,67 +177,50 @@ def _serving(place: str) -> Iterator[tuple[str, int]]:
             process.terminate()
 
 
-def _pages(sized: Sized) -> dict[str, list[str]]:
-    """For each page the addresses that are asked for, drawn over the whole store."""
-    drawn = random.Random(7)
+def _times(store: Store, address: str, token: str, process: int, sized: Sized) -> Iterator[dict[str, object]]:
+    """Each page, as a page and as JSON, asked for by one client and by several at once."""
+    # The link that one of the accused was given for the first decision.
+    links, _ = invite(store, 1, "reader", Policy(), dt.datetime.now(dt.UTC), "acct-000000-00007")
+    readers = [Visitor(address, token=token) for _ in range(max(CLIENTS))]
+    for name, page in pages(
+        sized.campaigns, sized.accounts, sized.asked, f"/appeal/{links[0].token}"
+    ).items():
+        for form in ("page", "json") if page.has_json else ("page",):
+            paths = [as_json(one) if form == "json" else one for one in page.addresses]
+            for clients in CLIENTS:
+                told = _time(readers[:clients], paths, process)
+                print(
+                    f"  {name:24} {form:4} {clients} at once  p50 {told['p50_ms']:>6} p95 {told['p95_ms']:>6} "
+                    f"p99 {told['p99_ms']:>6} ms  server {told['server_cpu_ms']:>5} ms  load {told['load']}",
+                    flush=True,
+                )
+                yield {"page": name, "form": form, "clients": clients, **told}
 
-    def some(make: Callable[[], str]) -> list[str]:
-        return [make() for _ in range(sized.asked)]
 
-    def case() -> str:
-        return f"c-{drawn.randrange(sized.campaigns):06d}"
-
-    def words() -> str:
-        return f"{drawn.choice(('c-0', 'f-001', 'acct-0', 'honest-00'))}{drawn.randrange(10)}"
-
-    def account() -> str:
-        return f"honest-{drawn.randrange(sized.accounts // 4):07d}"
-
-    compare = "/scans/compare?first=1&second=2&change="
+def _time(readers: Sequence[Visitor], paths: Sequence[str], process: int) -> dict[str, object]:
+    readers[0].get(paths[0])
+    before = _cpu_ms(process)
+    with ThreadPoolExecutor(len(readers)) as pool:
+        shares = [paths[place :: len(readers)] for place in range(len(readers))]
+        answers = [one for some in pool.map(_ask, readers, shares) for one in some]
+    cpu = (_cpu_ms(process) - before) / len(paths)
+    cuts = statistics.quantiles([taken for taken, _ in answers], n=100, method="inclusive")
     return {
-        "queue": some(lambda: f"/cases?order={drawn.choice(('certainty', 'size', 'age'))}"),
-        "queue, deep": some(lambda: f"/cases?state=new&start={drawn.randrange(sized.campaigns // 2)}"),
-        "queue, mine": some(lambda: "/cases?mine=true"),
-        "case": some(lambda: f"/cases/{case()}"),
-        "case, largest": some(lambda: "/cases/c-000000"),
-        "case as JSON": some(lambda: f"/cases/{case()}.json"),
-        "preview": some(lambda: f"/cases/{case()}/preview?action=suspend"),
-        "preview, largest": some(lambda: "/cases/c-000000/preview?action=suspend"),
-        "account": some(lambda: f"/account?id={account()}"),
-        "account in a case": some(lambda: f"/account?id=acct-{drawn.randrange(sized.campaigns):06d}-00001"),
-        "search": some(lambda: f"/search?words={words()}"),
-        "decisions": some(lambda: "/decisions?state=proposed"),
-        "decision": some(lambda: f"/decisions/{drawn.randrange(1, 9)}"),
-        "scans": some(lambda: "/scans"),
-        "compare, new": some(lambda: f"{compare}new"),
-        "compare, kept": some(lambda: f"{compare}kept&start={50 * drawn.randrange(10)}"),
-        "audit log": some(lambda: "/audit"),
-        "audit log, of one kind": some(lambda: "/audit?kind=scan.loaded"),
-        "users": some(lambda: "/users"),
+        "asked": len(answers), "p50_ms": f"{cuts[49]:.1f}", "p95_ms": f"{cuts[94]:.1f}", "p99_ms": f"{cuts[98]:.1f}",
+        "bytes": max(size for _, size in answers), "server_cpu_ms": f"{cpu:.1f}", "load": f"{os.getloadavg()[0]:.1f}",
     }  # fmt: skip
 
 
-def _time(reader: Visitor, name: str, paths: Sequence[str], process: int) -> dict[str, object]:
-    taken = []
-    reader.get(paths[0])
-    before = _cpu_ms(process)
+def _ask(reader: Visitor, paths: Sequence[str]) -> list[tuple[float, int]]:
+    """Milliseconds and bytes of each answer."""
+    found = []
     for path in paths:
         began = time.perf_counter()
         answer = reader.get(path)
-        taken.append((time.perf_counter() - began) * 1000)
+        found.append(((time.perf_counter() - began) * 1000, len(answer.content)))
         if answer.status_code != 200:
             raise RuntimeError(f"{path} was answered with {answer.status_code}: {answer.text[-300:]}")
-    cpu = (_cpu_ms(process) - before) / len(paths)
-    ordered = sorted(taken)
-    p50, p95 = ordered[len(ordered) // 2], ordered[min(int(0.95 * len(ordered)), len(ordered) - 1)]
-    load = os.getloadavg()[0]
-    print(
-        f"  {name:24} p50 {p50:6.0f} ms  p95 {p95:6.0f} ms  server {cpu:5.0f} ms  load {load:.0f}", flush=True
-    )
-    return {
-        "page": name, "asked": len(paths), "p50_ms": f"{p50:.1f}", "p95_ms": f"{p95:.1f}", "most_ms": f"{ordered[-1]:.1f}",
-        "server_cpu_ms": f"{cpu:.1f}", "load": f"{load:.1f}",
-    }  # fmt: skip
+    return found
 
 
 def _cpu_ms(process: int) -> float:

@@ -13,12 +13,15 @@ STATES = {"yes", "differs", "no"}
 
 
 def rows() -> list[list[str]]:
-    lines = [line for line in PAGE.read_text("utf-8").splitlines() if line.startswith("| ")]
+    lines = [
+        line for line in PAGE.read_text("utf-8").partition("\n## ")[0].splitlines() if line.startswith("| ")
+    ]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
 
 
 def names_in(name: str) -> set[str]:
-    tree = ast.parse((HERE / name).read_text("utf-8"))
+    here = HERE / name
+    tree = ast.parse((here if here.exists() else HERE.parent / name).read_text("utf-8"))
     return {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
 
 

@@ -82,7 +82,7 @@ def test_a_preview_counts_whom_it_hits_and_changes_nothing(loaded: Store) -> Non
     assert shown.ordinary_exchanges == 12 * 15
     assert shown.approval == "it hits 12 principals, and from 10 on a second person approves"
     narrow = preview(loaded, wanted(scope=Scope.FAMILY, family_id="f-a"), POLICY)
-    assert (len(narrow.hits), narrow.matched, narrow.as_json()["ordinary_exchanges"]) == (6, 4, 0)
+    assert (narrow.principals, narrow.matched, narrow.as_json()["ordinary_exchanges"]) == (6, 4, 0)
     assert queue(loaded)["counts"]["new"] == 2
     assert audit.verify(loaded).entries == 1
 
@@ -155,7 +155,7 @@ def test_whoever_is_cleared_is_let_be_and_undoing_that_hits_them_again(loaded: S
     assert "small-002" not in hit(loaded, NOW)
     assert len(hit(loaded, NOW)) == 5
     shown = preview(loaded, wanted(Action.SUSPEND), POLICY)
-    assert (len(shown.hits), shown.cleared) == (5, 1)
+    assert (shown.principals, shown.cleared) == (5, 1)
     undo(loaded, cleared, "ann", "it was the other one", NOW)
     assert len(hit(loaded, NOW)) == 6
 

@@ -279,7 +279,7 @@ def test_the_page_of_proposals(tmp_path: Path) -> None:
         assert bob.post(f"/proposals/{small}/accept", reason="again").status_code == 409
         assert bob.post(f"/proposals/{large}/dismiss", reason="a class").status_code == 303
         told = bob.get("/proposals.json").json()
-    assert (told["waiting"], told["all"]) == ([], 0)
+    assert (told["waiting"], told["more"]) == ([], False)
     assert {one["state"] for one in told["counts"]} == {"shadow", "taken", "dismissed"}
     assert case(store, "c-1")["decisions"][0]["asked_by"] == "bob"
     store.close()

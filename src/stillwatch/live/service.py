@@ -22,13 +22,13 @@ from stillwatch.live.admission import Admission, RefusedError
 from stillwatch.live.asking import EDITS, Asking, Question
 from stillwatch.live.deciding import Decision
 from stillwatch.live.following import Following
+from stillwatch.live.interface import GUARDRAIL_PATH, PATH, Guarded, document
 from stillwatch.live.metrics import Metrics
 from stillwatch.live.tokens import May
 from stillwatch.response.actions import Action
 
 LOG = logging.getLogger("stillwatch.live")
 ANY_METHOD = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
-GUARDRAIL_PATH = "/beta/litellm_basic_guardrail_api"
 
 Told = TypeVar("Told")
 Handler = Callable[[Request], Awaitable[Response]]
@@ -58,6 +58,7 @@ class Service:
             Route("/v1/decision", self._guarded(self.decision, May.DECIDE), methods=["POST"]),
             Route(GUARDRAIL_PATH, self._guarded(self.guardrail, May.DECIDE), methods=["POST"]),
             Route("/v1/envoy{path:path}", self.envoy, methods=ANY_METHOD),
+            Route(PATH, self._guarded(self.interface, May.DECIDE)),
             Route("/metrics", self._guarded(self.metrics, May.METRICS)),
             Route("/health/live", self.live),
             Route("/health/ready", self.ready),
@@ -87,7 +88,7 @@ class Service:
 
     async def guardrail(self, request: Request) -> Response:
         """Answer LiteLLM's generic guardrail, which can block and nothing else."""
-        told = _decoded(await self._admission.body(request), _Guarded)
+        told = _decoded(await self._admission.body(request), Guarded)
         if told.input_type != "request":
             return JSONResponse({"action": "NONE"})
         who = told.request_data
@@ -132,6 +133,10 @@ class Service:
         """The counters, as Prometheus reads them."""
         return PlainTextResponse(generate_latest(self._metrics.registry))
 
+    async def interface(self, _: Request) -> Response:
+        """What this service answers, as OpenAPI."""
+        return JSONResponse(document())
+
     async def live(self, _: Request) -> Response:
         """Whether the process answers."""
         return PlainTextResponse("ok")
@@ -153,23 +158,6 @@ class Service:
             return await self._asking.answer(question, interface, unable, once=once)
         except ValueError as error:
             raise RefusedError(400, "malformed", str(error)) from None
-
-
-class _Who(msgspec.Struct, frozen=True):
-    user_api_key_hash: str | None = None
-    user_api_key_user_id: str | None = None
-    user_api_key_team_id: str | None = None
-    user_api_key_end_user_id: str | None = None
-
-
-class _Guarded(msgspec.Struct, frozen=True):
-    """LiteLLM's ``GenericGuardrailAPIRequest``, as far as it matters here."""
-
-    input_type: str
-    request_data: _Who
-    model: str | None = None
-    structured_messages: list[Any] | None = None
-    tools: list[Any] | None = None
 
 
 def _decoded(body: bytes, kind: type[Told]) -> Told:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from stillwatch.response import ResponseError
 from stillwatch.response.actions import WITHOUT_PROOF, Action, Finding, Scope, parameters_of
@@ -43,9 +42,8 @@ class Wanted:
     """It holds too for principals who join the case while it holds, up to a number that the policy sets."""
 
 
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """A principal whom a decision would hit."""
+class Hit(NamedTuple):
+    """A principal whom a decision would hit; a tuple, since there are tens of thousands of them in a preview."""
 
     account_id: str
     end_user_id: str | None
@@ -61,51 +59,48 @@ class Hit:
 class Preview:
     """Exactly whom a decision hits, before it is made."""
 
-    hits: tuple[Hit, ...]
+    principals: int
+    """How many it hits."""
+    accounts: int
+    """How many accounts they are of."""
+    expected_innocent: float
+    """How many of them are probably innocent: the sum of 1 - probability.
+
+    Principals of one campaign stand and fall together, so it is rarely this number: mostly none of them, and now and
+    then all.
+    """
+    exchanges: int
+    """All their exchanges in the log."""
+    extraction_exchanges: int
+    """Those of them in the campaign."""
     cleared: int
     """Principals of the subject who are left out, since a person cleared them."""
     families: int
     """Families that narrow it: 1 with the scope ``family``, else 0."""
     approval: str
     """Why a second person must approve; empty where none must."""
-    matched: int | None = None
+    matched: int | None
     """With the scope ``family``: exchanges of the log that it would have hit."""
-
-    @property
-    def expected_innocent(self) -> float:
-        """How many of them are probably innocent: the sum of 1 - probability.
-
-        Principals of one campaign stand and fall together, so it is rarely this number: mostly none of them, and
-        now and then all.
-        """
-        return math.fsum(1 - hit.probability for hit in self.hits)
+    hits: tuple[Hit, ...]
+    """Whom it hits, as many of them as were asked for."""
 
     @property
     def ordinary_exchanges(self) -> int:
         """Exchanges of theirs outside of the campaign, which an action on the whole principal hits too."""
-        return sum(hit.exchanges - hit.extraction_exchanges for hit in self.hits)
+        return self.exchanges - self.extraction_exchanges
 
     def as_json(self) -> dict[str, Any]:
         """The preview as pages and programs read it."""
         return {
-            "principals": len(self.hits),
-            "accounts": len({hit.account_id for hit in self.hits}),
+            "principals": self.principals,
+            "accounts": self.accounts,
             "expected_innocent": self.expected_innocent,
-            "extraction_exchanges": sum(hit.extraction_exchanges for hit in self.hits),
+            "extraction_exchanges": self.extraction_exchanges,
             "ordinary_exchanges": 0 if self.families else self.ordinary_exchanges,
             "matched_exchanges": self.matched,
             "cleared_left_out": self.cleared,
             "needs_approval": self.approval or None,
-            "hits": [
-                {
-                    "account_id": hit.account_id,
-                    "end_user_id": hit.end_user_id,
-                    "probability": hit.probability,
-                    "exchanges": hit.exchanges,
-                    "extraction_exchanges": hit.extraction_exchanges,
-                }
-                for hit in self.hits
-            ],
+            "hits": [hit._asdict() for hit in self.hits],
         }
 
 
@@ -162,13 +157,8 @@ def _check_subject(wanted: Wanted) -> None:
         raise ResponseError("a decision on one principal follows nobody; leave that out")
 
 
-def approval(wanted: Wanted, hits: Sequence[Hit], policy: Policy) -> str:
-    """Why a second person must approve a decision; empty where none must."""
-    return approval_of(wanted.action, len(hits), math.fsum(1 - hit.probability for hit in hits), policy)
-
-
 def approval_of(action: Action, principals: int, innocent: float, policy: Policy) -> str:
-    """Why a second person must approve what hits so many, of whom so many are innocent by expectation."""
+    """Why a second person must approve what hits so many, of whom so many are innocent by expectation; or empty."""
     if action is Action.OBSERVE:
         return ""
     if principals >= policy.principals:

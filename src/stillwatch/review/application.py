@@ -27,6 +27,7 @@ from stillwatch.review.pages import (
     case,
     decide,
     decision,
+    interface,
     login,
     oidc,
     password,
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 
 ROUTERS: tuple[APIRouter, ...] = (
     style.router,
+    interface.router,
     login.router,
     password.router,
     queue.router,
@@ -89,9 +91,7 @@ def create_app(store: Store, settings: Settings | None = None) -> FastAPI:
     app.state.store, app.state.settings = store, chosen
     for router in ROUTERS:
         app.include_router(router)
-        for route in router.routes:
-            if isinstance(route, APIRoute):
-                needed_role(route)
+    app.state.routes = shown_routes()
     app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"), name="static")
     for kind in (AccessError, StoreError, ResponseError, HTTPException, RequestValidationError):
         app.add_exception_handler(kind, _refuse)
@@ -110,6 +110,14 @@ def create_app(store: Store, settings: Settings | None = None) -> FastAPI:
         )
     app.add_middleware(Protection, settings=chosen)
     return app
+
+
+def shown_routes() -> list[APIRoute]:
+    """Every page. Raises :class:`LookupError` where one does not say who may use it."""
+    found = [route for router in ROUTERS for route in router.routes if isinstance(route, APIRoute)]
+    for route in found:
+        needed_role(route)
+    return [route for route in found if route.include_in_schema]
 
 
 def _refuse(request: Request, error: Exception) -> Response:

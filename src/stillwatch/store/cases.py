@@ -187,10 +187,9 @@ def search(store: Store, words: str, most: int = PAGE) -> dict[str, Any]:
     if not text:
         return {"words": "", "cases": [], "families": [], "accounts": []}
     with store.reading() as connection:
-        found = connection.execute(
-            sa.select(cases).where(_begins(connection, cases.c.id, text)).order_by(cases.c.id).limit(most)
-        )
-        by_case = [dict(row) for row in found.mappings()]
+        in_order = _in_order(connection, cases.c.id)
+        found = sa.select(cases).where(_begins(in_order, text)).order_by(in_order).limit(most)
+        by_case = [dict(row) for row in connection.execute(found).mappings()]
         query = (
             sa.select(families.c.family_id, families.c.campaign_id, families.c.verdict, campaigns.c.case_id)
             .outerjoin(
@@ -198,27 +197,32 @@ def search(store: Store, words: str, most: int = PAGE) -> dict[str, Any]:
                 (families.c.scan_id == campaigns.c.scan_id)
                 & (families.c.campaign_id == campaigns.c.campaign_id),
             )
-            .where(_begins(connection, families.c.family_id, text))
+            .where(families.c.family_id.in_(_first(connection, families.c.family_id, text, most)))
             .distinct()
         )
         by_family = [
             dict(row)
             for row in connection.execute(query.order_by(families.c.family_id).limit(most)).mappings()
         ]
-        named = (
-            sa.select(accounts.c.account_id)
-            .where(_begins(connection, accounts.c.account_id, text))
-            .distinct()
-        )
-        by_account = connection.execute(named.order_by(accounts.c.account_id).limit(most)).scalars().all()
-    return {"words": text, "cases": by_case, "families": by_family, "accounts": list(by_account)}
+        by_account = _first(connection, accounts.c.account_id, text, most)
+    return {"words": text, "cases": by_case, "families": by_family, "accounts": by_account}
 
 
-def _begins(connection: Connection, column: sa.Column[str], text: str) -> sa.ColumnElement[bool]:
-    """What an index answers: a range in SQLite, which orders by byte, and LIKE in PostgreSQL, which need not."""
-    if connection.dialect.name == "sqlite":
-        return (column >= text) & (column < text + "\U0010ffff")
-    return column.startswith(text, autoescape=True)
+def _first(connection: Connection, column: sa.Column[str], text: str, most: int) -> list[str]:
+    """The first ids that begin with a text, each once."""
+    in_order = _in_order(connection, column)
+    query = sa.select(in_order).where(_begins(in_order, text)).distinct().order_by(in_order).limit(most)
+    return list(connection.execute(query).scalars())
+
+
+def _in_order(connection: Connection, column: sa.Column[str]) -> sa.ColumnElement[str]:
+    """A column in the order of its bytes: the order of an index in both databases, whatever language one speaks."""
+    return column if connection.dialect.name == "sqlite" else sa.collate(column, "C")
+
+
+def _begins(in_order: sa.ColumnElement[str], text: str) -> sa.ColumnElement[bool]:
+    """A range, which an index answers."""
+    return (in_order >= text) & (in_order < text + "\U0010ffff")
 
 
 def take(store: Store, name: str, by: str, now: dt.datetime, *, over: bool = False) -> str:

@@ -15,7 +15,7 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import event
 from sqlalchemy.engine import URL, Connection, Engine, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, NoSuchModuleError
 
 from stillwatch.store import StoreError
 from stillwatch.store.tables import head, settings
@@ -26,6 +26,7 @@ KEY = "audit_key"
 _POOL: dict[str, Any] = {"pool_size": 20, "max_overflow": 30, "hide_parameters": True}
 """A connection for each thread of the server, which has forty; no value of a row goes into the text of an error."""
 _LOCK = 7_311_904  # of the migration, for PostgreSQL: any fixed number
+_TURN = 7_311_905  # of whoever writes
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,20 +42,39 @@ class Store:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """A connection that sees one state and changes nothing."""
-        with self.engine.connect() as connection:
+        with _told_apart(), self.engine.connect() as connection:
             yield connection
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """A transaction; writers come one after the other, so that no decision is lost or made twice."""
         options = {"writes": True}
-        with self.turn, self.engine.connect().execution_options(**options) as connection, connection.begin():
+        with (
+            _told_apart(),
+            self.turn,
+            self.engine.connect().execution_options(**options) as connection,
+            connection.begin(),
+        ):
+            if self.engine.dialect.name == "postgresql":
+                # A queue. A row's lock is none: each writer makes the row anew, and whoever waits runs after it.
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_TURN)))
             connection.execute(sa.select(head.c.number).with_for_update())
             yield connection
 
     def close(self) -> None:
         """Close every connection."""
         self.engine.dispose()
+
+
+@contextmanager
+def _told_apart() -> Iterator[None]:
+    """What the database cannot hold is the fault of whoever gave it, and not of the program."""
+    try:
+        yield
+    except (DataError, OverflowError) as error:
+        raise StoreError(
+            "a number is too large, or a text holds a character that is none (a zero byte); leave it out"
+        ) from error
 
 
 def open_store(place: str) -> Store:

@@ -14,20 +14,20 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
 from stillwatch.response.actions import Finding, Scope
-from stillwatch.response.decision import Hit, Preview, Wanted, approval, check
+from stillwatch.response.decision import Hit, Preview, Wanted, check
 from stillwatch.response.policy import Policy
 from stillwatch.store import ConflictError, StoreError, audit, outbox
-from stillwatch.store.cases import case_of
 from stillwatch.store.database import Store
 from stillwatch.store.following import CLEARING, start
 from stillwatch.store.policies import note_policy
-from stillwatch.store.tables import NOBODY, appeals, cases, decisions, families, participants, targets
+from stillwatch.store.previews import cleared, preview_within
+from stillwatch.store.tables import NOBODY, cases, decisions, families, participants, targets
 
 
-def preview(store: Store, wanted: Wanted, policy: Policy) -> Preview:
+def preview(store: Store, wanted: Wanted, policy: Policy, start: int = 0, most: int | None = None) -> Preview:
     """Whom a decision would hit, by the latest scan of its case; nothing is changed."""
     with store.reading() as connection:
-        return preview_within(connection, check(wanted, policy), policy)[0]
+        return preview_within(connection, check(wanted, policy), policy, start, most)[0]
 
 
 def decide(
@@ -66,7 +66,7 @@ def decide_within(
     note_policy(connection, policy, by, now)
     values = _row(wanted, case_id, by, now) | {
         "campaign_id": _campaign(connection, case_id, wanted),
-        "principals": len(shown.hits),
+        "principals": shown.principals,
         "expected_innocent": shown.expected_innocent,
         "approval": shown.approval,
     }
@@ -87,7 +87,7 @@ def decide_within(
         news = {
             "case": case_id,
             "decision": number,
-            "principals": len(shown.hits),
+            "principals": shown.principals,
             "approval": shown.approval,
         }
         outbox.tell(connection, now, "decision.proposed", news)
@@ -103,7 +103,7 @@ def approve(store: Store, number: int, by: str, now: dt.datetime) -> None:
         row = _open(connection, number, "proposed")
         if row["asked_by"] == by:
             raise ConflictError(f"{by} proposed decision {number}; another person must approve it")
-        gone = _cleared(connection, row["case_id"])
+        gone = connection.execute(cleared(row["case_id"])).all()
         for account, user in gone:
             _lift(connection, number, account, user, now, "cleared since it was proposed")
         connection.execute(decisions.update().where(decisions.c.id == number).values(approved_by=by))
@@ -150,66 +150,6 @@ def _end(store: Store, number: int, was: str, becomes: str, by: str, reason: str
         state = "decided" if connection.execute(left.limit(1)).first() else "in_review"
         outbox.note(connection, row["case_id"], now)
         _set_case(connection, row["case_id"], now, state=state)
-
-
-def preview_within(connection: Connection, wanted: Wanted, policy: Policy) -> tuple[Preview, str]:
-    """Whom a decision would hit, and its case, inside a transaction; ``wanted`` was checked."""
-    case_id = case_of(connection, wanted.case_id)
-    newest = sa.select(cases.c.scan_id).where(cases.c.id == case_id).scalar_subquery()
-    query = sa.select(participants).where(participants.c.case_id == case_id, participants.c.scan_id == newest)
-    matched = None
-    if wanted.scope is Scope.FAMILY:
-        found = connection.execute(
-            sa.select(families.c.campaign_id, families.c.matched).where(
-                families.c.family_id == wanted.family_id, families.c.scan_id == newest
-            )
-        ).first()
-        if found is None or found.campaign_id is None:
-            raise StoreError(
-                f"{case_id} has no family {wanted.family_id}; `stillwatch review show` names them"
-            )
-        query, matched = query.where(participants.c.campaign_id == found.campaign_id), found.matched
-    if wanted.scope is Scope.PRINCIPAL:
-        query = query.where(
-            participants.c.account_id == wanted.account_id,
-            participants.c.end_user_id == (wanted.end_user_id or NOBODY),
-        )
-    rows = connection.execute(query.order_by(participants.c.account_id, participants.c.end_user_id)).all()
-    if wanted.scope is Scope.PRINCIPAL and not rows:
-        raise StoreError(f"that principal takes no part in {case_id} by its latest scan")
-    gone = _cleared(connection, case_id) if _accuses(wanted) else set()
-    hits = tuple(
-        Hit(row.account_id, row.end_user_id or None, row.probability, row.exchanges, row.extraction_exchanges)
-        for row in rows
-        if (row.account_id, row.end_user_id) not in gone
-    )
-    families_named = int(wanted.scope is Scope.FAMILY)
-    return (
-        Preview(hits, len(rows) - len(hits), families_named, approval(wanted, hits, policy), matched),
-        case_id,
-    )
-
-
-def _accuses(wanted: Wanted) -> bool:
-    return wanted.finding not in CLEARING
-
-
-def _cleared(connection: Connection, case_id: str) -> set[tuple[str, str]]:
-    """Principals of a case whom a person cleared by themselves, or who won an appeal."""
-    won = sa.select(appeals.c.account_id, appeals.c.end_user_id).where(
-        appeals.c.case_id == case_id, appeals.c.state == "reversed"
-    )
-    query = (
-        sa.select(targets.c.account_id, targets.c.end_user_id)
-        .join(decisions)
-        .where(
-            decisions.c.case_id == case_id,
-            decisions.c.state == "standing",
-            decisions.c.scope == Scope.PRINCIPAL,
-            decisions.c.finding.in_(CLEARING),
-        )
-    )
-    return {(row[0], row[1]) for row in connection.execute(sa.union(query, won))}
 
 
 def _campaign(connection: Connection, case_id: str, wanted: Wanted) -> str:

@@ -20,8 +20,9 @@ from stillwatch.response.policy import Policy
 from stillwatch.response.rules import Facts, Mode, Rule, first_that_fits, fits
 from stillwatch.store import ConflictError, StoreError, audit
 from stillwatch.store.database import Store
-from stillwatch.store.decisions import decide_within, preview_within
+from stillwatch.store.decisions import decide_within
 from stillwatch.store.policies import note_policy
+from stillwatch.store.previews import preview_within
 from stillwatch.store.tables import campaigns, cases, proposals, scans
 
 OPEN_STATES = ("new", "in_review")
@@ -76,11 +77,11 @@ def _of_case(
         proposals.c.digest == policy.digest,
     )
     known = set(connection.execute(looked).scalars())
-    whole = preview_within(connection, _look(row["id"]), policy)[0]
-    if not whole.hits:
+    whole = preview_within(connection, _look(row["id"]), policy, most=0)[0]
+    if not whole.principals:
         return []
     facts = Facts(
-        row["verdict"], calibrated, row["probability"], row["exchanges"], len(whole.hits),
+        row["verdict"], calibrated, row["probability"], row["exchanges"], whole.principals,
         whole.expected_innocent, now - row["opened_at"],
     )  # fmt: skip
     first = first_that_fits(policy.rules, facts)
@@ -108,7 +109,7 @@ def _record(
         ),
         policy,
     )  # fmt: skip
-    hit = preview_within(connection, wanted, policy)[0] if family else whole
+    hit = preview_within(connection, wanted, policy, most=0)[0] if family else whole
     values = {
         "case_id": row["id"],
         "scan_id": row["scan_id"],
@@ -122,7 +123,7 @@ def _record(
         "lasts_s": int((wanted.lasts or policy.lasts).total_seconds()),
         "spread_s": int((wanted.spread if wanted.spread is not None else policy.spread).total_seconds()),
         "follows": rule.follows,
-        "principals": len(hit.hits),
+        "principals": hit.principals,
         "expected_innocent": hit.expected_innocent,
         "made_at": now,
     }
@@ -165,7 +166,9 @@ def _largest_family(connection: Connection, row: RowMapping) -> str | None:
     return str(ordered[0]["family_id"]) if ordered else None
 
 
-def waiting(store: Store, case_id: str | None = None) -> list[dict[str, Any]]:
+def waiting(
+    store: Store, case_id: str | None = None, start: int = 0, most: int | None = None
+) -> list[dict[str, Any]]:
     """Proposals that a person may take up, those on what is most certain first; of one case, or all."""
     query = (
         sa.select(proposals)
@@ -176,6 +179,8 @@ def waiting(store: Store, case_id: str | None = None) -> list[dict[str, Any]]:
             cases.c.state.in_(OPEN_STATES),
         )
         .order_by(cases.c.probability.desc(), cases.c.exchanges.desc(), proposals.c.id)
+        .offset(start)
+        .limit(most)
     )
     if case_id is not None:
         query = query.where(proposals.c.case_id == case_id)

@@ -35,15 +35,10 @@ def differences(
     """
     with store.reading() as connection:
         sides = {number: _scan(connection, number) for number in (first, second)}
-        before, after = _by_case(connection, first), _by_case(connection, second)
-        names = {
-            "new": set(after) - set(before),
-            "gone": set(before) - set(after),
-            "kept": set(after) & set(before),
-        }
-        chosen = after if change != "gone" else before
-        ordered = sorted(names[change], key=lambda name: (-chosen[name]["exchanges"], name))
-        shown = ordered[start : start + most]
+        here, there = (first, second) if change == "gone" else (second, first)
+        names = _names(connection, here, there, change == "kept", start, most + 1)
+        shown = names[:most]
+        before, after = _by_case(connection, first, shown), _by_case(connection, second, shown)
         rows: list[dict[str, Any]] = [
             {
                 "case_id": name,
@@ -58,14 +53,15 @@ def differences(
             joined, left = _moved(connection, shown, second, first), _moved(connection, shown, first, second)
             for row in rows:
                 row.update(joined=joined.get(row["case_id"], 0), left=left.get(row["case_id"], 0))
+        counts = _counts(connection, first, second)
     return {
         "first": sides[first],
         "second": sides[second],
-        "counts": {name: len(names[name]) for name in CHANGES},
+        "counts": counts,
         "change": change,
         "rows": rows,
         "start": start,
-        "more": len(ordered) > start + most,
+        "more": len(names) > most,
     }
 
 
@@ -77,8 +73,35 @@ def _scan(connection: Connection, number: int) -> dict[str, Any]:
     return dict(found)
 
 
-def _by_case(connection: Connection, scan_id: int) -> dict[str, dict[str, Any]]:
-    """The cases of a scan; of several campaigns in one the surest names the verdict."""
+def _found_by(here: int, there: int, *, both: bool) -> sa.ColumnElement[bool]:
+    """Campaigns of one scan of which another has the case too, or has not."""
+    other = campaigns.alias()
+    elsewhere = sa.exists().where(other.c.scan_id == there, other.c.case_id == campaigns.c.case_id)
+    return (campaigns.c.scan_id == here) & (elsewhere if both else ~elsewhere)
+
+
+def _names(connection: Connection, here: int, there: int, both: bool, start: int, most: int) -> list[str]:
+    """Cases of one scan that another has too, or has not; the largest first."""
+    query = (
+        sa.select(campaigns.c.case_id).where(_found_by(here, there, both=both)).group_by(campaigns.c.case_id)
+    )
+    ordered = query.order_by(sa.func.sum(campaigns.c.exchanges).desc(), campaigns.c.case_id)
+    return list(connection.execute(ordered.offset(start).limit(most)).scalars())
+
+
+def _counts(connection: Connection, first: int, second: int) -> dict[str, int]:
+    """Cases by change."""
+    many = sa.select(sa.func.count(campaigns.c.case_id.distinct()))
+    kept = connection.execute(many.where(_found_by(second, first, both=True))).scalar_one()
+    before, after = (
+        connection.execute(many.where(campaigns.c.scan_id == number)).scalar_one()
+        for number in (first, second)
+    )
+    return {"new": after - kept, "gone": before - kept, "kept": kept}
+
+
+def _by_case(connection: Connection, scan_id: int, names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Some cases of a scan; of several campaigns in one the surest names the verdict."""
     query = sa.select(
         campaigns.c.case_id,
         campaigns.c.verdict,
@@ -90,7 +113,7 @@ def _by_case(connection: Connection, scan_id: int) -> dict[str, dict[str, Any]]:
         lambda: {"verdict": "", "probability": -1.0, "exchanges": 0, "principals": 0}
     )
     for case_id, verdict, probability, exchanges, principals in connection.execute(
-        query.where(campaigns.c.scan_id == scan_id)
+        query.where(campaigns.c.scan_id == scan_id, campaigns.c.case_id.in_(names))
     ):
         row = found[case_id]
         row["exchanges"] += exchanges

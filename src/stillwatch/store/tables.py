@@ -93,6 +93,7 @@ campaigns = sa.Table(
     sa.Column("principals", sa.BigInteger, nullable=False),
     sa.Column("dossier", sa.JSON, nullable=False),
     sa.Index("campaigns_by_id", "campaign_id"),
+    sa.Index("campaigns_by_scan", "scan_id", "case_id", "exchanges"),
 )
 """Campaigns as the scans wrote them into campaigns.json, without their principals and examples."""
 
@@ -136,6 +137,14 @@ participants = sa.Table(
     sa.Column("first_seen", UtcTime, nullable=False),
     sa.Column("last_seen", UtcTime, nullable=False),
     sa.Index("participants_by_account", "account_id"),
+    sa.Index(
+        "participants_by_share",
+        "scan_id",
+        "case_id",
+        sa.desc("extraction_exchanges"),
+        "account_id",
+        "end_user_id",
+    ),
 )
 """Principals of the cases, by scan."""
 
@@ -274,7 +283,7 @@ appeals = sa.Table(
     sa.Column("id", sa.Integer, primary_key=True),
     sa.Column("serial", sa.Text, nullable=False, unique=True),
     sa.Column("decision_id", sa.ForeignKey("decisions.id"), nullable=False),
-    sa.Column("case_id", sa.ForeignKey("cases.id"), nullable=False, index=True),
+    sa.Column("case_id", sa.ForeignKey("cases.id"), nullable=False),
     *_principal(),
     sa.Column("state", sa.Text, nullable=False),
     sa.Column("until", UtcTime, nullable=False),
@@ -287,6 +296,7 @@ appeals = sa.Table(
     sa.Column("answered_by", sa.Text),
     sa.Column("answered_at", UtcTime),
     sa.UniqueConstraint("decision_id", "account_id", "end_user_id", name="appeals_once"),
+    sa.Index("appeals_by_case", "case_id", "state"),
     sa.Index("appeals_by_state", "state", "objected_at"),
 )
 """Links for the accused, what they object, and what was answered; one a decision and principal."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -34,20 +35,22 @@ class DayCounts:
 
 def day_counts(principals: Sequence[Mapping[str, Any]], most_cells: int) -> list[DayCounts]:
     """Counts a day, or a run of days where there are more days than cells."""
-    spans = [(instant(item["first_seen"]).date(), instant(item["last_seen"]).date()) for item in principals]
-    if not spans:
+    firsts = sorted(instant(item["first_seen"]).date() for item in principals)
+    lasts = sorted(instant(item["last_seen"]).date() for item in principals)
+    if not firsts:
         return []
-    begin, end = min(first for first, _ in spans), max(last for _, last in spans)
+    begin, end = firsts[0], lasts[-1]
     days = max(1, -(-((end - begin).days + 1) // most_cells))
     cells = []
     while begin <= end:
         close = begin + timedelta(days=days - 1)
+        appeared_by, gone_before = bisect_right(firsts, close), bisect_left(lasts, begin)
         cells.append(
             DayCounts(
                 begin,
-                sum(first <= close and last >= begin for first, last in spans),
-                sum(begin <= first <= close for first, _ in spans),
-                sum(begin <= last <= close for _, last in spans),
+                appeared_by - gone_before,
+                appeared_by - bisect_left(firsts, begin),
+                bisect_right(lasts, close) - gone_before,
             )
         )
         begin = close + timedelta(days=1)

@@ -9,6 +9,7 @@ from fastapi.responses import Response
 
 from stillwatch.review.access import Approver, Opened, Viewer, now
 from stillwatch.review.answers import answer, done
+from stillwatch.review.pages.decision import Number
 from stillwatch.review.pages.queue import Start
 from stillwatch.store import appeals
 
@@ -32,7 +33,7 @@ def all_appeals(
 
 
 @router.get("/appeals/{number}")
-def appeal(request: Request, store: Opened, person: Viewer, number: int) -> Response:
+def appeal(request: Request, store: Opened, person: Viewer, number: Number) -> Response:
     """One of them."""
     found = appeals.appeal(store, number)
     own = person.name in {found["decision"]["asked_by"], found["decision"]["approved_by"]}
@@ -45,7 +46,7 @@ def answer_appeal(
     request: Request,
     store: Opened,
     person: Approver,
-    number: int,
+    number: Number,
     outcome: Annotated[Outcome, Form()],
     text: Text,
 ) -> Response:
@@ -55,14 +56,14 @@ def answer_appeal(
 
 
 @router.post("/appeals/{number}/reopen")
-def reopen(request: Request, store: Opened, person: Approver, number: int, reason: Text) -> Response:
+def reopen(request: Request, store: Opened, person: Approver, number: Number, reason: Text) -> Response:
     """Take an answer back."""
     appeals.reopen(store, number, person.name, reason, now())
     return done(request, f"/appeals/{number}", {"appeal": number, "state": appeals.RECEIVED})
 
 
 @router.post("/appeals/{number}/revoke")
-def revoke(request: Request, store: Opened, person: Approver, number: int, reason: Text) -> Response:
+def revoke(request: Request, store: Opened, person: Approver, number: Number, reason: Text) -> Response:
     """Make a link useless by which nobody has objected."""
     appeals.revoke(store, number, person.name, reason, now())
     return done(request, f"/appeals/{number}", {"appeal": number, "state": appeals.REVOKED})

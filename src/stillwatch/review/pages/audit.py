@@ -24,7 +24,7 @@ def audit(
     person: Approver,  # noqa: ARG001 (says who may)
     subject: Words = "",
     kind: Words = "",
-    before: Annotated[int | None, Query(ge=1)] = None,
+    before: Annotated[int | None, Query(ge=1, le=2**31 - 1)] = None,
 ) -> Response:
     """The newest entries before a number; of one subject or kind, or all."""
     found = [

@@ -20,7 +20,7 @@ from stillwatch.store import cases, decisions
 
 router = APIRouter()
 SHOWN = 50
-"""Principals of a preview that the page lists; JSON has them all."""
+"""Principals of a preview at once, those of the whole decision being counted."""
 UNNAMED = "a preview takes no reason"
 Line = Annotated[str, Field(max_length=512)]
 
@@ -61,6 +61,13 @@ class Asked(BaseModel):
         )
 
 
+class Previewed(Asked):
+    """What a preview is asked for."""
+
+    start: Annotated[int, Field(ge=0, le=10_000_000)] = 0
+    """Where the list of whom it hits begins."""
+
+
 class Decided(Asked):
     """The form that confirms a preview."""
 
@@ -71,13 +78,13 @@ class Decided(Asked):
 
 @router.get("/cases/{name}/preview")
 def preview(
-    request: Request, store: Opened, person: Analyst, name: str, asked: Annotated[Asked, Query()]
+    request: Request, store: Opened, person: Analyst, name: str, asked: Annotated[Previewed, Query()]
 ) -> Response:
     """Exactly whom it would hit; nothing is changed."""
     policy = _policy(request)
     wanted = asked.wanted(name, UNNAMED)
     version, assignee = cases.version_of(store, name)
-    shown = decisions.preview(store, wanted, policy)
+    shown = decisions.preview(store, wanted, policy, asked.start, SHOWN)
     told = {
         "case_id": name,
         "version": version,
@@ -87,7 +94,11 @@ def preview(
         "family_id": wanted.family_id,
         "parameters": parameters_of(wanted.action, wanted.parameters),
         **shown.as_json(),
-        "_fields": {key: value for key, value in asked.model_dump(mode="json").items() if value},
+        "start": asked.start,
+        "more": asked.start + SHOWN < shown.principals,
+        "_fields": {
+            key: value for key, value in asked.model_dump(mode="json", exclude={"start"}).items() if value
+        },
         "_other": assignee if assignee != person.name else None,
         "_shown": SHOWN,
         "_meaning": MEANINGS[wanted.action],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Form, Request
+from fastapi import APIRouter, Form, Path, Request
 from fastapi.responses import Response
 
 from stillwatch.response.decision import LONGEST_REASON
@@ -16,6 +16,7 @@ from stillwatch.store.users import Role
 
 router = APIRouter()
 State = Literal[decided.STATES]  # type: ignore[valid-type]
+Number = Annotated[int, Path(ge=1, le=2**31 - 1)]
 Reason = Annotated[str, Form(max_length=LONGEST_REASON)]
 
 
@@ -33,21 +34,21 @@ def all_decisions(
 
 
 @router.get("/decisions/{number}")
-def decision(request: Request, store: Opened, person: Viewer, number: int, start: Start = 0) -> Response:
+def decision(request: Request, store: Opened, person: Viewer, number: Number, start: Start = 0) -> Response:
     """One of them."""
     found = decided.decision(store, number, start)
     return answer(request, "decision.html", {**found, "_own": found["asked_by"] == person.name})
 
 
 @router.post("/decisions/{number}/approve")
-def approve(request: Request, store: Opened, person: Approver, number: int) -> Response:
+def approve(request: Request, store: Opened, person: Approver, number: Number) -> Response:
     """Let it stand, as a second person."""
     decisions.approve(store, number, person.name, now())
     return done(request, f"/decisions/{number}", {"decision": number, "state": "standing"})
 
 
 @router.post("/decisions/{number}/refuse")
-def refuse(request: Request, store: Opened, person: Analyst, number: int, reason: Reason) -> Response:
+def refuse(request: Request, store: Opened, person: Analyst, number: Number, reason: Reason) -> Response:
     """Turn it down, which takes an approver, or withdraw one's own."""
     own = decided.decision(store, number, most=1)["asked_by"] == person.name
     if not own and not person.role.covers(Role.APPROVER):
@@ -57,7 +58,7 @@ def refuse(request: Request, store: Opened, person: Analyst, number: int, reason
 
 
 @router.post("/decisions/{number}/undo")
-def undo(request: Request, store: Opened, person: Analyst, number: int, reason: Reason) -> Response:
+def undo(request: Request, store: Opened, person: Analyst, number: Number, reason: Reason) -> Response:
     """Take it back; what it had ended stands again."""
     decisions.undo(store, number, person.name, reason, now())
     return done(request, f"/decisions/{number}", {"decision": number, "state": "undone"})

@@ -10,6 +10,8 @@ from fastapi.responses import Response
 from stillwatch.response.decision import LONGEST_REASON
 from stillwatch.review.access import Analyst, Opened, Viewer, now
 from stillwatch.review.answers import answer, done
+from stillwatch.review.pages.decision import Number
+from stillwatch.review.pages.queue import Start
 from stillwatch.store import proposals
 
 router = APIRouter()
@@ -18,15 +20,25 @@ SHOWN = 50
 
 
 @router.get("/proposals")
-def all_proposals(request: Request, store: Opened, person: Viewer) -> Response:  # noqa: ARG001 (says who may)
+def all_proposals(
+    request: Request,
+    store: Opened,
+    person: Viewer,  # noqa: ARG001 (says who may)
+    start: Start = 0,
+) -> Response:
     """The list, those on what is most certain first."""
-    rows = proposals.waiting(store)
-    told = {"waiting": rows[:SHOWN], "all": len(rows), "counts": proposals.counted(store)}
+    rows = proposals.waiting(store, None, start, SHOWN + 1)
+    told = {
+        "waiting": rows[:SHOWN],
+        "start": start,
+        "more": len(rows) > SHOWN,
+        "counts": proposals.counted(store),
+    }
     return answer(request, "proposals.html", {**told, "_longest": LONGEST_REASON})
 
 
 @router.post("/proposals/{number}/accept")
-def accept(request: Request, store: Opened, person: Analyst, number: int, reason: Reason) -> Response:
+def accept(request: Request, store: Opened, person: Analyst, number: Number, reason: Reason) -> Response:
     """Decide what it says; a large one waits for a second person."""
     policy = request.app.state.settings.policy
     decision = proposals.accept(store, number, person.name, reason, policy, now())
@@ -34,7 +46,7 @@ def accept(request: Request, store: Opened, person: Analyst, number: int, reason
 
 
 @router.post("/proposals/{number}/dismiss")
-def dismiss(request: Request, store: Opened, person: Analyst, number: int, reason: Reason) -> Response:
+def dismiss(request: Request, store: Opened, person: Analyst, number: Number, reason: Reason) -> Response:
     """Turn it down."""
     proposals.dismiss(store, number, person.name, reason, now())
     return done(request, "/proposals", {"proposal": number, "state": "dismissed"})
