@@ -14,6 +14,7 @@ LEFT, RIGHT = 46.0, 12.0
 ROW = 18.0
 SEED_RADIUS, MEAN_RADIUS = 2.6, 4.2
 NEAR = 0.1  # a dot so close to a level may hide its name
+MOST_BEYOND = 1.0  # how far the scale follows dots below nothing or above the whole; those farther out stand at its edge
 APART = 0.7  # part of a point's slot over which the groups are spread
 
 
@@ -65,12 +66,13 @@ def draw_curves(identity: str, data: Mapping[str, Any], width: float = 720) -> s
 def _beyond(values: Sequence[float]) -> tuple[float, float]:
     """How far the scale must go below nothing and above the whole for all dots, in quarters of it.
 
-    >>> _beyond([0.1, 1.02]), _beyond([-0.3, 1.2])
-    ((0.0, 0.0), (0.5, 0.25))
+    >>> _beyond([0.1, 1.02]), _beyond([-0.3, 1.2]), _beyond([-7e9, 0.5])
+    ((0.0, 0.0), (0.5, 0.25), (1.0, 0.0))
     """
     least, most = min(values, default=0.0), max(values, default=1.0)
     below = ceil(-4 * least) / 4 if least < -NEAR else 0.0
-    return below, ceil(4 * (most - 1)) / 4 if most > 1 + NEAR else 0.0
+    above = ceil(4 * (most - 1)) / 4 if most > 1 + NEAR else 0.0
+    return min(below, MOST_BEYOND), min(above, MOST_BEYOND)
 
 
 def _level(
@@ -117,16 +119,22 @@ def _series(
     item: Mapping[str, Any], places: Sequence[float], zero: float, paint: str, joined: bool
 ) -> list[str]:
     means = [sum(values) / len(values) for values in item["seeds"]]
-    heights = [zero - PLOT_HEIGHT * mean for mean in means]
+    heights = [zero - PLOT_HEIGHT * _inside(mean) for mean in means]
     parts = []
     if joined:
         parts.append(svg.polyline(list(zip(places, heights, strict=True)), paint))
     for x, values in zip(places, item["seeds"], strict=True):
         for place, value in enumerate(values):
             aside = 3.0 * ((place % 3) - 1)
-            parts.append(svg.circle(x + aside, zero - PLOT_HEIGHT * value, SEED_RADIUS, paint, hollow=True))
+            parts.append(
+                svg.circle(x + aside, zero - PLOT_HEIGHT * _inside(value), SEED_RADIUS, paint, hollow=True)
+            )
     parts.extend(svg.circle(x, y, MEAN_RADIUS, paint) for x, y in zip(places, heights, strict=True))
     return parts
+
+
+def _inside(value: float) -> float:
+    return min(max(value, -MOST_BEYOND), 1 + MOST_BEYOND)
 
 
 def _told(points: Sequence[Any], series: Sequence[Mapping[str, Any]]) -> str:
