@@ -59,7 +59,7 @@ def teacher():
 
 def warm():
     """A student that has seen a little: it writes letters, mostly wrong ones."""
-    return learned("imitation", llama(seed=2), Text(PROMPTS, RIGHT), replace(PLAN, steps=12))
+    return learned("imitation", llama(seed=2), Text(PROMPTS, RIGHT), replace(PLAN, steps=3))
 
 
 def test_imitation_teaches(teacher):
@@ -88,7 +88,7 @@ def test_reinforcement_teaches_from_grades_alone():
 def test_preference_moves_the_better_reply_above_the_worse():
     student = learned("imitation", llama(seed=3), Text(PROMPTS * 2, [*RIGHT, *WRONG]))
     before = right(student)
-    student = learned("preference", student, Text(PROMPTS, RIGHT, WRONG), replace(PLAN, rate=1e-3))
+    student = learned("preference", student, Text(PROMPTS, RIGHT, WRONG), replace(PLAN, rate=3e-3, steps=80))
     assert before <= 0.8
     assert right(student) >= before + 0.2
 

@@ -94,9 +94,9 @@ def test_rewards_alone_teach_nothing_to_a_student_that_never_succeeds(imitated):
 
 def test_trajectories_transfer_the_use_of_tools():
     sources = generators(SEEDS, 71)
-    agent = Shape(tools.WORDS, 32, 2)
+    agent = Shape(tools.WORDS, 48, 2)
     method = all_methods()["trajectories"]
-    plan = Plan(steps=400, rows=48, rate=1e-2)
+    plan = Plan(steps=500, rows=64, rate=8e-3)
 
     def tasks(count):
         return [tools.new_tasks(source, count) for source in sources]
