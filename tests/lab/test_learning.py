@@ -6,10 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from stillwatch.lab import tools
 from stillwatch.lab.collector import Collector, QueryMix
 from stillwatch.lab.methods import Material, all_methods
-from stillwatch.lab.model import Shape, initial, one_thread
 from stillwatch.lab.training import Plan, generators
 from tests.lab.small import SEEDS, WORLD, api, collected, learn, novice, rate
 
@@ -90,31 +88,6 @@ def test_rewards_alone_teach_nothing_to_a_student_that_never_succeeds(imitated):
     transcript = collected(api(imitated), 160)
     student = learn("verifiable_rewards", novice(), transcript, Plan(steps=20, rows=64, rate=1e-3))
     assert rate(student) < 2 * CHANCE
-
-
-def test_trajectories_transfer_the_use_of_tools():
-    sources = generators(SEEDS, 71)
-    agent = Shape(tools.WORDS, 48, 2)
-    method = all_methods()["trajectories"]
-    plan = Plan(steps=500, rows=64, rate=8e-3)
-
-    def tasks(count):
-        return [tools.new_tasks(source, count) for source in sources]
-
-    def success(model):
-        return float(
-            tools.act(model, tasks(60), generators(SEEDS, 72), temperature=0.0)[1].mean(axis=1).min()
-        )
-
-    with one_thread():
-        lessons = tools.expert(tasks(1500), sources)
-        teacher = method.train(initial(agent, SEEDS), Material(WORLD, SEEDS, lessons), plan).model
-        taken, reached = tools.act(teacher, tasks(1500), generators(SEEDS, 73))
-        start = initial(agent, [seed + 5 for seed in SEEDS])
-        student = method.train(start, Material(WORLD, SEEDS, taken), plan).model
-    assert success(start) == 0
-    assert reached.mean() > 0.7
-    assert success(student) > 0.5
 
 
 @pytest.mark.parametrize("name", sorted(all_methods()))

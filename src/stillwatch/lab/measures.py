@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -96,6 +96,7 @@ def _estimate(value: float, drawn: Numbers, seeds: int) -> Estimate:
     return Estimate(float(value), float(low), float(high), seeds)
 
 
+@lru_cache(maxsize=2)  # hundreds of megabytes for ten thousand test images, and the same ones every time
 def _weights(seeds: int, prompts: int, draws: int, seed: int) -> tuple[Numbers, Numbers]:
     rng = np.random.default_rng([seed, seeds, prompts])
     of_seeds = rng.multinomial(seeds, np.full(seeds, 1 / seeds), draws) / seeds
