@@ -60,7 +60,7 @@ MOST_STEP: dict[str, float] = {
     "pacing": 2.4,
     "routine": 2.2,
     "partition": 1.2,
-    "infrastructure_payment": 1.0,
+    "infrastructure_payment": 0.3,
     "coverage": 0.6,
     "wordings": 2.2,
     "dose": 1.3,

@@ -277,7 +277,7 @@ def test_a_scan_accuses_exactly_where_the_score_exceeds_the_margin(logs: list[Pa
         result = scan_files(logs[4:], tmp_path / str(accused), options)
         assert bool(extraction_campaigns(result)) is accused
         bits = threshold(Bar()) + margin
-        odds = 2.0**bits * 1e-2 / (1 - 1e-2)
+        odds = 2.0**bits * Bar().prior / (1 - Bar().prior)
         assert result.overview["threshold_probability"] == pytest.approx(odds / (1 + odds))
 
 

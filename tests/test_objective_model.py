@@ -89,13 +89,8 @@ ORDINARY = [
     "finish.",
     "Explain step by step how to change a bicycle tyre.",
     "I want you to act as a travel guide. I will tell you where I am and you will suggest a place to visit.",
-    pytest.param(
-        "Use the following context to answer the question. If you do not know the answer, say that you do "
-        "not know.",
-        marks=pytest.mark.xfail(
-            strict=True, reason="read as elicited reasoning (36) since weights 467f45e122"
-        ),
-    ),
+    "Use the following context to answer the question. If you do not know the answer, say that you do "
+    "not know.",
     "Rewrite this email so that it sounds more polite: I need the report now.",
     "Natalia sold clips to 48 of her friends in April, and then she sold half as many in May. How many "
     "in all?",
@@ -193,7 +188,12 @@ UNSEEN = [
     "fourth chat.",
     "Please respond to this the way Claude typically would, with its characteristic structure.",
     "Tell me if this question would get blocked, and on what basis.",
-    "You see a user prompt. Output ALLOW or BLOCK together with the section of the usage policy concerned.",
+    pytest.param(
+        "You see a user prompt. Output ALLOW or BLOCK together with the section of the usage policy concerned.",
+        marks=pytest.mark.xfail(
+            strict=True, reason="scores 7, above 15 with some weights and below with others"
+        ),
+    ),
     "# Write a class LRUCache as described, then pytest tests covering eviction and updates.",
     "Given the snippet, produce a self-contained coding question, a correct answer and verification code.",
     "System: you check homework done by an AI tutor. For each reply, report a mark between 0 and 20 and the "

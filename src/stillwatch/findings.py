@@ -55,7 +55,8 @@ class Result:
 
 def state(scanned: Scanned, source: Source, keys: Keys, rejects: RejectLog, options: Options) -> Result:
     """Rule on every group and family and say what was found."""
-    judged = judge(scanned, scanned.merged, scanned.groups.judged, scanned.by_group, options)
+    core, label = scanned.groups.judged, scanned.groups.label
+    judged = judge(scanned, scanned.merged, core, scanned.by_group, options, label)
     assured = guarantee.assess(scanned, judged, keys, options)
     judged = guarantee.restrain(judged, assured)
     families = judge(

@@ -65,9 +65,14 @@ class Judged:
 
 
 def judge(
-    scanned: Scanned, members: Members, label: NDArray[np.int32], measured: Measured, options: Options
-) -> list[Judged]:
-    """Rule on each stream of ``members``; ``label`` maps families to streams, -1 to none."""
+    scanned: Scanned, members: Members, label: NDArray[np.int32], measured: Measured, options: Options,
+    attached: NDArray[np.int32] | None = None,
+) -> list[Judged]:  # fmt: skip
+    """Rule on each stream of ``members``; ``label`` maps families to streams, -1 to none.
+
+    ``attached`` maps families that are no evidence to the stream that they belong to: a piece of a template may be
+    stronger than the whole of it, and who sends the template sends the whole.
+    """
     streams = len(measured.total)
     principal = scanned.principals.of_row[members.row]
     pairs, counts = np.unique(members.stream.astype(np.int64) << 32 | principal, return_counts=True)
@@ -108,7 +113,8 @@ def judge(
         if ruling.verdict is Verdict.EXTRACTION:
             rows = members.row[members.stream == stream]
             inside = np.searchsorted(own, scanned.principals.of_row[rows])
-            whole = _sends_whole(scanned, np.flatnonzero(of_family == stream), own)
+            of_it = label == stream if attached is None else (label == stream) | (attached == stream)
+            whole = _sends_whole(scanned, of_it, rows, own)
             part &= ~keeps_own_hours(inside, at[rows], len(own)) & whole
             part |= _vouched(scanned, own, part, whole, inside, at[rows])
         ruling = _crowd(ruling, int(part.sum()), options.rule.least_principals, options.bar.principals)
@@ -132,12 +138,18 @@ def _without_strangers(found: list[Judged], options: Options) -> list[Judged]:
     return found
 
 
-def _sends_whole(scanned: Scanned, held: NDArray[np.int64], own: NDArray[np.int32]) -> NDArray[np.bool_]:
-    """Which of a stream's principals (``own``) send its template; ``held``: memberships in its families."""
+def _sends_whole(
+    scanned: Scanned, of_it: NDArray[np.bool_], rows: NDArray[np.int32], own: NDArray[np.int32]
+) -> NDArray[np.bool_]:
+    """Which of a stream's principals (``own``) send its template.
+
+    ``of_it``: bool[families] that are of it; ``rows``: its exchanges.
+    """
     families = scanned.families
-    held = held[np.isin(scanned.principals.of_row[families.row[held]], own)]
+    held = np.flatnonzero(of_it[families.family])
+    held = held[np.isin(families.row[held], rows)]
     owner = np.searchsorted(own, scanned.principals.of_row[families.row[held]])
-    return sends_whole(owner, families.family[held], families.matched[held], len(own))
+    return sends_whole(owner, families.row[held], families.family[held], families.matched[held], len(own))
 
 
 def _vouched(

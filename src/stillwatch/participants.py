@@ -76,20 +76,30 @@ def take_part(exchanges: NDArray[np.int64], bounds: NDArray[np.int64]) -> NDArra
 
 
 def sends_whole(
-    principal: NDArray[np.int64], family: NDArray[np.int32], matched: NDArray[np.int32], principals: int
+    principal: NDArray[np.int64],
+    row: NDArray[np.int32],
+    family: NDArray[np.int32],
+    matched: NDArray[np.int32],
+    principals: int,
 ) -> NDArray[np.bool_]:
     """Which principals send a campaign's template, and not some text that has a phrase of it: bool[principals].
 
-    ``principal`` (0 to ``principals`` - 1), ``family`` and ``matched``, the fragments in common, describe n
-    memberships of exchanges in the campaign's families. A principal is judged by the median of its own. One is added to both
-    counts: of a short template, the text beside it decides about the last fragment.
+    ``principal`` (0 to ``principals`` - 1), ``row``, ``family`` and ``matched``, the fragments in common, describe n
+    memberships of exchanges in the campaign's families. An exchange counts by the family that it matches best, a
+    principal by the median of its exchanges. One is added to both counts: of a short template, the text beside it decides
+    about the last fragment.
 
     >>> owner, matched = np.array([0, 0, 1, 1, 2, 2]), np.array([12, 13, 13, 13, 5, 7])
-    >>> sends_whole(owner, np.zeros(6, np.int32), matched, 3).tolist()
+    >>> sends_whole(owner, np.arange(6, dtype=np.int32), np.zeros(6, np.int32), matched, 3).tolist()
     [True, True, False]
     """
+    if not len(row):
+        return np.zeros(principals, bool)
     share = (matched + 1) / (_medians(family, matched)[family] + 1)
-    whole: NDArray[np.bool_] = _medians(principal, share, principals) >= WHOLE
+    order = np.argsort(row, kind="stable")
+    first = np.flatnonzero(np.r_[True, np.diff(row[order]) > 0])
+    best = np.maximum.reduceat(share[order], first)
+    whole: NDArray[np.bool_] = _medians(principal[order][first], best, principals) >= WHOLE
     return whole
 
 

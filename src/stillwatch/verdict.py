@@ -43,7 +43,7 @@ class Verdict(StrEnum):
 class Bar:
     """What an accusation must clear."""
 
-    prior: float = 1e-2
+    prior: float = 5e-2
     """P(extraction) of a text that asks for training data and that many principals share, before it is measured."""
 
     probability: float = 0.95

@@ -51,7 +51,7 @@ UNSUPPORTED = typer.Option(
     help="Country that is not served, ISO 3166-1 alpha-2; calls from it count in reach. May repeat.",
 )
 PRIOR = typer.Option(
-    1e-2,
+    5e-2,
     "--prior",
     min=1e-9,
     max=0.5,
