@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import base64
 import datetime as dt
 import hashlib
 import json
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 import stillwatch
 from stillwatch.response.policy import Policy
@@ -19,6 +21,8 @@ from stillwatch.review.settings import Settings
 from stillwatch.store import StoreError, audit
 from stillwatch.store.database import Store, open_store
 from stillwatch.store.loading import load
+from stillwatch.store.sessions import open_session
+from stillwatch.store.tables import sessions, users
 from stillwatch.store.users import LONGEST, Role, add_user, change_password, check_password, knows
 from tests.review.results import accounts, campaign, write_result
 from tests.review.serving import NOW, PASSWORD, Visitor, add_person, served
@@ -63,6 +67,41 @@ def test_a_password_may_hold_anything_is_kept_whole_and_does_not_age(store: Stor
     with pytest.raises(StoreError, match=f"12 to {LONGEST} characters"):
         check_password("ann", "long enough, and so " * 7)
     check_password("ann", "four words say nothing together")
+
+
+def test_a_password_is_kept_salted_by_a_slow_function_and_a_session_by_its_hash(store: Store) -> None:
+    kept = []
+    for name in ("ann", "bob"):
+        change_password(store, name, add_user(store, name, Role.VIEWER, "root", NOW), PASSWORD, NOW)
+        with store.reading() as connection:
+            kept.append(
+                connection.execute(sa.select(users.c.password).where(users.c.name == name)).scalar_one()
+            )
+    (_, salt, digest), (_, other, another) = (one.split("$") for one in kept)
+    assert salt != other
+    assert digest != another
+    by_hand = hashlib.scrypt(
+        PASSWORD.encode(), salt=base64.b64decode(salt), n=2**15, r=8, p=3, maxmem=2**27, dklen=32
+    )
+    assert base64.b64decode(digest) == by_hand
+    tokens = {open_session(store, "ann", NOW) for _ in range(8)}
+    assert len(tokens) == 8
+    assert min(len(base64.urlsafe_b64decode(token + "=")) for token in tokens) == 32
+    with store.reading() as connection:
+        held = set(connection.execute(sa.select(sessions.c.digest)).scalars())
+    assert held == {hashlib.sha256(token.encode()).hexdigest() for token in tokens}
+
+
+def test_every_time_is_told_in_utc(address: str) -> None:
+    root = Visitor(address, "one-admin")
+    for path, name, key in (
+        ("/audit", "entries", "at"),
+        ("/scans", "scans", "loaded_at"),
+        ("/users", "users", "made_at"),
+    ):
+        times = [dt.datetime.fromisoformat(one[key]) for one in root.get(f"{path}.json").json()[name]]
+        assert times
+        assert {at.utcoffset() for at in times} == {dt.timedelta(0)}, path
 
 
 def test_a_form_of_a_password_lets_a_browser_fill_it_in(address: str) -> None:

@@ -221,9 +221,26 @@ def test_a_one_time_password_takes_one_to_set_another(store: Store) -> None:
         ):
             shown = admin.post("/password", old=given, new=wrong, again=wrong)
             assert (shown.status_code, why in shown.text) == (400, True), wrong
+        assert (
+            "present password is not that"
+            in admin.post("/password", old="not the present one", new=PASSWORD, again=PASSWORD).text
+        )
         assert "differ" in admin.post("/password", old=given, new=PASSWORD, again="x" * 20).text
         assert admin.post("/password", old=given, new=PASSWORD, again=PASSWORD).status_code == 303
         assert admin.get("/users").status_code == 200
+        assert not knows(store, "admin", given, NOW)
+
+
+def test_a_new_password_closes_the_other_sessions(store: Store, address: str) -> None:
+    given = add_user(store, "gus", Role.VIEWER, "one-admin", dt.datetime.now(dt.UTC))
+    change_password(store, "gus", given, PASSWORD, dt.datetime.now(dt.UTC))
+    here, there = Visitor(address, "gus"), Visitor(address, "gus")
+    before = here.client.cookies["stillwatch"]
+    new = "four words say nothing together"
+    assert here.post("/password", old=PASSWORD, new=new, again=new).status_code == 303
+    assert here.get("/session.json").status_code == 200
+    assert here.client.cookies["stillwatch"] != before
+    assert there.get("/session.json").status_code == 401
 
 
 def test_the_last_admin_stays(store: Store, address: str) -> None:
