@@ -23,6 +23,19 @@ FORM_COOKIE = "stillwatch-form"
 HOME, SESSION = "/cases", "/session"
 CHANGES = 20
 """Entries of the audit log on one's own log-in that are shown."""
+SPOKEN = {
+    "session.opened": "logged in",
+    "session.closed": "logged out",
+    "session.refused": "somebody failed to log in with this name",
+    "access.refused": "asked for what the role may not do",
+    "user.added": "added",
+    "user.role": "given another role",
+    "user.disabled": "shut out",
+    "user.enabled": "let in again",
+    "user.password_reset": "given a password that is good once",
+    "user.password_changed": "set another password",
+    "user.outside": "known from elsewhere",
+}
 
 
 @router.get("/", dependencies=[Public], include_in_schema=False)
@@ -82,6 +95,7 @@ def session(request: Request, store: Opened, person: Viewer) -> Response:
             {"at": one.at, "by": one.actor, "kind": one.kind}
             for one in audit.entries(store, subject=f"user {person.name}", newest=True, most=CHANGES)
         ],
+        "_spoken": SPOKEN,
     }
     return answer(request, "session.html", told)
 
