@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import sysconfig
 from dataclasses import replace
 from pathlib import Path
 
@@ -90,6 +93,24 @@ def test_a_stopped_run_goes_on_and_its_replies_are_a_log(model, tmp_path):
     assert records
     assert {record["verdict"] for record in records} == {"undecided: 1 seeds, 9 are needed"}
     assert str(model) not in (tmp_path / NAME / "index.html").read_text("utf-8")
+
+
+def test_two_processes_train_one_model_and_the_first_one_writes(model, tmp_path):
+    """`accelerate launch` on this machine: where it has no GPU, the processes speak by gloo."""
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
+    command = Path(sysconfig.get_path("scripts")) / "stillwatch"
+    run = [command, "lab", "run", NAME, "--model", model, "--out", tmp_path]
+    done = subprocess.run(
+        list(map(str, [*launch, *run])), capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    told = [line for line in done.stderr.splitlines() if line.startswith(f"0/{len(SHOWN)} ")]
+    assert len(told) == 1
+    assert done.stdout.count("all logits (KD) less text (SFT)") == 1
+    assert pq.read_table(tmp_path / NAME / "results.parquet").num_rows == len(SHOWN) * len(BEHAVIOURS) * len(
+        CONDITIONS
+    )
+    assert not [path.name for path in tmp_path.rglob("*") if path.name.startswith(".")]
 
 
 def test_what_is_asked_is_matched_and_nothing_unseen_is_asked():

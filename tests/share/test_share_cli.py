@@ -21,6 +21,13 @@ def key(tmp_path: Path) -> Path:
     return tmp_path / "circle.key"
 
 
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The store of review lies in the folder in which a command is given."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("STILLWATCH_STORE", raising=False)
+
+
 def run(*arguments: object) -> tuple[int, str]:
     done = CliRunner().invoke(app, [str(one) for one in arguments], env={"COLUMNS": "200"})
     if done.exception and not isinstance(done.exception, SystemExit):
@@ -79,32 +86,27 @@ def test_an_import_adds_to_what_was_kept_and_a_campaign_that_is_taken_back_goes(
     assert json.loads(into.read_text())["campaigns"] == []
 
 
-def test_without_a_store_nothing_needs_a_database(loud: House, key: Path, tmp_path: Path) -> None:
+def test_an_install_that_can_keep_no_store_exports_and_says_so(
+    loud: House, key: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stillwatch.store.NEEDED", ("no_such_library",))
     name = loud.result.campaigns[0]["campaign_id"]
-    run(
-        "export",
-        loud.folder / "result",
-        name,
-        "--circle-key",
-        key,
-        "--format",
-        "csv",
-        "--out",
-        tmp_path / "a.csv",
-    )
+    told = ("export", loud.folder / "result", name, "--circle-key", key, "--format", "csv", "--out", "a.csv")
+    code, said = run(*told)
+    assert code == 0
+    assert "no entry of an audit log is kept" in said
+    assert "pip install 'stillwatch[server]'" in said
     assert {file.name for file in tmp_path.iterdir()} == {"circle.key", "a.csv"}
 
 
-def test_where_there_is_a_store_an_export_is_in_its_log_unasked(
-    loud: House, key: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("made", [False, True], ids=["no store yet", "a store"])
+def test_an_export_is_in_the_audit_log_unasked(made: bool, loud: House, key: Path) -> None:
     pytest.importorskip("sqlalchemy")
     from stillwatch.store import audit
     from stillwatch.store.database import open_store
 
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("STILLWATCH_STORE", raising=False)
-    open_store("stillwatch-review.db").close()
+    if made:
+        open_store("stillwatch-review.db").close()
     name = loud.result.campaigns[0]["campaign_id"]
     told = ("export", loud.folder / "result", name, "--circle-key", key, "--format", "csv", "--out", "a.csv")
     assert run(*told, "--by", "ann")[0] == 0

@@ -61,7 +61,7 @@ STORE = typer.Option(
     "--store",
     metavar="FILE|URL",
     envvar="STILLWATCH_STORE",
-    help="Database of the review, for its audit log; left out: stillwatch-review.db, where there is one.",
+    help="Database of the review, for its audit log; left out: stillwatch-review.db, made where there is none.",
 )
 BY = typer.Option(
     None, "--by", metavar="NAME", help="Who does it; by default the name that you are logged in with."
@@ -220,11 +220,16 @@ def _told(taken: Taken, kept: Peers, into: Path) -> str:
 
 
 def _log(store: str | None, by: str | None, kind: str, told: dict[str, Any]) -> None:
-    """Write the entry of the audit log, where there is one."""
+    """Write the entry of the audit log; an install that can keep none says so."""
     from stillwatch.cli.review import DATABASE, opened_store
+    from stillwatch.store import StoreError, require_extra
 
     if store is None and not Path(DATABASE).is_file():
-        return
+        try:
+            require_extra()
+        except StoreError as error:
+            typer.echo(f"no entry of an audit log is kept: {error}", err=True)
+            return
     with opened_store(store or DATABASE) as opened:
         from stillwatch.store import audit
 

@@ -38,8 +38,11 @@ def run_experiment(
     Args:
         experiment: what to run.
         out: folder of results.
-        tell: told the parts that are done, all parts, and the name of the next.
+        tell: told the parts that are done, all parts, and the name of the next; where several processes train together,
+            in the first.
     """
+    if not first_process():
+        tell = _silent
     workshop = experiment.made_by(experiment.setting, out / PARTS)
     parts = experiment.parts()
     tables = []
@@ -52,6 +55,10 @@ def run_experiment(
     if first_process():
         _write(experiment, outcomes, conclusions, pictures, out / experiment.name)
     return conclusions
+
+
+def _silent(done: int, total: int, name: str) -> None:
+    """Tell nobody."""
 
 
 def first_process() -> bool:

@@ -105,6 +105,11 @@ def _unpacked(model: Any) -> Any:
     return plain
 
 
+def depth(language: Language) -> int:
+    """Layers of a model; 0 where its configuration does not tell."""
+    return int(getattr(language.model.config, "num_hidden_layers", 0))
+
+
 def pruned(language: Language, layers: int) -> Language:
     """A copy with fewer layers of the same weights, spread evenly from the first to the last.
 
@@ -114,7 +119,7 @@ def pruned(language: Language, layers: int) -> Language:
     from transformers import AutoModelForCausalLM
 
     config = deepcopy(language.model.config)
-    before = getattr(config, "num_hidden_layers", 0)
+    before = depth(language)
     if not 2 <= layers <= before:
         raise LanguageError(
             f"a student of {layers} layers cannot be cut from a model of {before}; 2 to {before} can"

@@ -21,7 +21,16 @@ import pyarrow.parquet as pq
 from stillwatch.exchange import EXCHANGE_SCHEMA
 from stillwatch.lab import LANGUAGE, require_extra
 from stillwatch.lab.experiments.parts import OUTCOMES, Part
-from stillwatch.lab.language.models import HOW_TO_GET, Language, LanguageError, bundled, load, pruned, replies
+from stillwatch.lab.language.models import (
+    HOW_TO_GET,
+    Language,
+    LanguageError,
+    bundled,
+    depth,
+    load,
+    pruned,
+    replies,
+)
 from stillwatch.lab.language.requests import BEHAVIOURS, CONDITIONS, Request, every, fulfilled, requests
 from stillwatch.lab.language.trainers import TRAINERS, Text, TextPlan
 from stillwatch.lab.model import one_thread
@@ -39,7 +48,8 @@ class TextSetting:
 
     seeds: int = 1
     layers: int = 8
-    """Of the student, cut out of the model as it was before it was taught."""
+    """Of the student, cut out of the model as it was before it was taught; half of a model's own where it has fewer than
+    twice as many."""
     schooling: TextPlan = TextPlan(steps=32, rate=1e-3, rows=12, adapter_rank=8)
     """Of the teacher."""
     learning: TextPlan = TextPlan(steps=36, rate=5e-4, rows=10)
@@ -111,7 +121,8 @@ class TextWorkshop:
             return load(self.model)
         if part.method == TAUGHT:
             return self._teacher(seed)
-        student = pruned(load(self.model), self.setting.layers)
+        whole = load(self.model)
+        student = pruned(whole, max(2, min(self.setting.layers, depth(whole) // 2)))
         if part.method == NOVICE:
             return student
         prompts, said = self._transcript(seed)
