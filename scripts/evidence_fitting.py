@@ -56,7 +56,7 @@ NEUTRAL: dict[str, int] = {
 
 MOST_STEP: dict[str, float] = {
     "objective": 0.45,
-    "mixing": 3.0,
+    "mixing": 1.0,
     "pacing": 2.4,
     "routine": 2.2,
     "partition": 1.2,

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from stillwatch.keys import Keys
 
-SKETCH_VERSION = 2
+SKETCH_VERSION = 3
 ROLES = ("system", "tools", "new", "earlier")
 """Parts of a request: ``new`` was not there in the previous exchange of the conversation, ``earlier`` are the
 user's turns before it, kept only where a conversation begins in this log (worked examples of a template stand
@@ -103,13 +103,14 @@ class Limits:
 
     ``text_bytes``: of a longer text, the first three quarters and the last quarter of so many bytes are read.
     ``prompt_fragments``: most fragments of a system prompt or tool definition, those with the smallest hashes
-    (a bottom-k sketch, Broder 1997). ``vocabulary``: words of new text with the smallest keyed hashes.
+    (a bottom-k sketch, Broder 1997). ``vocabulary``: words of new text with the smallest keyed hashes; of
+    eight, a template's own words were most, and what a small campaign's evidence weighed hung on the key.
     """
 
     text_bytes: int = 65_536
     prompt_fragments: int = 64
     earlier_fragments: int = 32
-    vocabulary: int = 8
+    vocabulary: int = 24
 
 
 DEFAULT_LIMITS = Limits()

@@ -6,7 +6,7 @@ import pyarrow as pa
 
 from stillwatch.signals.base import cautious_lift, integers, ratio, result
 
-LEAST_PAIRS = 20
+LEAST_PAIRS = 60
 """Pairs of one principal's exchanges that share a word, expected by chance, below which the ratio says
 nothing."""
 
