@@ -56,6 +56,7 @@ def fill(store: Store, results: Sequence[Path], campaigns: int, accounts: int) -
         _write_cases(connection, sizes)
         for scan_id, half in ((1, 2), (2, 1)):
             _write_scan(connection, scan_id, campaigns // half, accounts // half - sum(sizes) // half, half)
+        _count_in_common(connection)
         connection.execute(sa.text("DROP TABLE numbers"))
     _write_history(store, campaigns)
     with store.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
@@ -180,6 +181,19 @@ def _write_scan(connection: Connection, scan_id: int, campaigns: int, honest: in
     ):
         used = {key: value for key, value in chosen.items() if f":{key}" in statement}
         connection.execute(sa.text(statement), used)
+
+
+def _count_in_common(connection: Connection) -> None:
+    """What loading would have counted: of a case's principals in the earlier scan all are in the later."""
+    size = "SELECT case_id, scan_id, count(*) AS many FROM participants GROUP BY case_id, scan_id"
+    connection.execute(
+        sa.text(
+            "INSERT INTO in_common (case_id, scan_id, other_id, principals) "
+            f"SELECT later.case_id, later.scan_id, earlier.scan_id, earlier.many FROM ({size}) later "
+            f"JOIN ({size}) earlier ON earlier.case_id = later.case_id AND earlier.scan_id <= later.scan_id "
+            "JOIN cases ON cases.id = later.case_id WHERE cases.version = 1"
+        )
+    )
 
 
 def _named(connection: Connection) -> str:

@@ -6,8 +6,11 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from advisory_copy import Advisories, answering
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "asvs.md"
@@ -24,11 +27,24 @@ def run_schemathesis() -> int:
     )
 
 
-def run_audit() -> int:
-    """bandit over the package, pip-audit over every package that is installed here; return the exit code."""
+def run_audit(copy: Path | None = None) -> int:
+    """bandit over the package, pip-audit over every package that is installed here; return the exit code.
+
+    ``copy``: a clone of PyPA's advisory database, which is asked in place of a service.
+    """
     code = _tests("tests/test_bandit.py", {})
-    for service in SERVICES:
-        told = _pip_audit(service)
+    if copy is not None:
+        known = Advisories(copy)
+        print(f"{known.count} advisories, the newest of {known.newest}; nothing since is known", flush=True)
+        with answering(known) as address:
+            return _audit(code, {"osv": ["--osv-url", address]})
+    return _audit(code, {service: [] for service in SERVICES})
+
+
+def _audit(code: int, services: Mapping[str, Sequence[str]]) -> int:
+    """pip-audit by the first service that answers; ``code``: what bandit left with."""
+    for service, more in services.items():
+        told = _pip_audit(service, more)
         if told is None:
             print(f"pip-audit: {service} cannot be reached", flush=True)
             continue
@@ -57,11 +73,11 @@ def _tests(path: str, more: dict[str, str]) -> int:
     return subprocess.run(run, cwd=ROOT, env=os.environ | more, check=False).returncode
 
 
-def _pip_audit(service: str) -> list[dict[str, Any]] | None:
+def _pip_audit(service: str, more: Sequence[str]) -> list[dict[str, Any]] | None:
     """What it says of each package; None where the service does not answer."""
     places = [place for place in sys.path if place.endswith(("site-packages", "dist-packages"))]
     run = [sys.executable, "-m", "pip_audit", "--vulnerability-service", service, "--format", "json"]
-    run += ["--progress-spinner", "off", "--timeout", "15"]
+    run += ["--progress-spinner", "off", "--timeout", "15", *more]
     for place in places:
         run += ["--path", place]
     done = subprocess.run(run, capture_output=True, text=True, check=False, timeout=1800)

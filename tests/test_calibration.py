@@ -156,8 +156,8 @@ def test_a_log_unlike_the_blocks_is_told_apart(change: dict[str, object], said: 
 def test_other_settings_and_versions_are_refused() -> None:
     made = record.calibrate(blocks([0.0] * 19), 0.05, "key", Options())
     record.check(made, Options())
-    with pytest.raises(CalibrationError, match=r"setting bar\.prior: 0\.01, and this scan has 0\.05; give"):
-        record.check(made, Options(bar=Bar(prior=0.05)))
+    with pytest.raises(CalibrationError, match=r"setting bar\.prior: 0\.05, and this scan has 0\.01; give"):
+        record.check(made, Options(bar=Bar(prior=0.01)))
     other = dataclasses.replace(made, versions=dict(made.versions) | {"evidence": "older"})
     with pytest.raises(CalibrationError, match="version of evidence: older"):
         record.check(other, Options())
@@ -328,7 +328,7 @@ def test_the_commands_from_clean_logs_to_a_calibrated_scan(logs: list[Path], tmp
     assert "warning" not in done.stderr
     assert "is at most 0.2, over" in " ".join(done.stdout.split())
     assert json.loads((tmp_path / "result" / "overview.json").read_text())["guarantee"]["alpha"] == 0.2
-    assert "setting bar.prior" in fails(*scan, "--prior", "0.05", folder=tmp_path)
+    assert "setting bar.prior" in fails(*scan, "--prior", "0.01", folder=tmp_path)
     short = tmp_path / "short"
     simulate(dataclasses.replace(CLEAN[0], seed=99, days=2), short)
     done = run("scan", short / "exchanges.parquet", *scan[2:], folder=tmp_path)

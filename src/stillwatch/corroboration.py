@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 SIGNAL = "peers"
 """Name under which a peer's word stands among the evidence."""
 
-HIGHEST_CAP = 5.0
+HIGHEST_CAP = 4.0
 """Less than half of what an accusation takes at the default prior, so that a house's own evidence always weighs more."""
 
 LEAST_FOUND = 3

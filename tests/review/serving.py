@@ -65,7 +65,9 @@ class Visitor:
     def __init__(
         self, address: str, name: str | None = None, password: str = PASSWORD, token: str | None = None
     ) -> None:
-        self.client = httpx.Client(base_url=address, timeout=60)
+        # Given up before the server does, which closes what is idle for five seconds: never both at one moment.
+        kept = httpx.Limits(keepalive_expiry=2)
+        self.client = httpx.Client(base_url=address, timeout=60, limits=kept)
         self.csrf = ""
         if token is not None:  # of a session that the store opened
             self.client.cookies.set("stillwatch", token)

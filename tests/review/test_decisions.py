@@ -326,8 +326,8 @@ def test_a_result_that_ends_earlier_does_not_turn_a_case_back(loaded: Store, tmp
     gone = differences(loaded, 1, 2, "gone")
     assert [row["case_id"] for row in gone["rows"]] == ["c-2"]
     assert gone["counts"] == {"new": 0, "gone": 1, "kept": 1}
-    kept = differences(loaded, 1, 2, "kept")["rows"][0]
-    assert (kept["joined"], kept["left"]) == (0, 4)
+    kept, back = (differences(loaded, *pair, "kept")["rows"][0] for pair in ((1, 2), (2, 1)))
+    assert (kept["joined"], kept["left"], back["joined"], back["left"]) == (0, 4, 4, 0)
     assert (kept["before"]["principals"], kept["after"]["principals"]) == (6, 2)
     assert differences(loaded, 1, 2)["rows"] == []
 

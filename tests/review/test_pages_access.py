@@ -147,8 +147,8 @@ def test_a_session_lives_in_the_store_and_ends(store: Store, address: str) -> No
     assert find_session(store, token, opened) is not None
     assert find_session(store, token, opened + IDLE) is None
     assert find_session(store, token, opened + IDLE - dt.timedelta(minutes=1)) is not None
-    for hours in range(1, 12):
-        assert find_session(store, token, opened + dt.timedelta(hours=hours)) is not None
+    for minutes in range(29, 12 * 60, 29):
+        assert find_session(store, token, opened + dt.timedelta(minutes=minutes)) is not None
     assert find_session(store, token, opened + LONGEST) is None
     assert ann.get("/session.json").json()["role"] == "analyst"
     copied = Visitor(address)
@@ -214,16 +214,33 @@ def test_a_one_time_password_takes_one_to_set_another(store: Store) -> None:
         page = admin.get("/password").text
         admin.csrf = page.split('name="csrf" value="')[1].split('"')[0]
         for wrong, why in (
-            ("short", "12 to 256 characters"),
+            ("short", "12 to 128 characters"),
             ("the admin of it all", "holds the user&#39;s name"),
             ("aaaaaaaaaaaaaaaa", "repeats a few characters"),
             (given, "is the present one"),
         ):
             shown = admin.post("/password", old=given, new=wrong, again=wrong)
             assert (shown.status_code, why in shown.text) == (400, True), wrong
+        assert (
+            "present password is not that"
+            in admin.post("/password", old="not the present one", new=PASSWORD, again=PASSWORD).text
+        )
         assert "differ" in admin.post("/password", old=given, new=PASSWORD, again="x" * 20).text
         assert admin.post("/password", old=given, new=PASSWORD, again=PASSWORD).status_code == 303
         assert admin.get("/users").status_code == 200
+        assert not knows(store, "admin", given, NOW)
+
+
+def test_a_new_password_closes_the_other_sessions(store: Store, address: str) -> None:
+    given = add_user(store, "gus", Role.VIEWER, "one-admin", dt.datetime.now(dt.UTC))
+    change_password(store, "gus", given, PASSWORD, dt.datetime.now(dt.UTC))
+    here, there = Visitor(address, "gus"), Visitor(address, "gus")
+    before = here.client.cookies["stillwatch"]
+    new = "four words say nothing together"
+    assert here.post("/password", old=PASSWORD, new=new, again=new).status_code == 303
+    assert here.get("/session.json").status_code == 200
+    assert here.client.cookies["stillwatch"] != before
+    assert there.get("/session.json").status_code == 401
 
 
 def test_the_last_admin_stays(store: Store, address: str) -> None:

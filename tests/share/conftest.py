@@ -34,7 +34,7 @@ LOUD = Operator(
     share_address="all",
 )
 QUIET = replace(
-    LOUD, accounts=16, exchanges_per_account=12.0, hours="human", share_payment="none", share_network="none",
+    LOUD, accounts=16, exchanges_per_account=9.0, hours="human", share_payment="none", share_network="none",
     share_address="none", accounts_opened="organic", reach="organic",
 )  # fmt: skip
 

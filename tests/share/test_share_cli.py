@@ -95,6 +95,24 @@ def test_without_a_store_nothing_needs_a_database(loud: House, key: Path, tmp_pa
     assert {file.name for file in tmp_path.iterdir()} == {"circle.key", "a.csv"}
 
 
+def test_where_there_is_a_store_an_export_is_in_its_log_unasked(
+    loud: House, key: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("sqlalchemy")
+    from stillwatch.store import audit
+    from stillwatch.store.database import open_store
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("STILLWATCH_STORE", raising=False)
+    open_store("stillwatch-review.db").close()
+    name = loud.result.campaigns[0]["campaign_id"]
+    told = ("export", loud.folder / "result", name, "--circle-key", key, "--format", "csv", "--out", "a.csv")
+    assert run(*told, "--by", "ann")[0] == 0
+    store = open_store("stillwatch-review.db")
+    assert [(one.actor, one.kind) for one in audit.entries(store)] == [("ann", "bundle.exported")]
+    store.close()
+
+
 def test_an_export_that_cannot_be_logged_is_not_made(loud: House, key: Path, tmp_path: Path) -> None:
     pytest.importorskip("sqlalchemy")
     name = loud.result.campaigns[0]["campaign_id"]

@@ -22,8 +22,10 @@ app = typer.Typer(
     help="Decide on what a scan found: see whom it hits first, act, take it back.",
 )
 
+DATABASE = "stillwatch-review.db"
+"""Where nobody names another."""
 STORE = typer.Option(
-    "stillwatch-review.db",
+    DATABASE,
     "--store",
     metavar="FILE|URL",
     envvar="STILLWATCH_STORE",

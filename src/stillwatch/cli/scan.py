@@ -98,7 +98,7 @@ PEERS = typer.Option(
     [], "--peers", metavar="FILE", help="What `stillwatch import` kept of peers' bundles; may repeat."
 )
 PEER_BITS = typer.Option(
-    4.0, "--peer-bits", min=0.0, max=5.0, callback=_number, help="Bits that a peer's word weighs at most."
+    4.0, "--peer-bits", min=0.0, max=4.0, callback=_number, help="Bits that a peer's word weighs at most."
 )
 ENGINE = typer.Option("duckdb", "--engine", help="Statistics engine; duckdb is the only one so far.")
 

@@ -61,7 +61,7 @@ STORE = typer.Option(
     "--store",
     metavar="FILE|URL",
     envvar="STILLWATCH_STORE",
-    help="Database of the review, for its audit log.",
+    help="Database of the review, for its audit log; left out: stillwatch-review.db, where there is one.",
 )
 BY = typer.Option(
     None, "--by", metavar="NAME", help="Who does it; by default the name that you are logged in with."
@@ -221,11 +221,11 @@ def _told(taken: Taken, kept: Peers, into: Path) -> str:
 
 def _log(store: str | None, by: str | None, kind: str, told: dict[str, Any]) -> None:
     """Write the entry of the audit log, where there is one."""
-    if store is None:
-        return
-    from stillwatch.cli.review import opened_store
+    from stillwatch.cli.review import DATABASE, opened_store
 
-    with opened_store(store) as opened:
+    if store is None and not Path(DATABASE).is_file():
+        return
+    with opened_store(store or DATABASE) as opened:
         from stillwatch.store import audit
 
         with opened.writing() as connection:

@@ -201,6 +201,8 @@ def printable(text: str) -> str:
     >>> printable("a\x1b[31mb\u202ec")
     'a\\u001b[31mb\\u202ec'
     """
+    if text.isprintable():  # holds no character of these kinds, which is quickly told of most texts
+        return text
     return "".join(f"\\u{ord(character):04x}" if _steers(character) else character for character in text)
 
 

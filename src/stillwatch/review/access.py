@@ -14,10 +14,11 @@ from fastapi import Depends, Request
 from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
 
+from stillwatch.review.attempts import worth_a_note
 from stillwatch.review.protection import SAFE
 from stillwatch.review.settings import Settings
 from stillwatch.store.database import Store
-from stillwatch.store.sessions import Person, find_session
+from stillwatch.store.sessions import Person, find_session, refused
 from stillwatch.store.users import Role
 
 CSRF_FIELD, CSRF_HEADER = "csrf", "x-csrf-token"
@@ -50,6 +51,10 @@ class Needs:
         if found.one_time and request.url.path != PASSWORD_PAGE:
             raise AccessError(401, "set a password of your own first")
         if not found.role.covers(self.role):
+            if worth_a_note(request, found.name):
+                route: APIRoute = request.scope["route"]
+                store = request.app.state.store
+                await run_in_threadpool(refused, store, found, route.path, self.role, now())
             raise AccessError(403, f"this takes the role {self.role}, and you are {found.role}; ask an admin")
         if request.method not in SAFE:
             await _check_form(request, found.csrf)

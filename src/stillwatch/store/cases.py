@@ -136,6 +136,28 @@ def members(
         return [_named(row) for row in connection.execute(query).mappings()]
 
 
+def spans(store: Store, case_id: str, scan_id: int, most: int) -> list[dict[str, Any]]:
+    """When principals of a case were seen and in which campaign, those with the most extraction first: for pictures,
+    which need nothing else of so many rows."""
+    columns = [
+        participants.c[name]
+        for name in (
+            "campaign_id",
+            "account_id",
+            "end_user_id",
+            "extraction_exchanges",
+            "first_seen",
+            "last_seen",
+        )
+    ]
+    here = (participants.c.case_id == case_id, participants.c.scan_id == scan_id)
+    ordered = (participants.c.extraction_exchanges.desc(), *columns[1:3])
+    query = sa.select(*columns).where(*here).order_by(*ordered).limit(most)
+    names = [column.name for column in columns]
+    with store.reading() as connection:
+        return [dict(zip(names, row, strict=True)) for row in connection.execute(query).all()]
+
+
 def matched(store: Store, scan_id: int, names: Sequence[str]) -> list[int]:
     """Exchanges of each of some families of a scan that are matched to their campaign, those with none left out."""
     counts: list[int] = []
@@ -150,7 +172,7 @@ def matched(store: Store, scan_id: int, names: Sequence[str]) -> list[int]:
 
 def _named(row: Mapping[Any, Any]) -> dict[str, Any]:
     """A row with None for the end user of a principal that is an account."""
-    return {**row, "end_user_id": row["end_user_id"] or None}
+    return dict(row) | {"end_user_id": row["end_user_id"] or None}
 
 
 def account(store: Store, account_id: str) -> dict[str, Any]:

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from stillwatch.response.policy import Policy
-from stillwatch.store import StoreError, audit, outbox
+from stillwatch.store import StoreError, audit, in_common, outbox
 from stillwatch.store.database import Store
 from stillwatch.store.following import follow, goes_on
 from stillwatch.store.policies import note_policy
@@ -253,8 +253,9 @@ def _write_case(
         connection.execute(
             cases.update().where(cases.c.id == case_id).values(**state, version=cases.c.version + 1)
         )
-    before = sa.select(participants.c.account_id, participants.c.end_user_id)
-    old = {(row[0], row[1]) for row in connection.execute(before.where(participants.c.case_id == case_id))}
+    before = sa.select(participants.c.scan_id, participants.c.account_id, participants.c.end_user_id)
+    held = connection.execute(before.where(participants.c.case_id == case_id))
+    earlier = [(number, (account_id, end_user_id)) for number, account_id, end_user_id in held]
     for part in parts:
         dossier = {key: value for key, value in part.items() if key not in {"principals", "exemplars"}}
         row = {
@@ -273,7 +274,8 @@ def _write_case(
             connection.execute(exemplars.insert(), told)
     if people:
         connection.execute(participants.insert(), list(people.values()))
-    return sorted(set(people) - old)
+    in_common.note(connection, case_id, scan_id, set(people), earlier)
+    return sorted(set(people) - {principal for _, principal in earlier})
 
 
 def _newer(connection: Connection, case_id: str, scan_id: int) -> bool:

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from stillwatch.response.policy import Policy
-from stillwatch.store import ConflictError, StoreError, audit
+from stillwatch.store import ConflictError, StoreError, audit, in_common
 from stillwatch.store.appeals import RECEIVED
 from stillwatch.store.database import Store
 from stillwatch.store.outbox import holding
@@ -68,6 +68,7 @@ def forget(store: Store, account_id: str, end_user_id: str | None, by: str, now:
         ids = sa.select(outbox.c.id).where(_is(outbox, account_id, end_user_id))
         rows += connection.execute(deliveries.delete().where(deliveries.c.outbox_id.in_(ids))).rowcount
         _unname(connection, account_id, end_user_id)
+        in_common.uncount(connection, account_id, end_user_id)
         for table in (outbox, accounts, participants):
             rows += connection.execute(table.delete().where(_is(table, account_id, end_user_id))).rowcount
         renamed = _rename(connection, account_id, end_user_id)
@@ -188,6 +189,7 @@ def _old_people(connection: Connection, before: dt.datetime) -> int:
     old = sa.select(scans.c.id).where(scans.c.last_seen < before, scans.c.id.not_in(needed))
     held = sa.select(participants.c.scan_id).where(participants.c.scan_id.in_(old)).distinct()
     _keep_names(connection, campaigns.c.scan_id.in_(held), lambda _: False)
+    in_common.drop_scans(connection, old)
     return sum(
         connection.execute(table.delete().where(table.c.scan_id.in_(old))).rowcount
         for table in (accounts, participants)

@@ -12,7 +12,8 @@ from sqlalchemy.engine import Connection
 from stillwatch.store import StoreError
 from stillwatch.store.cases import PAGE
 from stillwatch.store.database import Store
-from stillwatch.store.tables import campaigns, participants, scans
+from stillwatch.store.in_common import moved
+from stillwatch.store.tables import campaigns, scans
 
 CHANGES = ("new", "gone", "kept")
 """Cases that the later scan alone has, the earlier alone, or both."""
@@ -50,9 +51,9 @@ def differences(
             for name in shown
         ]
         if change == "kept":
-            joined, left = _moved(connection, shown, second, first), _moved(connection, shown, first, second)
+            changed = moved(connection, shown, first, second)
             for row in rows:
-                row.update(joined=joined.get(row["case_id"], 0), left=left.get(row["case_id"], 0))
+                row["joined"], row["left"] = changed[row["case_id"]]
         counts = _counts(connection, first, second)
     return {
         "first": sides[first],
@@ -121,20 +122,3 @@ def _by_case(connection: Connection, scan_id: int, names: Sequence[str]) -> dict
         if probability > row["probability"]:
             row.update(verdict=verdict, probability=probability)
     return dict(found)
-
-
-def _moved(connection: Connection, names: Sequence[str], here: int, there: int) -> dict[str, int]:
-    """Principals of each case by one scan who are not in it by another."""
-    own, other = participants.alias(), participants.alias()
-    elsewhere = sa.exists().where(
-        other.c.scan_id == there,
-        other.c.case_id == own.c.case_id,
-        other.c.account_id == own.c.account_id,
-        other.c.end_user_id == own.c.end_user_id,
-    )
-    query = (
-        sa.select(own.c.case_id, sa.func.count())
-        .where(own.c.scan_id == here, own.c.case_id.in_(names), ~elsewhere)
-        .group_by(own.c.case_id)
-    )
-    return {name: count for name, count in connection.execute(query)}

@@ -9,6 +9,7 @@ import datetime as dt
 import hashlib
 import secrets
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -18,9 +19,9 @@ from stillwatch.store.tables import sessions, users
 from stillwatch.store.users import Role
 
 LONGEST = dt.timedelta(hours=12)
-IDLE = dt.timedelta(hours=2)
+IDLE = dt.timedelta(minutes=30)
 """Without a request for so long, a session ends."""
-NOTED = dt.timedelta(minutes=5)
+NOTED = dt.timedelta(minutes=1)
 """How exactly the last request is known."""
 
 
@@ -89,12 +90,41 @@ def close_session(store: Store, token: str, now: dt.datetime) -> None:
             audit.append(connection, now, name, "session.closed", f"user {name}", {})
 
 
+def sessions_of(store: Store, name: str, token: str, now: dt.datetime) -> list[dict[str, Any]]:
+    """The open sessions of a user, the newest first: when each was opened and last used, and which is ``own``."""
+    query = sa.select(sessions.c.digest, sessions.c.opened_at, sessions.c.seen_at).where(
+        sessions.c.user_name == name, sessions.c.opened_at > now - LONGEST, sessions.c.seen_at > now - IDLE
+    )
+    with store.reading() as connection:
+        rows = connection.execute(query.order_by(sessions.c.opened_at.desc())).all()
+    return [
+        {"opened_at": opened, "seen_at": seen, "own": digest == _digest(token)}
+        for digest, opened, seen in rows
+    ]
+
+
+def close_others(store: Store, name: str, token: str, now: dt.datetime) -> int:
+    """Close every session of a user but this one; how many."""
+    with store.writing() as connection:
+        others = sessions.delete().where(sessions.c.user_name == name, sessions.c.digest != _digest(token))
+        closed = connection.execute(others).rowcount
+        audit.append(connection, now, name, "session.closed", f"user {name}", {"others": closed})
+    return closed
+
+
 def failed(store: Store, name: str, now: dt.datetime) -> None:
     """Note that a log-in failed; a name that is nobody's is not kept, since it may be a password."""
     with store.writing() as connection:
         known = connection.execute(sa.select(users.c.name).where(users.c.name == name)).first()
         subject = f"user {name}" if known else "a name that is nobody's"
         audit.append(connection, now, "nobody", "session.refused", subject, {})
+
+
+def refused(store: Store, person: Person, route: str, needed: Role, now: dt.datetime) -> None:
+    """Note that somebody asked for what their role may not do; the route without what stood in it."""
+    with store.writing() as connection:
+        told = {"route": route, "takes": str(needed), "has": str(person.role)}
+        audit.append(connection, now, person.name, "access.refused", f"user {person.name}", told)
 
 
 def _digest(token: str) -> str:

@@ -148,6 +148,16 @@ participants = sa.Table(
 )
 """Principals of the cases, by scan."""
 
+in_common = sa.Table(
+    "in_common",
+    METADATA,
+    sa.Column("case_id", sa.ForeignKey("cases.id"), primary_key=True),
+    sa.Column("scan_id", sa.ForeignKey("scans.id"), primary_key=True),
+    sa.Column("other_id", sa.ForeignKey("scans.id"), primary_key=True),
+    sa.Column("principals", sa.BigInteger, nullable=False),
+)
+"""How many principals a case has by a scan and by one loaded before it too; by itself: how many at all."""
+
 accounts = sa.Table(
     "accounts",
     METADATA,

@@ -25,8 +25,10 @@ from stillwatch.store.database import Store
 from stillwatch.store.tables import outside_users, sessions, users
 
 COST, BLOCK, TIMES = 2**15, 8, 3
-SHORTEST, LONGEST = 12, 256
-"""Characters of a password."""
+SHORTEST, LONGEST = 12, 128
+"""Characters of a password, whatever they are."""
+GUESSED, READ = 3, 72
+"""Of zxcvbn's scores from 0 to 4 the least that is taken, and how many characters it reads: the first ones."""
 NAME = re.compile(r"[\w.@+-]{1,64}")
 ONE_TIME_DAYS = 3
 """Days for which a one-time password is good."""
@@ -165,6 +167,14 @@ def check_password(name: str, password: str) -> None:
         raise StoreError("the password holds the user's name or the program's; choose one that does not")
     if len(set(password)) < SHORTEST // 2:
         raise StoreError("the password repeats a few characters; choose one that does not")
+    from zxcvbn import zxcvbn  # it reads its lists when it is imported
+
+    found = zxcvbn(password[:READ], user_inputs=[name])
+    if found["score"] < GUESSED:
+        why = found["feedback"]["warning"] or "It is like passwords that were guessed before."
+        raise StoreError(
+            f"the password is soon guessed: {why} Choose another; four words that say nothing together do"
+        )
 
 
 def knows(store: Store, name: str, password: str, now: dt.datetime) -> bool:
@@ -231,9 +241,7 @@ def _words(data: bytes) -> str:
 
 def _scrypt(password: str, salt: bytes) -> bytes:
     with _AT_ONCE:
-        return hashlib.scrypt(
-            password[:LONGEST].encode(), salt=salt, n=COST, r=BLOCK, p=TIMES, maxmem=2**27, dklen=32
-        )
+        return hashlib.scrypt(password.encode(), salt=salt, n=COST, r=BLOCK, p=TIMES, maxmem=2**27, dklen=32)
 
 
 _NOBODYS = f"scrypt${_words(bytes(16))}${_words(bytes(32))}"

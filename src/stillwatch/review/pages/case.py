@@ -49,7 +49,7 @@ def case(
     }
     if wants_json(request):
         return answer(request, "case.html", told)
-    drawn = cases.members(store, found["id"], found["scan_id"], 0, DRAWN)
+    drawn = cases.spans(store, found["id"], found["scan_id"], DRAWN)
     whole = {
         **chosen,
         "principals": [one for one in drawn if one["campaign_id"] == chosen["campaign_id"]],

@@ -10,7 +10,7 @@ from fastapi.responses import Response
 
 from stillwatch import __version__
 from stillwatch.review.access import CSRF_HEADER, Viewer, needed_role
-from stillwatch.review.answers import answer
+from stillwatch.review.answers import as_json
 from stillwatch.review.protection import JSON_SUFFIX
 
 if TYPE_CHECKING:
@@ -42,10 +42,10 @@ REFUSALS = {
 @router.get("/openapi")
 def interface(request: Request, person: Viewer) -> Response:  # noqa: ARG001 (says who may)
     """Every page, what it takes and what it answers; always JSON."""
-    request.state.as_json = True
-    return answer(
-        request, "error.html", document(request.app.state.routes, request.app.state.settings.cookie)
-    )
+    state = request.app.state
+    if not hasattr(state, "interface"):  # the same for everybody, and a while in the making
+        state.interface = as_json(document(state.routes, state.settings.cookie))
+    return Response(state.interface, media_type="application/json")
 
 
 def document(routes: Sequence[APIRoute], cookie: str) -> dict[str, Any]:

@@ -14,12 +14,15 @@ from stillwatch.review.access import AccessError, Opened, Public, Viewer, now
 from stillwatch.review.answers import answer, done
 from stillwatch.review.attempts import in_time
 from stillwatch.review.settings import Settings
-from stillwatch.store.sessions import close_session, failed, open_session
-from stillwatch.store.users import knows
+from stillwatch.store import StoreError, audit
+from stillwatch.store.sessions import close_others, close_session, failed, open_session, sessions_of
+from stillwatch.store.users import LONGEST, knows
 
 router = APIRouter()
 FORM_COOKIE = "stillwatch-form"
-HOME = "/cases"
+HOME, SESSION = "/cases", "/session"
+CHANGES = 20
+"""Entries of the audit log on one's own log-in that are shown."""
 
 
 @router.get("/", dependencies=[Public], include_in_schema=False)
@@ -39,7 +42,7 @@ def log_in(
     request: Request,
     store: Opened,
     name: Annotated[str, Form(max_length=64)],
-    password: Annotated[str, Form(max_length=256)],
+    password: Annotated[str, Form(max_length=LONGEST)],
     form_token: Annotated[str, Form()] = "",
     next: Annotated[str, Form()] = HOME,
 ) -> Response:
@@ -60,17 +63,49 @@ def log_in(
 def log_out(request: Request, store: Opened, person: Viewer) -> Response:  # noqa: ARG001 (says who may)
     """Close the session."""
     settings: Settings = request.app.state.settings
-    close_session(store, request.cookies.get(settings.cookie, ""), now())
+    close_session(store, _token(request), now())
     response = done(request, "/login", {"closed": True})
     response.delete_cookie(settings.cookie)
     return response
 
 
-@router.get("/session")
-def session(request: Request, person: Viewer) -> Response:
-    """Who is logged in; for programs, with the token that a form must carry."""
-    told = {"name": person.name, "role": person.role, "csrf": person.csrf}
+@router.get(SESSION)
+def session(request: Request, store: Opened, person: Viewer) -> Response:
+    """Who is logged in, where else they are, and what became of their log-in; for programs, with the token that a form
+    must carry."""
+    told = {
+        "name": person.name,
+        "role": person.role,
+        "csrf": person.csrf,
+        "sessions": sessions_of(store, person.name, _token(request), now()),
+        "changes": [
+            {"at": one.at, "by": one.actor, "kind": one.kind}
+            for one in audit.entries(store, subject=f"user {person.name}", newest=True, most=CHANGES)
+        ],
+    }
     return answer(request, "session.html", told)
+
+
+@router.post("/session/others")
+def close_other_sessions(
+    request: Request,
+    store: Opened,
+    person: Viewer,
+    password: Annotated[str, Form(max_length=LONGEST)] = "",
+) -> Response:
+    """Close every session of one's own but this one; who has a password here gives it again."""
+    if person.local:
+        if not in_time(request, person.name):
+            raise AccessError(429, "too many attempts; wait a minute")
+        if not knows(store, person.name, password, now()):
+            failed(store, person.name, now())
+            raise StoreError("the password is not that; no session was closed")
+    return done(request, SESSION, {"closed": close_others(store, person.name, _token(request), now())})
+
+
+def _token(request: Request) -> str:
+    settings: Settings = request.app.state.settings
+    return request.cookies.get(settings.cookie, "")
 
 
 def logged_in(request: Request, token: str, address: str) -> Response:
