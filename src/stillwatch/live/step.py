@@ -9,12 +9,14 @@ several looks in a row.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stillwatch.calibration import decisions, guarantee
+from stillwatch.calibration import decisions, guarantee, record
+from stillwatch.calibration.conformal import NOTHING
+from stillwatch.calibration.evidence_over_time import e_value
 from stillwatch.calibration.labels import Labels
 from stillwatch.examine import examine
 from stillwatch.families.fragments import Presence
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from stillwatch.calibration.guarantee import Guarantee
     from stillwatch.examine import Options, Scanned
     from stillwatch.judging import Judged
     from stillwatch.keys import Keys
@@ -51,6 +54,11 @@ class Looking:
     looks: int = 2
     """Looks with new exchanges, in a row, at which it must."""
 
+    @property
+    def cadence(self) -> record.Cadence:
+        """How traffic is looked at, as a calibration says it."""
+        return record.Cadence(self.step_us / 1e6, self.window_us / 1e6)
+
 
 @dataclass(frozen=True, slots=True)
 class Flag:
@@ -66,6 +74,9 @@ class Flag:
     evidence_bits: float
     extraction_exchanges: int
     """Exchanges of the campaign that the principal had sent by then."""
+
+    e_value: float | None = None
+    """Evidence of the campaign over all looks so far; None without a calibration."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +96,9 @@ class Seen:
     flagged: bool
     """Whether it is accused here too."""
 
+    e_value: float | None = None
+    """Evidence over all looks so far; None without a calibration."""
+
 
 @dataclass(frozen=True, slots=True)
 class Look:
@@ -97,22 +111,35 @@ class Look:
     """All that was examined; None where nothing was new."""
 
 
+def raised(options: Options, looking: Looking) -> Options:
+    """The options with the bar at what an accusation takes at a look."""
+    calibrated = options.calibration.excess if options.calibration else NOTHING
+    excess = max(options.bar.excess, looking.margin_bits, calibrated)
+    return replace(options, bar=replace(options.bar, excess=excess))
+
+
 class Live:
     """Sketches in, flags out. Time is that of the exchanges, and moves when ``look`` is told to.
 
-    ``history`` holds what is known and must be empty; ``keys`` are those of the sketches.
+    ``history`` holds what is known and must be empty; ``keys`` are those of the sketches. Raises ``CalibrationError``
+    where the options hold a calibration that was not made for such looks.
     """
 
     def __init__(self, history: History, keys: Keys, options: Options, looking: Looking) -> None:
         self._history, self._keys, self._options, self._looking = history, keys, options, looking
+        if options.calibration is not None:
+            record.check(options.calibration, options, looking.cadence)
         self._presence = Presence(options.rule.least_principals)
         self._arrivals = Arrivals(keys)
         self._names = Names()
         self._in_a_row: Counter[str] = Counter()
+        self._most: dict[str, float] = {}
         self._flagged: dict[tuple[int, str], Flag] = {}
         self._standing: set[tuple[int, str]] = set()
         self._looked_us = -(2**62)
         self.counts = self._arrivals.counts
+        self.assured: Guarantee | None = None
+        """What is known of the chance of a false accusation, as of the last look."""
 
     @property
     def flags(self) -> list[tuple[Flag, bool]]:
@@ -154,8 +181,8 @@ class Live:
     def _accusing(self, scanned: Scanned) -> tuple[dict[int, Named], list[Judged]]:
         """Groups after all that speaks for the innocent, as a scan rules on them, and the names of the accused."""
         groups = judge(scanned, scanned.merged, scanned.groups.judged, scanned.by_group, self._options)
-        assured = guarantee.assess(scanned, groups, self._keys, self._options)
-        groups = guarantee.restrain(groups, assured)
+        self.assured = guarantee.assess(scanned, groups, self._keys, self._options)
+        groups = guarantee.restrain(groups, self.assured)
         names = scanned.families.identify()
         label = scanned.groups.label
         suggested = [
@@ -190,7 +217,8 @@ class Live:
             beyond = float(margin(judged.case.bits, judged.case.silent, self._options.bar))
             if beyond > self._looking.margin_bits:
                 in_a_row[name.name] = 1 + max(self._in_a_row[known] for known in name.also)
-            flagged = in_a_row[name.name] >= self._looking.looks
+            worth, crossed = self._over_time(name, beyond)
+            flagged = in_a_row[name.name] >= self._looking.looks and crossed
             exchanges = dict(zip(judged.principals.tolist(), judged.exchanges.tolist(), strict=True))
             for principal in judged.taking_part.tolist() if flagged else ():
                 known = int(scanned.principals.hashes[principal])
@@ -199,7 +227,7 @@ class Live:
                     keys = [(known, name.name)]
                     flag = Flag(
                         *scanned.principals.name(principal), name.name, now_us, judged.ruling.probability,
-                        judged.case.bits, exchanges[principal],
+                        judged.case.bits, exchanges[principal], worth,
                     )  # fmt: skip
                     self._flagged[keys[0]] = flag
                     new.append(flag)
@@ -207,8 +235,17 @@ class Live:
             seen.append(
                 Seen(
                     name.name, now_us, judged.case.bits, beyond, int(judged.exchanges.sum()),
-                    int(judged.part.sum()), flagged,
+                    int(judged.part.sum()), flagged, worth,
                 )
             )  # fmt: skip
         self._in_a_row, self._standing = in_a_row, standing
         return tuple(new), tuple(seen)
+
+    def _over_time(self, name: Named, beyond: float) -> tuple[float | None, bool]:
+        """The e-value of a campaign by this look, and whether an accusation may rest on it."""
+        calibration = self._options.calibration
+        if calibration is None:
+            return None, True
+        most = max(beyond, *(self._most.get(known, NOTHING) for known in name.also))
+        self._most[name.name] = most
+        return e_value(most, calibration.scores), most >= calibration.excess
