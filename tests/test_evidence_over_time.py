@@ -145,11 +145,11 @@ def test_a_flag_takes_the_crossing_of_the_e_process(
     asked = (bits[0] + bits[-1]) / 2
     held = replayed(logs[4], tmp_path / "held", raised(made, asked))
     assert len(held.flags) > 0
-    crossed = [row["looked_at"] for row in held.looks.to_pylist() if row["margin_bits"] >= asked]
+    crossed = [row["looked_at"] for row in held.looks.to_pylist() if row["margin_bits"] > asked]
     assert min(held.flags["flagged_at"].to_pylist()) == min(crossed)
     assert min(free.flags["flagged_at"].to_pylist()) < min(crossed)
     for row in held.looks.to_pylist():
-        assert row["flagged"] == (row["looked_at"] >= min(crossed))
+        assert row["flagged"] == (row["margin_bits"] > asked)
         assert (row["e_value"] >= 1 / ALPHA) == row["flagged"]
     assert not len(replayed(logs[4], tmp_path / "none", raised(made, bits[-1] + 1)).flags)
     # The evidence itself is what it is without a calibration.

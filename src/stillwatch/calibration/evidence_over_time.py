@@ -10,9 +10,10 @@ has a mean of at most 1, whatever the scores are: the n + 1 values that one gets
 add up to n + 1 (conformal e-values: Vovk 2020, *Conformal e-prediction*; Balinsky & Balinsky 2024; Gauthier, Bach & Jordan
 2025).
 
-E rises with S. The most bits that one innocent stream has reached by a look are at most S, so its E, as far as it has
-come, is at most that of the stretch, at every look and for all streams at once. What lies below one variable of mean
-1 at all times is an e-process (Ramdas, Grünwald, Vovk & Shafer 2023): its mean is at most 1 whenever one stops, and
+E rises with S. The bits that one innocent stream has at a look are at most S, so its E at that look is at most that of the
+stretch, at every look and for all streams at once. Given what was seen by a look, the expectation of the stretch's E
+is a martingale of mean at most 1, and no stream's E lies above it in expectation; what lies below one variable of mean 1
+at all times is an e-process (Ramdas, Grünwald, Vovk & Shafer 2023): its mean is at most 1 whenever one stops, and
 the chance that it ever reaches 1 / alpha, for any innocent stream at any look, is at most alpha (Markov). Nothing is
 spent over streams or looks: the largest was taken before.
 """
@@ -27,7 +28,7 @@ from stillwatch.calibration.conformal import NOTHING, CalibrationError, rounded_
 
 
 def e_value(bits: float, clean: Sequence[float]) -> float:
-    """What so many bits beyond the threshold, the most at any look so far, are worth against n clean stretches.
+    """What so many bits beyond the threshold, at any look, are worth against n clean stretches.
 
     >>> e_value(NOTHING, [0.0, 1.0]), e_value(3.0, [0.0] * 24 + [3.0]), e_value(0.0, [NOTHING] * 3)
     (0.0, 5.2, 4.0)

@@ -2,8 +2,8 @@
 
 A look at a moment gives the families, signals, bits and verdicts that a scan of the exchanges before that moment would
 give (of each exchange once, and back to the begin of the window). What differs is when somebody is accused: a look
-every hour has many chances to be wrong, so an accusation takes a margin beyond the bar of a scan, and must hold at
-several looks in a row.
+every hour has many chances to be wrong, so an accusation takes a margin beyond the bar of a scan: what a calibration
+over looks asks for, or else one of prudence, which must hold at several looks in a row.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class Flag:
     """Exchanges of the campaign that the principal had sent by then."""
 
     e_value: float | None = None
-    """Evidence of the campaign over all looks so far; None without a calibration."""
+    """What the campaign's evidence is worth over looks; None without a calibration."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ class Seen:
     """Whether it is accused here too."""
 
     e_value: float | None = None
-    """Evidence over all looks so far; None without a calibration."""
+    """What the evidence is worth over looks; None without a calibration."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,11 +129,11 @@ class Live:
         self._history, self._keys, self._options, self._looking = history, keys, options, looking
         if options.calibration is not None:
             record.check(options.calibration, options, looking.cadence)
+        self._excess = raised(options, looking).bar.excess
         self._presence = Presence(options.rule.least_principals)
         self._arrivals = Arrivals(keys)
         self._names = Names()
         self._in_a_row: Counter[str] = Counter()
-        self._most: dict[str, float] = {}
         self._flagged: dict[tuple[int, str], Flag] = {}
         self._standing: set[tuple[int, str]] = set()
         self._looked_us = -(2**62)
@@ -210,15 +210,16 @@ class Live:
         seen = []
         standing = set()
         in_a_row: Counter[str] = Counter()
+        calibration = self._options.calibration
         for number, name in named.items():
             judged = groups[number]
             if judged.ruling.verdict is not Verdict.EXTRACTION:
                 continue
             beyond = float(margin(judged.case.bits, judged.case.silent, self._options.bar))
-            if beyond > self._looking.margin_bits:
+            if beyond > self._excess:
                 in_a_row[name.name] = 1 + max(self._in_a_row[known] for known in name.also)
-            worth, crossed = self._over_time(name, beyond)
-            flagged = in_a_row[name.name] >= self._looking.looks and crossed
+            worth = None if calibration is None else e_value(beyond, calibration.scores)
+            flagged = in_a_row[name.name] >= self._looking.looks
             exchanges = dict(zip(judged.principals.tolist(), judged.exchanges.tolist(), strict=True))
             for principal in judged.taking_part.tolist() if flagged else ():
                 known = int(scanned.principals.hashes[principal])
@@ -240,12 +241,3 @@ class Live:
             )  # fmt: skip
         self._in_a_row, self._standing = in_a_row, standing
         return tuple(new), tuple(seen)
-
-    def _over_time(self, name: Named, beyond: float) -> tuple[float | None, bool]:
-        """The e-value of a campaign by this look, and whether an accusation may rest on it."""
-        calibration = self._options.calibration
-        if calibration is None:
-            return None, True
-        most = max(beyond, *(self._most.get(known, NOTHING) for known in name.also))
-        self._most[name.name] = most
-        return e_value(most, calibration.scores), most >= calibration.excess
