@@ -196,7 +196,7 @@ def _measured(name: str, seed: int, looking: Looking, decided_us: int, scale: fl
             "leak_at_first_flag": round(leak.first, 4), "leak_until_own_flag": round(leak.own, 4),
             "leak_until_decided": round(leak.enforced, 4), "newcomers": leak.newcomers,
             "newcomers_exchanges": leak.newcomers_exchanges,
-            "leak_at_first_flag_uncalibrated": round(float((started < _prudent(result)).mean()), 4),
+            "leak_at_first_flag_uncalibrated": round(float((started < _prudent(result, looking.step_us)).mean()), 4),
         }  # fmt: skip
     return row | {
         "innocent_flagged": len(set(flags) - worked),
@@ -215,19 +215,15 @@ def _begin_of(log: Path, scenario: Scenario) -> Path:
     return first
 
 
-def _prudent(result: Replayed) -> int:
+def _prudent(result: Replayed, step_us: int) -> int:
     """First look at which a campaign would be flagged where nothing was calibrated, microseconds since 1970."""
-    rows = result.looks.to_pylist()
-    times = result.looks["looked_at"].cast("int64").to_pylist()
     in_a_row: dict[str, tuple[int, int]] = {}
-    every = sorted(set(times))
+    rows, times = result.looks.to_pylist(), result.looks["looked_at"].cast("int64").to_pylist()
     for row, at in zip(rows, times, strict=True):
-        look = every.index(at)
-        before, count = in_a_row.get(row["campaign_id"], (-2, 0))
         if row["margin_bits"] > PRUDENT.margin_bits:
-            count = count + 1 if before == look - 1 else 1
-            in_a_row[row["campaign_id"]] = (look, count)
-            if count >= PRUDENT.looks:
+            before, count = in_a_row.get(row["campaign_id"], (0, 0))
+            in_a_row[row["campaign_id"]] = (at, count + 1 if before == at - step_us else 1)
+            if in_a_row[row["campaign_id"]][1] >= PRUDENT.looks:
                 return int(at)
     return int(np.iinfo(np.int64).max)
 
