@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 import json
 import math
 from pathlib import Path
@@ -21,10 +22,15 @@ from stillwatch.cli import app
 from stillwatch.examine import Options
 from stillwatch.keys import Keys
 from stillwatch.live.clean import looked_at
+from stillwatch.live.history import History
+from stillwatch.live.journal import Journal
 from stillwatch.live.replay import Replayed, replay
 from stillwatch.live.step import Looking
+from stillwatch.live.ticking import Ticking, Ticks
 from stillwatch.rejects import RejectLog
-from stillwatch.sketching import Source
+from stillwatch.sketching import Source, sketch_log
+from stillwatch.store.cases import case, queue
+from stillwatch.store.database import open_store
 from stillwatch.streams import DAY_US, HOUR_US
 from tests.scans import TEST_KEY, scan_files
 
@@ -173,6 +179,33 @@ def test_a_replay_states_what_is_guaranteed_over_its_looks(
     assert "one of the blocks itself" in itself["guarantee"]["statement"]
     plain = replayed(logs[4], tmp_path / "plain", None).overview["guarantee"]
     assert (plain["alpha"], plain["method"]) == (None, "none")
+
+
+def test_a_case_of_a_live_run_tells_what_its_evidence_is_worth(
+    logs: list[Path], made: Calibration, tmp_path: Path
+) -> None:
+    journal, last_us = Journal(tmp_path, KEYS.name), 0
+    with RejectLog(None) as rejects:
+        for batch in sketch_log(Source((logs[4],)), KEYS, rejects):
+            journal.submit(batch).result()
+            last_us = max(last_us, *batch["at_us"].to_pylist())
+    journal.close()
+
+    def accused(calibration: Calibration) -> list[str]:
+        place = str(tmp_path / f"{calibration.excess:g}.db")
+        told = Ticking(tmp_path, place, KEYS, Options(calibration=calibration), LOOKING)
+        store = open_store(place)
+        with History(tmp_path) as history:
+            ticks = Ticks(told, history, store)
+            ticks.tick(dt.datetime.fromtimestamp(last_us / 1e6 + 1, dt.UTC))
+        found = [row["id"] for row in queue(store)["rows"] if row["verdict"] == "extraction"]
+        assert bool(ticks.live.flags) == bool(found)
+        return ["; ".join(case(store, one)["campaigns"][0]["reasons"]) for one in found]
+
+    (reasons,) = accused(made)
+    assert "against 4 clean stretches that were looked at alike its evidence has an e-value of" in reasons
+    assert "where 4 is asked for" in reasons
+    assert accused(raised(made, 200.0)) == []
 
 
 def test_a_calibration_for_scans_is_none_for_looks_and_the_other_way_round(
