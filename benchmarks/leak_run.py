@@ -76,9 +76,9 @@ SCENARIOS: dict[str, Scenario] = {
 SEEDS = {name: FIRST_SEED + 1_000 + 100 * place for place, name in enumerate(SCENARIOS)}
 INNOCENTS, EXCHANGES = 3_000, 60_000
 MARGIN = 1.5
-"""Bits beyond the bar of a scan: in weeks of half as many innocents the e-process asks for 0.2 (benchmarks/alpha_live). Twice
-the streams make each 2^s of the calibration at most twice as large on average, which is one bit, and the rest is left
-for looks four times as often."""
+"""Bits beyond the bar of a scan: in weeks of half as many innocents the e-process asks for 0.2 (benchmarks/alpha_live).
+Twice the streams make each 2^s of the calibration at most twice as large on average, which is one bit, and the rest is
+left for looks four times as often."""
 PRUDENT = Looking()
 """What an accusation takes where nothing was calibrated."""
 
