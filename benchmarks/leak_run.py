@@ -149,7 +149,7 @@ def main(root: Path) -> int:
     parser.add_argument("--results", type=Path, default=root / "benchmarks" / "results" / "leak.csv")
     parser.add_argument("--picture", type=Path, default=root / "docs" / "images" / "leak.svg")
     options = parser.parse_args()
-    looking = Looking(duration_us(options.step, "--step"), margin_bits=options.margin, looks=1)
+    looking = Looking(duration_us(options.step, "--step"), margin_bits=options.margin)
     decided_us = duration_us(options.decided_within, "--decided-within")
     work = [
         (name, SEEDS[name] + number, looking, decided_us, options.scale)

@@ -255,7 +255,7 @@ def test_the_commands_from_clean_traffic_to_a_calibrated_replay(logs: list[Path]
     )
     assert done.exit_code == 0, done.output
     told = json.loads((tmp_path / "out" / "replay.json").read_text())
-    assert (told["looking"]["margin_bits"], told["looking"]["looks_in_a_row"]) == (0.0, 1)
+    assert (told["looking"]["margin_bits"], told["looking"]["looks_in_a_row"]) == (0.0, 2)
     assert told["calibration_alpha"] == 0.25
     stored = json.loads(bar.read_text())
     bar.write_text(json.dumps(stored | {"margin_bits": -90.0}))

@@ -66,7 +66,7 @@ def backtest(
     step: str = STEP,
     window: str = WINDOW,
     margin: float | None = MARGIN,
-    looks: int | None = LOOKS,
+    looks: int = LOOKS,
     format: str = FORMAT,
     key: Path | None = KEY,
     identities: Path | None = IDENTITIES,

@@ -41,7 +41,7 @@ MARGIN = typer.Option(
     "calibration.",
 )
 LOOKS = typer.Option(
-    None, "--looks", min=1, help="Looks in a row at which it takes them: 2, and 1 with a calibration."
+    2, "--looks", min=1, help="Looks in a row at which it takes them, of a campaign and of who takes part."
 )
 CALIBRATION = typer.Option(
     None,
@@ -69,14 +69,14 @@ def duration_us(text: str, option: str, least_s: int = 60) -> int:
 
 
 def looking_of(
-    step: str, window: str, margin: float | None, looks: int | None, calibrated: bool, least_step_s: int = 60
+    step: str, window: str, margin: float | None, looks: int, calibrated: bool, least_step_s: int = 60
 ) -> Looking:
     """How to look, by the options of the command line: prudence where nothing is calibrated."""
     step_us, window_us = duration_us(step, "--step", least_step_s), duration_us(window, "--window", 86_400)
     from stillwatch.live.step import Looking
 
-    usual = Looking(margin_bits=0.0, looks=1) if calibrated else Looking()
-    return Looking(step_us, window_us, usual.margin_bits if margin is None else margin, looks or usual.looks)
+    usual = 0.0 if calibrated else Looking().margin_bits
+    return Looking(step_us, window_us, usual if margin is None else margin, looks)
 
 
 def replay(
@@ -85,7 +85,7 @@ def replay(
     step: str = STEP,
     window: str = WINDOW,
     margin: float | None = MARGIN,
-    looks: int | None = LOOKS,
+    looks: int = LOOKS,
     format: str = FORMAT,
     key: Path | None = KEY,
     identities: Path | None = IDENTITIES,

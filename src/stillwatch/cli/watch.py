@@ -62,7 +62,7 @@ def watch(
     step: str = STEP,
     window: str = WINDOW,
     margin: float | None = MARGIN,
-    looks: int | None = LOOKS,
+    looks: int = LOOKS,
     registry: Path | None = REGISTRY,
     prior: float = PRIOR,
     min_principals: int = MIN_PRINCIPALS,

@@ -52,7 +52,8 @@ class Looking:
     """Bits beyond the threshold of a scan that the evidence must exceed."""
 
     looks: int = 2
-    """Looks with new exchanges, in a row, at which it must."""
+    """Looks with new exchanges, in a row, at which it must, with the principal taking part: families that touch are joined
+    at one look and apart at the next, and who was in it for an hour is no part of it."""
 
     @property
     def cadence(self) -> record.Cadence:
@@ -133,7 +134,7 @@ class Live:
         self._presence = Presence(options.rule.least_principals)
         self._arrivals = Arrivals(keys)
         self._names = Names()
-        self._in_a_row: Counter[str] = Counter()
+        self._in_a_row: Counter[tuple[int, str]] = Counter()
         self._flagged: dict[tuple[int, str], Flag] = {}
         self._standing: set[tuple[int, str]] = set()
         self._looked_us = -(2**62)
@@ -209,20 +210,22 @@ class Live:
         new: list[Flag] = []
         seen = []
         standing = set()
-        in_a_row: Counter[str] = Counter()
+        in_a_row: Counter[tuple[int, str]] = Counter()
         calibration = self._options.calibration
         for number, name in named.items():
             judged = groups[number]
             if judged.ruling.verdict is not Verdict.EXTRACTION:
                 continue
             beyond = float(margin(judged.case.bits, judged.case.silent, self._options.bar))
-            if beyond > self._excess:
-                in_a_row[name.name] = 1 + max(self._in_a_row[known] for known in name.also)
             worth = None if calibration is None else e_value(beyond, calibration.scores)
-            flagged = in_a_row[name.name] >= self._looking.looks
             exchanges = dict(zip(judged.principals.tolist(), judged.exchanges.tolist(), strict=True))
-            for principal in judged.taking_part.tolist() if flagged else ():
+            flagged = False
+            for principal in judged.taking_part.tolist() if beyond > self._excess else ():
                 known = int(scanned.principals.hashes[principal])
+                in_a_row[known, name.name] = 1 + max(self._in_a_row[known, one] for one in name.also)
+                if in_a_row[known, name.name] < self._looking.looks:
+                    continue
+                flagged = True
                 keys = [(known, one) for one in sorted(name.also) if (known, one) in self._flagged]
                 if not keys:
                     keys = [(known, name.name)]
