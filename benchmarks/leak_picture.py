@@ -20,12 +20,12 @@ Row = Mapping[str, str]
 
 
 def draw(rows: Sequence[Row]) -> str:
-    """A line for each scenario, with a dot for each measure: medians of the logs of the newest evidence."""
+    """A line for each scenario and number of looks, a dot for each measure: medians of the logs of the newest evidence."""
     newest = rows[-1]["evidence"] if rows else ""
-    found: dict[str, list[Row]] = {}
+    found: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
         if row["evidence"] == newest and row.get("exchanges"):
-            found.setdefault(row["scenario"], []).append(row)
+            found.setdefault((row["scenario"], row["looks_in_a_row"]), []).append(row)
     parts, x = [], 0.0
     for place, told in enumerate(MEASURES.values()):
         parts += [
@@ -39,9 +39,9 @@ def draw(rows: Sequence[Row]) -> str:
         parts.append(svg.line(across, TOP - 8, across, bottom, "axis" if step == 0 else "grid"))
         parts.append(svg.text(across, bottom + 16, f"{step * 25}%", "muted", anchor="middle", size=11))
     sentences = []
-    for number, (name, own) in enumerate(found.items()):
+    for number, ((name, looks), own) in enumerate(found.items()):
         y = TOP + ROW * (number + 0.4)
-        told = f"{name.replace('_', ' ')}, {int(median(int(row['exchanges']) for row in own)):,}"
+        told = f"{name.replace('_', ' ')}, {int(median(int(row['exchanges']) for row in own)):,}, at {looks}"
         parts.append(svg.text(LEFT - 12, y + 4, told, "ink", anchor="end", size=12))
         shares = {measure: median(float(row[measure]) for row in own) for measure in MEASURES}
         parts.append(svg.line(_across(min(shares.values())), y, _across(max(shares.values())), y, "grid"))

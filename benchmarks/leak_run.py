@@ -159,6 +159,7 @@ def main(root: Path) -> int:
     stamp = {
         "date": f"{dt.datetime.now(dt.UTC):%Y-%m-%d}", "commit": commit(root), "machine": processor(),
         "evidence": versions()["evidence"], "step": options.step, "margin_bits": looking.margin_bits,
+        "looks_in_a_row": looking.looks,
     }  # fmt: skip
     with ProcessPoolExecutor(options.jobs) as pool:
         for row in pool.map(_measured, *zip(*work, strict=True)):
