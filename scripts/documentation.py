@@ -19,6 +19,7 @@ from pathlib import Path
 import pyarrow as pa
 from typer.models import ArgumentInfo, OptionInfo
 
+import documentation_leak
 import documentation_review
 from stillwatch import arena, campaigns, fingerprint, identities, verdict
 from stillwatch.arena import recipe
@@ -419,5 +420,6 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "withholdable": _withholdable,
     "lab claims": _lab_claims,
     "lab results": _lab_results,
+    "leak": lambda: table(documentation_leak.HEAD, documentation_leak.rows()),
 }
 """What may stand in a page, by name."""

@@ -144,6 +144,44 @@ def test_logs_drawn_anew_have_the_streams_of_the_others(monkeypatch: pytest.Monk
     assert all(abs(shares[value] - expected[value]) < 0.03 for value in expected)
 
 
+def test_clean_weeks_drawn_anew_are_counted_by_the_most_bits_of_their_streams(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    alpha = benchmark("alpha_live_run")
+    nothing = float("-inf")
+    calm = [[[-5.0, -5.0, -5.0]], [], [[nothing, -9.0, nothing]], [[-5.0, -4.0, -6.0]]]
+    row = alpha.measured([*calm, [[-1.0, 7.0, -1.0]]], 4, 50, 0.5)
+    assert row["bits_of_the_e_process"] == pytest.approx(-3.98, abs=0.01)
+    assert (row["bits_of_one_look"], row["highest_bits_at_any_look"]) == (-6.0, 7.0)
+    assert (row["accused"], row["crossed_the_e_process"], row["upper_limit"]) == (50, 50, 1.0)
+    quiet = alpha.measured([*calm, [[-6.5, -7.0, -8.0]]], 4, 50, 0.5)
+    assert (quiet["accused"], quiet["crossed_the_e_process"]) == (0, 0)
+    assert quiet["upper_limit"] == pytest.approx(1 - 0.05 ** (1 / 50), abs=1e-4)
+
+
+def test_a_leak_is_what_was_sent_before_a_flag(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    run_of = importlib.import_module("leak_run")
+    random = np.random.default_rng(3)
+    started = random.integers(0, 1000, 400)
+    owner = np.array([f"a-{number}" for number in random.integers(0, 20, 400)])
+    late = np.flatnonzero(owner == "a-19")
+    started[late] = 900 + started[late] // 10
+    flags = {f"a-{number}": 300 + 10 * number for number in range(15)} | {"a-19": 950}
+    leak = run_of.leak_of(started, owner, flags, 50)
+    never = 10**9
+    sent = list(zip(started.tolist(), owner.tolist(), strict=True))
+    assert (leak.exchanges, leak.principals, leak.flagged) == (400, 20, 16)
+    assert leak.first == sum(at < 300 for at, _ in sent) / 400
+    assert leak.own == sum(at < flags.get(name, never) for at, name in sent) / 400
+    assert leak.enforced == sum(at < flags.get(name, never) + 50 for at, name in sent) / 400
+    assert leak.newcomers == 1
+    assert leak.newcomers_exchanges == sum(at < 950 for at, name in sent if name == "a-19")
+    nobody = run_of.leak_of(started, owner, {})
+    assert (nobody.first, nobody.own, nobody.enforced, nobody.newcomers) == (1.0, 1.0, 1.0, 0)
+
+
 def test_the_scale_benchmark_measures_a_size_and_draws_it(tmp_path: Path) -> None:
     results, picture = tmp_path / "scale.csv", tmp_path / "scale.svg"
     command = [sys.executable, str(ROOT / "benchmarks" / "scale"), "--rows", "20000", "--memory", "1GB"]

@@ -83,6 +83,8 @@ def state(scanned: Scanned, source: Source, keys: Keys, rejects: RejectLog, opti
         dossier.models_of(scanned), dossier.missing_columns(scanned), dict(zip(shown, shared, strict=True)),
     )  # fmt: skip
     campaigns = [dossier.describe(context, number) for number in shown]
+    for number, campaign in zip(shown, campaigns, strict=True):
+        campaign["reasons"] += guarantee.over_time(groups[number], options)
     rows = account_rows(scanned, held.groups, campaign_ids, options.bar.suspicion)
     accounts = account_table(scanned, decisions.spare(rows, held.cleared))
     overview = overview_of(context, rejects, family_rows, accounts, __version__, len(source.paths))

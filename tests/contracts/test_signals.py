@@ -53,8 +53,8 @@ def tables(seed: int = 0) -> dict[str, pa.Table]:
                     **sums,
                 }
             )
-            word = int(rng.integers(0, 400)) if stream == 0 else int(rng.choice(own_words))
-            topics.append({"stream_id": stream, "principal": principal, "word": word, "exchanges": 1})
+            for word in rng.choice(400 if stream == 0 else own_words, 2, replace=False).tolist():
+                topics.append({"stream_id": stream, "principal": principal, "word": word, "exchanges": 1})
             shared = stream == 1 and rng.random() < 0.5
             fills.append(
                 {

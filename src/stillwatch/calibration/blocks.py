@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -37,11 +37,31 @@ CERTAIN = 1e-300
 _MIX = (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
 
 
+Scored = Callable[[Iterable[pa.RecordBatch], str, Path, Options], Block]
+"""What turns the sketches of a block, with its name, into the block and its score; the folder is for working files."""
+
+
+def scanned_once(batches: Iterable[pa.RecordBatch], name: str, folder: Path, options: Options) -> Block:
+    """A block with the score of a scan of it."""
+    with Spool(folder) as spool:
+        presence = Presence(options.rule.least_principals)
+        for batch in batches:
+            spool.write(batch)
+            presence.observe(batch)
+        scanned = examine(spool, presence, options)
+        return block_of(scanned, name, score(scanned, options))
+
+
+def block_of(scanned: Scanned, name: str, reached: float) -> Block:
+    """A block, of which all is known, and the score that it has reached."""
+    return Block(describe(scanned, name), None if reached == NOTHING else reached)
+
+
 def score_blocks(
     logs: Sequence[Path], days: float | None, source: Source, keys: Keys, options: Options,
-    rejects: RejectLog, progress: Progress | None = None,
+    rejects: RejectLog, progress: Progress | None = None, scored: Scored = scanned_once,
 ) -> list[Block]:  # fmt: skip
-    """Scan every log as one block, or cut into consecutive blocks of ``days`` days.
+    """Score every log as one block, or cut into consecutive blocks of ``days`` days; without ``scored``, by a scan.
 
     ``source`` says how the logs are read; its paths are not looked at. Working files lie in the system's
     temporary folder, about 500 bytes an exchange.
@@ -51,7 +71,8 @@ def score_blocks(
     for log in logs:
         with tempfile.TemporaryDirectory(prefix="stillwatch-calibrate-") as folder:
             batches = sketch_log(replace(source, paths=(log,)), keys, rejects, progress)
-            found.extend(_scored(batches, "/".join(log.parts[-2:]), days, Path(folder), options))
+            for name, block in _blocks(batches, "/".join(log.parts[-2:]), days, Path(folder)):
+                found.append(scored(block, name, Path(folder), options))
     return found
 
 
@@ -101,11 +122,11 @@ def _digest(sketches: pa.Table) -> str:
     return f"{sketches.num_rows:x}-{total:016x}-{int(np.bitwise_xor.reduce(mixed)):016x}"
 
 
-def _scored(
-    batches: Iterable[pa.RecordBatch], name: str, days: float | None, folder: Path, options: Options
-) -> Iterator[Block]:
+def _blocks(
+    batches: Iterable[pa.RecordBatch], name: str, days: float | None, folder: Path
+) -> Iterator[tuple[str, Iterable[pa.RecordBatch]]]:
     if days is None:
-        yield _block(batches, name, folder, options)
+        yield name, batches
         return
     with Spool(folder) as whole:
         first, last = 2**63 - 1, -(2**63)
@@ -131,18 +152,7 @@ def _scored(
             for number, spool in enumerate(spools):
                 begins = iso(first + number * length)[:10]
                 if spool.rows:  # a gap in the log is no block
-                    yield _block(spool, f"{name} from {begins}", folder, options)
-
-
-def _block(batches: Iterable[pa.RecordBatch], name: str, folder: Path, options: Options) -> Block:
-    with Spool(folder) as spool:
-        presence = Presence(options.rule.least_principals)
-        for batch in batches:
-            spool.write(batch)
-            presence.observe(batch)
-        scanned = examine(spool, presence, options)
-        reached = score(scanned, options)
-        return Block(describe(scanned, name), None if reached == NOTHING else reached)
+                    yield f"{name} from {begins}", spool
 
 
 def _refuse_shared_files(logs: Sequence[Path]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -10,14 +11,16 @@ import numpy as np
 
 from stillwatch.calibration import record
 from stillwatch.calibration.blocks import describe
+from stillwatch.calibration.evidence_over_time import e_value
 from stillwatch.calibration.null import LEAST_STREAMS, Null, fit_null
 from stillwatch.evidence import CONDUCT, INTENT
-from stillwatch.verdict import Verdict, needed
+from stillwatch.history import DAY_S
+from stillwatch.verdict import Verdict, margin, needed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from stillwatch.calibration.record import Calibration
+    from stillwatch.calibration.record import Cadence, Calibration
     from stillwatch.examine import Options, Scanned
     from stillwatch.judging import Judged
     from stillwatch.keys import Keys
@@ -31,7 +34,7 @@ OF_CAMPAIGN = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Guarantee:
-    """What is known of the chance that anybody innocent is accused in this scan."""
+    """What is known of the chance that anybody innocent is accused, in this scan or at any look of this run."""
 
     calibration: Calibration | None
     differences: tuple[str, ...]
@@ -98,12 +101,24 @@ def restrain(groups: Sequence[Judged], guarantee: Guarantee) -> list[Judged]:
     return result
 
 
+def over_time(judged: Judged, options: Options) -> list[str]:
+    """What the evidence of an accused campaign is worth over looks, where they were calibrated, as a reason of it."""
+    calibration = options.calibration
+    if calibration is None or calibration.cadence is None or judged.ruling.verdict is not Verdict.EXTRACTION:
+        return []
+    worth = e_value(float(margin(judged.case.bits, judged.case.silent, options.bar)), calibration.scores)
+    return [
+        f"against {calibration.n} clean stretches that were looked at alike its evidence has an e-value of {worth:.3g}, "
+        f"where {1 / calibration.alpha:.3g} is asked for"
+    ]
+
+
 def state(guarantee: Guarantee, options: Options) -> dict[str, Any]:
     """The guarantee as it stands in ``overview.json``."""
     calibration, null, bits = guarantee.calibration, guarantee.null, needed(options.bar)
     return {
         "alpha": guarantee.alpha,
-        "method": "none" if guarantee.alpha is None else "split_conformal",
+        "method": "none" if guarantee.alpha is None else _method(calibration),
         "threshold_bits": bits,
         "calibration": None
         if calibration is None
@@ -125,6 +140,10 @@ def state(guarantee: Guarantee, options: Options) -> dict[str, Any]:
     }
 
 
+def _method(calibration: Calibration | None) -> str:
+    return "conformal_e_process" if calibration is not None and calibration.cadence else "split_conformal"
+
+
 def _guaranteed(guarantee: Guarantee) -> str:
     calibration = guarantee.calibration
     if calibration is None:
@@ -134,10 +153,27 @@ def _guaranteed(guarantee: Guarantee) -> str:
             "No error rate is guaranteed: the log is not like the clean traffic that the bar was calibrated on, since "
             f"{'; '.join(guarantee.differences)}. The bar stands at its calibrated height all the same."
         )
+    if calibration.cadence is not None:
+        return _over_looks(calibration, calibration.cadence)
     return (
         f"The chance that any innocent campaign is accused in such a scan is at most {calibration.alpha:g}, over "
         f"calibrations on {calibration.n} blocks of clean traffic and the scanned log together, if this log and "
         "they are exchangeable."
+    )
+
+
+def _over_looks(calibration: Calibration, cadence: Cadence) -> str:
+    days = statistics.median(block.traffic.days for block in calibration.counted)
+    on = days - cadence.window_s / DAY_S - 1
+    later = (
+        f", and in any {on:.1f} days of a run that goes on" if on > 0
+        else "; a run that goes on for longer needs blocks that are longer than its window"
+    )  # fmt: skip
+    return (
+        f"The chance that any innocent campaign is accused at any look in the first {days:.1f} days is at most "
+        f"{calibration.alpha:g}{later}. Evidence over time is an e-process, of which the mean is at most 1 whenever one "
+        f"stops, over calibrations on {calibration.n} blocks of clean traffic and the looked-at traffic together, if this "
+        "traffic and they are exchangeable as stretches of time."
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import statistics
 from collections.abc import Mapping, Sequence
@@ -13,6 +14,7 @@ import msgspec
 
 from stillwatch import __version__
 from stillwatch.calibration.conformal import NOTHING, CalibrationError, quantile, rank
+from stillwatch.calibration.evidence_over_time import least_bits
 from stillwatch.evidence import load_weights
 from stillwatch.fingerprint import SKETCH_VERSION
 from stillwatch.objective.model import load as load_objective
@@ -26,6 +28,7 @@ FILE_VERSION = 1
 TOLERANCE = 1.5
 """Factor by which a log may differ from the median block in length, exchanges and principals, either way."""
 
+A_DAY = "exchanges a day"
 Setting = float | str
 
 
@@ -49,12 +52,24 @@ class Traffic:
 
 
 @dataclass(frozen=True, slots=True)
+class Cadence:
+    """How a live run looks at traffic."""
+
+    step_s: float
+    """Time between two looks."""
+
+    window_s: float
+    """How far back exchanges are known."""
+
+
+@dataclass(frozen=True, slots=True)
 class Block:
     """One log of clean traffic and its score."""
 
     traffic: Traffic
     score: float | None
-    """Largest margin of a stream that passes all other gates of an accusation, bits; None where none does."""
+    """Largest margin of a stream that passes all other gates of an accusation, at any look where there are several, bits;
+    None where none does."""
 
     left_out: str | None = None
     """Why it does not count, where it does not."""
@@ -65,18 +80,18 @@ class Calibration:
     """A bar that was calibrated on clean traffic, as its file holds it."""
 
     alpha: float
-    """P(any innocent campaign is accused in a scan), over blocks and the scanned log together."""
+    """P(any innocent campaign is accused in a scan, or at any look), over blocks and the judged log together."""
 
     blocks: tuple[Block, ...]
     n: int
     """Blocks that count."""
 
-    rank: int
-    """Which of their scores, from the smallest, is the calibrated margin."""
+    rank: int | None
+    """Which of their scores, from the smallest, is the calibrated margin; None for looks, where all of them make it."""
 
     margin_bits: float | None
-    """Bits beyond the threshold of probability that an accusation must exceed; None where the score of that
-    rank is that of a block in which nothing passes the gates."""
+    """Bits beyond the threshold of probability that an accusation must exceed; None where any number will do, since
+    nothing passes the gates in the block of that rank, or for looks in any block."""
 
     threshold_bits: float
     """Bits of evidence that an accusation takes: never less than the threshold of probability asks."""
@@ -91,6 +106,9 @@ class Calibration:
     settings: Mapping[str, Setting]
     """Every number that a verdict depends on, the prior among them."""
 
+    cadence: Cadence | None = None
+    """How the blocks were looked at as they happened; None where each was scanned once, as a whole."""
+
     file_version: int = FILE_VERSION
 
     @property
@@ -99,22 +117,29 @@ class Calibration:
         return tuple(block for block in self.blocks if block.left_out is None)
 
     @property
+    def scores(self) -> list[float]:
+        """Scores of the blocks that count."""
+        return scores_of(self.counted)
+
+    @property
     def excess(self) -> float:
         """``margin_bits``, minus infinity where there is none."""
         return NOTHING if self.margin_bits is None else self.margin_bits
 
 
-def calibrate(blocks: Sequence[Block], alpha: float, key: str, options: Options) -> Calibration:
-    """The bar that bounds the chance of a false accusation by ``alpha``.
+def calibrate(
+    blocks: Sequence[Block], alpha: float, key: str, options: Options, cadence: Cadence | None = None
+) -> Calibration:
+    """The bar that bounds the chance of a false accusation by ``alpha``, in one scan or over all looks at a ``cadence``.
 
     Raises :class:`CalibrationError` where the blocks that are alike do not support it.
     """
     _refuse_repeats(blocks)
     kept = _alike(blocks)
     counted = [block for block in kept if block.left_out is None]
-    scores = [NOTHING if block.score is None else block.score for block in counted]
+    scores = scores_of(counted)
     try:
-        margin = quantile(scores, alpha)
+        margin = _margin(scores, alpha, cadence)
     except CalibrationError as error:
         left = [f"{block.traffic.name} ({block.left_out})" for block in kept if block.left_out]
         raise CalibrationError("; left out: ".join([str(error), *left])) from None
@@ -122,14 +147,29 @@ def calibrate(blocks: Sequence[Block], alpha: float, key: str, options: Options)
         alpha=alpha,
         blocks=tuple(kept),
         n=len(counted),
-        rank=rank(len(counted), alpha),
+        rank=None if cadence else rank(len(counted), alpha),
         margin_bits=None if margin == NOTHING else margin,
         threshold_bits=threshold(options.bar) + max(margin, 0.0),
         tolerance=TOLERANCE,
         key=key,
         versions=versions(),
         settings=settings(options),
+        cadence=cadence,
     )
+
+
+def refuse_too_few(blocks: int, alpha: float, cadence: Cadence | None) -> None:
+    """Raise :class:`CalibrationError` where so many blocks do not support an alpha, whatever their scores."""
+    _margin([NOTHING] * blocks, alpha, cadence)
+
+
+def scores_of(blocks: Sequence[Block]) -> list[float]:
+    """Score of each block, minus infinity where nothing passes the gates."""
+    return [NOTHING if block.score is None else block.score for block in blocks]
+
+
+def _margin(scores: Sequence[float], alpha: float, cadence: Cadence | None) -> float:
+    return quantile(scores, alpha) if cadence is None else least_bits(scores, alpha)
 
 
 def versions() -> dict[str, str]:
@@ -156,11 +196,11 @@ def settings(options: Options) -> dict[str, Setting]:
 def differences(calibration: Calibration, log: Traffic, key: str) -> list[str]:
     """In what a log is not like the blocks, so that the calibration says nothing of it; empty where it is."""
     blocks = [block.traffic for block in calibration.counted]
+    factor, looks = calibration.tolerance, calibration.cadence is not None
     found = [
-        f"it has {_amount(own)} {what}, the blocks {_amount(usual)} at the median (a factor of "
-        f"{calibration.tolerance:g} is allowed)"
-        for what, own, usual in _compared(log, blocks)
-        if not usual / calibration.tolerance <= own <= usual * calibration.tolerance
+        f"it has {_amount(own)} {what}, the blocks {_amount(usual)} at the median (a factor of {factor:g} is allowed)"
+        for what, own, usual in (_grown if looks else _compared)(log, blocks)
+        if own > usual * factor or (own < usual / factor and (not looks or what == A_DAY))
     ]
     known = {name for block in blocks for name in block.columns_missing}
     if lacking := sorted(set(log.columns_missing) - known):
@@ -176,8 +216,10 @@ def differences(calibration: Calibration, log: Traffic, key: str) -> list[str]:
     return found
 
 
-def check(calibration: Calibration, options: Options) -> None:
-    """Raise :class:`CalibrationError` where the calibration was made for another program or other settings."""
+def check(calibration: Calibration, options: Options, cadence: Cadence | None = None) -> None:
+    """Raise :class:`CalibrationError` where the calibration was made for another program or other settings, or for a scan
+    where it is to be held against looks at a ``cadence``, and the other way round."""
+    _check_looks(calibration.cadence, cadence)
     for what, own, other in (
         ("version of", versions(), calibration.versions),
         ("setting", settings(options), calibration.settings),
@@ -188,6 +230,25 @@ def check(calibration: Calibration, options: Options) -> None:
                     f"the calibration was made with another {what} {name}: {other.get(name, 'none')}, and this scan "
                     f"has {own.get(name, 'none')}; give the scan the same, or calibrate again"
                 )
+
+
+def _check_looks(made: Cadence | None, wanted: Cadence | None) -> None:
+    if wanted is None:
+        if made is not None:
+            raise CalibrationError(
+                "the calibration was made for looks at live traffic; calibrate without --step for a scan"
+            )
+    elif made is None:
+        raise CalibrationError(
+            "the calibration was made for a scan, and there are many looks here; calibrate with --step and --window "
+            f"for them, such as --step {wanted.step_s / 3600:g}h"
+        )
+    elif wanted.window_s != made.window_s or wanted.step_s % made.step_s:
+        raise CalibrationError(
+            f"the calibration was made for looks {made.step_s:g} s apart at a window of {made.window_s:g} s, and here "
+            f"they are {wanted.step_s:g} s apart at {wanted.window_s:g} s; give the same --window and a --step that is so "
+            "long or a multiple of it, or calibrate again"
+        )
 
 
 def write(calibration: Calibration, path: Path) -> None:
@@ -218,8 +279,8 @@ def read(path: Path) -> Calibration:
         raise CalibrationError(
             f"{path} is a calibration of version {found.file_version}, and {FILE_VERSION} is read here; {remedy}"
         )
-    scores = [NOTHING if block.score is None else block.score for block in found.counted]
-    if found.n != len(scores) or found.excess != quantile(scores, found.alpha):
+    made = _margin(found.scores, found.alpha, found.cadence)
+    if found.n != len(found.counted) or not math.isclose(found.excess, made, abs_tol=1e-9):
         raise CalibrationError(f"{path}: the margin is not what the scores of its blocks give; {remedy}")
     return found
 
@@ -231,6 +292,15 @@ def _compared(log: Traffic, blocks: Sequence[Traffic]) -> list[tuple[str, float,
         ("exchanges", log.exchanges, statistics.median(block.exchanges for block in blocks)),
         ("principals", log.principals, statistics.median(block.principals for block in blocks)),
     ]
+
+
+def _grown(log: Traffic, blocks: Sequence[Traffic]) -> list[tuple[str, float, float]]:
+    """The same of traffic that is looked at as it happens: less than a block at first, and, after a day, as much a day."""
+    found = _compared(log, blocks)
+    if log.days >= 1:
+        usual = statistics.median(block.exchanges / max(block.days, 1) for block in blocks)
+        found.append((A_DAY, log.exchanges / log.days, usual))
+    return found
 
 
 def _alike(blocks: Sequence[Block]) -> list[Block]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from stillwatch.cli.replay import duration_us
 from stillwatch.cli.scan import (
     FORMAT,
     IDENTITIES,
@@ -19,6 +20,7 @@ from stillwatch.cli.scan import (
 )
 
 if TYPE_CHECKING:
+    from stillwatch.calibration.blocks import Scored
     from stillwatch.calibration.record import Calibration
 
 CLEAN = typer.Argument(
@@ -28,6 +30,13 @@ BAR = typer.Option(..., "--out", metavar="FILE", help="JSON file for the calibra
 ALPHA = typer.Option(
     0.05, "--alpha", help="Bound on the chance that any innocent campaign is accused in a scan."
 )
+STEP = typer.Option(
+    None,
+    "--step",
+    metavar="TIME",
+    help="For `replay` and `watch`: look at every block so often, as they will.",
+)
+WINDOW = typer.Option("30d", "--window", metavar="TIME", help="With --step: the window of those looks.")
 DAYS = typer.Option(
     None, "--days", metavar="D", min=1 / 24, help="Cut every log into consecutive blocks of D days."
 )
@@ -38,6 +47,8 @@ def calibrate(
     out: Path = BAR,
     alpha: float = ALPHA,
     days: float | None = DAYS,
+    step: str | None = STEP,
+    window: str = WINDOW,
     format: str = FORMAT,
     key: Path | None = KEY,
     identities: Path | None = IDENTITIES,
@@ -48,11 +59,15 @@ def calibrate(
     memory: str = MEMORY,
 ) -> None:
     """Calibrate the bar on blocks of clean traffic that are like the logs that will be scanned."""
+    looking = None
+    if step is not None:
+        from stillwatch.live.step import Looking
+
+        looking = Looking(duration_us(step, "--step"), duration_us(window, "--window", 86_400))
     from stillwatch import keys
     from stillwatch.calibration import record
-    from stillwatch.calibration.blocks import score_blocks
-    from stillwatch.calibration.conformal import rank
-    from stillwatch.cli.progress import reading
+    from stillwatch.calibration.blocks import scanned_once, score_blocks
+    from stillwatch.cli.progress import looking_at, reading
     from stillwatch.examine import Options
     from stillwatch.families.assign import Rule
     from stillwatch.outputs import OutputError, staged
@@ -62,8 +77,9 @@ def calibrate(
     from stillwatch.verdict import Bar
 
     paths = paths_of(logs)
+    cadence = looking.cadence if looking else None
     if days is None:
-        rank(len(paths), alpha)  # refused before anything is read
+        record.refuse_too_few(len(paths), alpha, cadence)  # before anything is read
     options = Options(
         rule=Rule(least_principals=min_principals),
         bar=Bar(prior=prior),
@@ -79,11 +95,18 @@ def calibrate(
     source.spare([out, rejected])
     with (
         reading("Reading the log") as progress,
+        looking_at() as looked,
         staged(out.parent, what=f"the calibration {out}", seals=()) as stage,
         RejectLog(rejected, limit=reject_share, stage=stage) as rejects,
     ):
-        blocks = score_blocks(paths, days, source, secret, options, rejects, progress)
-        made = record.calibrate(blocks, alpha, secret.name, options)
+        scored: Scored = scanned_once
+        if looking is not None:
+            from stillwatch.live.clean import looked_at
+
+            scored = looked_at(secret, looking, looked)
+        shown = progress if looking is None else None
+        blocks = score_blocks(paths, days, source, secret, options, rejects, shown, scored)
+        made = record.calibrate(blocks, alpha, secret.name, options, cadence)
         record.write(made, stage / out.name)
     if not rejects.rejected:
         rejected.unlink(missing_ok=True)
@@ -91,8 +114,9 @@ def calibrate(
 
 
 def _summary(made: Calibration, out: Path) -> str:
+    over = " over all looks" if made.cadence else ""
     lines = [
-        f"{made.n} blocks of clean traffic, alpha {made.alpha:g}: an accusation takes {made.threshold_bits:+.1f} bits",
+        f"{made.n} blocks of clean traffic, alpha {made.alpha:g}{over}: an accusation takes {made.threshold_bits:+.1f} bits",
         *(f"left out: {block.traffic.name}: {block.left_out}" for block in made.blocks if block.left_out),
         str(out),
     ]

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from stillwatch.cli.replay import LOOKS, MARGIN, STEP, WINDOW, duration_us
+from stillwatch.cli.replay import CALIBRATION, LOOKS, MARGIN, STEP, WINDOW, looking_of
 from stillwatch.cli.review import AS_JSON, BY, STORE, WHY, now, opened_store, who
 from stillwatch.cli.scan import (
-    CALIBRATION,
     FORMAT,
     IDENTITIES,
     KEY,
@@ -66,7 +65,7 @@ def backtest(
     decided_within: str = DELAY,
     step: str = STEP,
     window: str = WINDOW,
-    margin: float = MARGIN,
+    margin: float | None = MARGIN,
     looks: int = LOOKS,
     format: str = FORMAT,
     key: Path | None = KEY,
@@ -88,7 +87,6 @@ def backtest(
     from stillwatch.examine import Options
     from stillwatch.families.assign import Rule
     from stillwatch.live.past import is_replay, past_of_log, past_of_replay
-    from stillwatch.live.step import Looking
     from stillwatch.registry import Registry, read_registry
     from stillwatch.response import backtest as run
     from stillwatch.response.policy import span
@@ -100,9 +98,7 @@ def backtest(
             "give one truth for each log, and logs instead of replays", param_hint="--truth"
         )
     rules = _with_rules(policy)
-    looking = Looking(
-        duration_us(step, "--step"), duration_us(window, "--window", 86_400), margin, looks
-    )  # fmt: skip
+    looking = looking_of(step, window, margin, looks, calibration is not None)
     options = Options(
         rule=Rule(least_principals=min_principals),
         bar=Bar(prior=prior),

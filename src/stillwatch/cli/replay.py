@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from stillwatch.cli.scan import (
-    CALIBRATION,
     FORMAT,
     IDENTITIES,
     KEY,
@@ -25,18 +25,30 @@ from stillwatch.cli.scan import (
     release_of,
 )
 
+if TYPE_CHECKING:
+    from stillwatch.live.step import Looking
+
 STEP = typer.Option("1h", "--step", metavar="TIME", help="Time between two looks: 30m, 1h, 1d.")
 WINDOW = typer.Option(
     "30d", "--window", metavar="TIME", help="How far back exchanges are known; what is older is forgotten."
 )
 MARGIN = typer.Option(
-    6.0,
+    None,
     "--margin",
     metavar="BITS",
     min=0.0,
-    help="Bits beyond the bar of a scan that an accusation takes, since there are many looks.",
+    help="Bits beyond the bar of a scan that an accusation takes, since there are many looks: 6, and none with a "
+    "calibration.",
 )
-LOOKS = typer.Option(2, "--looks", min=1, help="Looks in a row at which it takes them.")
+LOOKS = typer.Option(
+    2, "--looks", min=1, help="Looks in a row at which it takes them, of a campaign and of who takes part."
+)
+CALIBRATION = typer.Option(
+    None,
+    "--calibration",
+    metavar="FILE",
+    help="Bar that `stillwatch calibrate --step` made on clean traffic, for all looks.",
+)
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
@@ -56,12 +68,23 @@ def duration_us(text: str, option: str, least_s: int = 60) -> int:
     return seconds * 1_000_000
 
 
+def looking_of(
+    step: str, window: str, margin: float | None, looks: int, calibrated: bool, least_step_s: int = 60
+) -> Looking:
+    """How to look, by the options of the command line: prudence where nothing is calibrated."""
+    step_us, window_us = duration_us(step, "--step", least_step_s), duration_us(window, "--window", 86_400)
+    from stillwatch.live.step import Looking
+
+    usual = 0.0 if calibrated else Looking().margin_bits
+    return Looking(step_us, window_us, usual if margin is None else margin, looks)
+
+
 def replay(
     logs: list[str] = LOGS,
     out: Path = OUT,
     step: str = STEP,
     window: str = WINDOW,
-    margin: float = MARGIN,
+    margin: float | None = MARGIN,
     looks: int = LOOKS,
     format: str = FORMAT,
     key: Path | None = KEY,
@@ -77,7 +100,7 @@ def replay(
     labels: Path | None = LABELS,
 ) -> None:
     """Look at a log as if it were happening, and write who is flagged when."""
-    step_us, window_us = duration_us(step, "--step"), duration_us(window, "--window", 86_400)
+    looking = looking_of(step, window, margin, looks, calibration is not None)
     from stillwatch import keys
     from stillwatch.calibration.labels import read_labels
     from stillwatch.calibration.record import read as read_calibration
@@ -87,7 +110,6 @@ def replay(
     from stillwatch.families.assign import Rule
     from stillwatch.live.replay import replay as run
     from stillwatch.live.replay import summary
-    from stillwatch.live.step import Looking
     from stillwatch.registry import Registry, read_registry
     from stillwatch.sketching import Source, paths_of
     from stillwatch.verdict import Bar
@@ -104,7 +126,6 @@ def replay(
         calibration=read_calibration(calibration) if calibration else None,
         labels=read_labels(labels) if labels else None,
     )
-    looking = Looking(step_us, window_us, margin, looks)
     with reading("Reading the log") as progress, looking_at() as looked:
         result = run(
             Source(paths_of(logs), format, identities), out, keys.load(key), options, looking, progress,

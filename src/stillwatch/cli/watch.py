@@ -6,9 +6,9 @@ from pathlib import Path
 
 import typer
 
-from stillwatch.cli.replay import LOOKS, MARGIN, STEP, WINDOW, duration_us
+from stillwatch.cli.replay import CALIBRATION, LOOKS, MARGIN, STEP, WINDOW, looking_of
 from stillwatch.cli.review import POLICY, STORE
-from stillwatch.cli.scan import CALIBRATION, KEY, LABELS, MEMORY, MIN_PRINCIPALS, PRIOR, REGISTRY
+from stillwatch.cli.scan import KEY, LABELS, MEMORY, MIN_PRINCIPALS, PRIOR, REGISTRY
 
 LISTEN = typer.Option("127.0.0.1:8470", "--listen", metavar="HOST:PORT", help="Address to listen on.")
 TOKENS = typer.Option(
@@ -61,7 +61,7 @@ def watch(
     group: str = GROUP,
     step: str = STEP,
     window: str = WINDOW,
-    margin: float = MARGIN,
+    margin: float | None = MARGIN,
     looks: int = LOOKS,
     registry: Path | None = REGISTRY,
     prior: float = PRIOR,
@@ -78,18 +78,18 @@ def watch(
     """Take traffic in, look at it as time goes on, and answer gateways what was decided."""
     if state is None and (tail or kafka):
         raise typer.BadParameter("what is taken in needs a folder to be kept in", param_hint="--state")
-    step_us, window_us = duration_us(step, "--step", 1), duration_us(window, "--window", 86_400)
+    looking = looking_of(step, window, margin, looks, calibration is not None, least_step_s=1)
     from stillwatch.live.extra import require
 
     require(kafka=kafka is not None)
     from stillwatch import keys
     from stillwatch.calibration.labels import read_labels
+    from stillwatch.calibration.record import check
     from stillwatch.calibration.record import read as read_calibration
     from stillwatch.examine import Options
     from stillwatch.families.assign import Rule
     from stillwatch.live.intake import check_format
     from stillwatch.live.serving import Kafka, Setting, address, serve
-    from stillwatch.live.step import Looking
     from stillwatch.registry import Registry, read_registry
     from stillwatch.response.policy import Policy, read_policy
     from stillwatch.verdict import Bar
@@ -108,8 +108,10 @@ def watch(
             calibration=read_calibration(calibration) if calibration else None,
             labels=read_labels(labels) if labels else None,
         )
+        if options.calibration is not None:
+            check(options.calibration, options, looking.cadence)
         limits = read_policy(policy) if policy else Policy()
-        ticking = Ticking(state, store, loaded, options, Looking(step_us, window_us, margin, looks), limits)
+        ticking = Ticking(state, store, loaded, options, looking, limits)
     serve(
         Setting(
             store, tokens, host, port, identities, account_header, end_user_header, most_bytes, most_per_second,

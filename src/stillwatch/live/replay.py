@@ -10,10 +10,11 @@ import numpy as np
 import pyarrow as pa
 
 from stillwatch import __version__
+from stillwatch.calibration.guarantee import state
 from stillwatch.evidence import load_weights
 from stillwatch.history import iso
 from stillwatch.live.history import History
-from stillwatch.live.step import Flag, Live, Look, Looking, Seen
+from stillwatch.live.step import Flag, Live, Look, Looking, Seen, raised
 from stillwatch.outputs import staged, to_table, write_json, write_table
 from stillwatch.rejects import RejectLog
 from stillwatch.sketching import Source, sketch_log
@@ -41,6 +42,7 @@ FLAGS = pa.schema(
         ("probability", pa.float64()),
         ("evidence_bits", pa.float64()),
         ("extraction_exchanges", pa.int64()),
+        ("e_value", pa.float64()),
         ("stands", pa.bool_()),
     ]
 )
@@ -52,6 +54,7 @@ LOOKS = pa.schema(
         ("margin_bits", pa.float64()),
         ("exchanges", pa.int64()),
         ("principals", pa.int64()),
+        ("e_value", pa.float64()),
         ("flagged", pa.bool_()),
     ]
 )
@@ -126,6 +129,8 @@ def summary(result: Replayed) -> str:
         f"{result.overview['exchanges']['taken']:,} exchanges, {looks:,} looks from "
         f"{result.overview['first_look']} to {result.overview['last_look']}."
     ]
+    if result.overview["guarantee"]:
+        lines.append(result.overview["guarantee"]["statement"])
     campaigns = flags["campaign_id"].to_pylist()
     if not campaigns:
         lines.append("Nobody was flagged.")
@@ -162,11 +167,13 @@ def _looks(campaigns: Sequence[Seen]) -> pa.Table:
 def _overview(
     live: Live, looking: Looking, times: Sequence[int], rejects: RejectLog, options: Options
 ) -> dict[str, Any]:
+    assured = live.assured
     return {
         "stillwatch": __version__,
         "evidence_version": load_weights().version,
         "prior": options.bar.prior,
-        "calibration_alpha": options.calibration.alpha if options.calibration else None,
+        "calibration_alpha": assured.alpha if assured else None,
+        "guarantee": state(assured, raised(options, looking)) if assured else None,
         "looks": len(times),
         "first_look": iso(times[0]),
         "last_look": iso(times[-1]),

@@ -2,19 +2,21 @@
 
 A look at a moment gives the families, signals, bits and verdicts that a scan of the exchanges before that moment would
 give (of each exchange once, and back to the begin of the window). What differs is when somebody is accused: a look
-every hour has many chances to be wrong, so an accusation takes a margin beyond the bar of a scan, and must hold at
-several looks in a row.
+every hour has many chances to be wrong, so an accusation takes a margin beyond the bar of a scan: what a calibration
+over looks asks for, or else one of prudence, which must hold at several looks in a row.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stillwatch.calibration import decisions, guarantee
+from stillwatch.calibration import decisions, guarantee, record
+from stillwatch.calibration.conformal import NOTHING
+from stillwatch.calibration.evidence_over_time import e_value
 from stillwatch.calibration.labels import Labels
 from stillwatch.examine import examine
 from stillwatch.families.fragments import Presence
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from stillwatch.calibration.guarantee import Guarantee
     from stillwatch.examine import Options, Scanned
     from stillwatch.judging import Judged
     from stillwatch.keys import Keys
@@ -49,7 +52,13 @@ class Looking:
     """Bits beyond the threshold of a scan that the evidence must exceed."""
 
     looks: int = 2
-    """Looks with new exchanges, in a row, at which it must."""
+    """Looks with new exchanges, in a row, at which it must, with the principal taking part: families that touch are joined
+    at one look and apart at the next, and who was in it for an hour is no part of it."""
+
+    @property
+    def cadence(self) -> record.Cadence:
+        """How traffic is looked at, as a calibration says it."""
+        return record.Cadence(self.step_us / 1e6, self.window_us / 1e6)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +75,9 @@ class Flag:
     evidence_bits: float
     extraction_exchanges: int
     """Exchanges of the campaign that the principal had sent by then."""
+
+    e_value: float | None = None
+    """What the campaign's evidence is worth over looks; None without a calibration."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +97,9 @@ class Seen:
     flagged: bool
     """Whether it is accused here too."""
 
+    e_value: float | None = None
+    """What the evidence is worth over looks; None without a calibration."""
+
 
 @dataclass(frozen=True, slots=True)
 class Look:
@@ -97,22 +112,35 @@ class Look:
     """All that was examined; None where nothing was new."""
 
 
+def raised(options: Options, looking: Looking) -> Options:
+    """The options with the bar at what an accusation takes at a look."""
+    calibrated = options.calibration.excess if options.calibration else NOTHING
+    excess = max(options.bar.excess, looking.margin_bits, calibrated)
+    return replace(options, bar=replace(options.bar, excess=excess))
+
+
 class Live:
     """Sketches in, flags out. Time is that of the exchanges, and moves when ``look`` is told to.
 
-    ``history`` holds what is known and must be empty; ``keys`` are those of the sketches.
+    ``history`` holds what is known and must be empty; ``keys`` are those of the sketches. Raises ``CalibrationError``
+    where the options hold a calibration that was not made for such looks.
     """
 
     def __init__(self, history: History, keys: Keys, options: Options, looking: Looking) -> None:
         self._history, self._keys, self._options, self._looking = history, keys, options, looking
+        if options.calibration is not None:
+            record.check(options.calibration, options, looking.cadence)
+        self._excess = raised(options, looking).bar.excess
         self._presence = Presence(options.rule.least_principals)
         self._arrivals = Arrivals(keys)
         self._names = Names()
-        self._in_a_row: Counter[str] = Counter()
+        self._in_a_row: Counter[tuple[int, str]] = Counter()
         self._flagged: dict[tuple[int, str], Flag] = {}
         self._standing: set[tuple[int, str]] = set()
         self._looked_us = -(2**62)
         self.counts = self._arrivals.counts
+        self.assured: Guarantee | None = None
+        """What is known of the chance of a false accusation, as of the last look."""
 
     @property
     def flags(self) -> list[tuple[Flag, bool]]:
@@ -154,8 +182,8 @@ class Live:
     def _accusing(self, scanned: Scanned) -> tuple[dict[int, Named], list[Judged]]:
         """Groups after all that speaks for the innocent, as a scan rules on them, and the names of the accused."""
         groups = judge(scanned, scanned.merged, scanned.groups.judged, scanned.by_group, self._options)
-        assured = guarantee.assess(scanned, groups, self._keys, self._options)
-        groups = guarantee.restrain(groups, assured)
+        self.assured = guarantee.assess(scanned, groups, self._keys, self._options)
+        groups = guarantee.restrain(groups, self.assured)
         names = scanned.families.identify()
         label = scanned.groups.label
         suggested = [
@@ -182,24 +210,28 @@ class Live:
         new: list[Flag] = []
         seen = []
         standing = set()
-        in_a_row: Counter[str] = Counter()
+        in_a_row: Counter[tuple[int, str]] = Counter()
+        calibration = self._options.calibration
         for number, name in named.items():
             judged = groups[number]
             if judged.ruling.verdict is not Verdict.EXTRACTION:
                 continue
             beyond = float(margin(judged.case.bits, judged.case.silent, self._options.bar))
-            if beyond > self._looking.margin_bits:
-                in_a_row[name.name] = 1 + max(self._in_a_row[known] for known in name.also)
-            flagged = in_a_row[name.name] >= self._looking.looks
+            worth = None if calibration is None else e_value(beyond, calibration.scores)
             exchanges = dict(zip(judged.principals.tolist(), judged.exchanges.tolist(), strict=True))
-            for principal in judged.taking_part.tolist() if flagged else ():
+            flagged = False
+            for principal in judged.taking_part.tolist() if beyond > self._excess else ():
                 known = int(scanned.principals.hashes[principal])
+                in_a_row[known, name.name] = 1 + max(self._in_a_row[known, one] for one in name.also)
+                if in_a_row[known, name.name] < self._looking.looks:
+                    continue
+                flagged = True
                 keys = [(known, one) for one in sorted(name.also) if (known, one) in self._flagged]
                 if not keys:
                     keys = [(known, name.name)]
                     flag = Flag(
                         *scanned.principals.name(principal), name.name, now_us, judged.ruling.probability,
-                        judged.case.bits, exchanges[principal],
+                        judged.case.bits, exchanges[principal], worth,
                     )  # fmt: skip
                     self._flagged[keys[0]] = flag
                     new.append(flag)
@@ -207,7 +239,7 @@ class Live:
             seen.append(
                 Seen(
                     name.name, now_us, judged.case.bits, beyond, int(judged.exchanges.sum()),
-                    int(judged.part.sum()), flagged,
+                    int(judged.part.sum()), flagged, worth,
                 )
             )  # fmt: skip
         self._in_a_row, self._standing = in_a_row, standing

@@ -24,7 +24,7 @@ from stillwatch.examine import Options
 from stillwatch.live.history import History
 from stillwatch.live.journal import Reader
 from stillwatch.live.logs import log_to_standard_error
-from stillwatch.live.step import Live, Look, Looking
+from stillwatch.live.step import Live, Look, Looking, raised
 from stillwatch.outputs import to_table
 from stillwatch.rejects import RejectLog
 from stillwatch.response.policy import Policy
@@ -62,9 +62,8 @@ class Ticks:
 
     def __init__(self, told: Ticking, history: History, store: Store) -> None:
         self._told, self._store, self._reader = told, store, Reader(told.state)
-        bar = replace(told.options.bar, excess=max(told.options.bar.excess, told.looking.margin_bits))
         self._options = replace(told.options, sketch_only=True)
-        self._stated = replace(self._options, bar=bar)
+        self._stated = raised(self._options, told.looking)
         self.live = Live(history, told.keys, self._options, told.looking)
         self._shown: object = None
         self._day, self._last_us = 0, 0
