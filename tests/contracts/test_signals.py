@@ -23,7 +23,7 @@ SIGNALS = pytest.mark.parametrize("signal", all_signals(), ids=lambda signal: si
 def tables(seed: int = 0) -> dict[str, pa.Table]:
     """Tables of three streams: 0 as a dispatcher makes it, 1 as people make it, 2 too small to say
     anything."""
-    rng = np.random.default_rng(seed)
+    rng, spoken = np.random.default_rng(seed), np.random.default_rng([seed, 1])
     cells: list[dict[str, Any]] = []
     topics: list[dict[str, Any]] = []
     fills: list[dict[str, Any]] = []
@@ -53,7 +53,7 @@ def tables(seed: int = 0) -> dict[str, pa.Table]:
                     **sums,
                 }
             )
-            for word in rng.choice(400 if stream == 0 else own_words, 2, replace=False).tolist():
+            for word in spoken.choice(400 if stream == 0 else own_words, 3, replace=False).tolist():
                 topics.append({"stream_id": stream, "principal": principal, "word": word, "exchanges": 1})
             shared = stream == 1 and rng.random() < 0.5
             fills.append(
