@@ -21,8 +21,8 @@ from stillwatch.examine import Options, Scanned, examine
 from stillwatch.families.fragments import Presence
 from stillwatch.history import DAY_S, iso
 from stillwatch.judging import judge
+from stillwatch.listing import LogFile, list_files
 from stillwatch.sketching import Source, sketch_log
-from stillwatch.sources import list_files
 from stillwatch.spool import Spool
 from stillwatch.verdict import Verdict, margin
 
@@ -38,7 +38,7 @@ _MIX = (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
 
 
 def score_blocks(
-    logs: Sequence[Path], days: float | None, source: Source, keys: Keys, options: Options,
+    logs: Sequence[LogFile], days: float | None, source: Source, keys: Keys, options: Options,
     rejects: RejectLog, progress: Progress | None = None,
 ) -> list[Block]:  # fmt: skip
     """Scan every log as one block, or cut into consecutive blocks of ``days`` days.
@@ -145,8 +145,8 @@ def _block(batches: Iterable[pa.RecordBatch], name: str, folder: Path, options: 
         return Block(describe(scanned, name), None if reached == NOTHING else reached)
 
 
-def _refuse_shared_files(logs: Sequence[Path]) -> None:
-    seen: dict[Path, Path] = {}
+def _refuse_shared_files(logs: Sequence[LogFile]) -> None:
+    seen: dict[LogFile, LogFile] = {}
     for log in logs:
         for file in (file.resolve() for file in list_files([log])):
             if file in seen:
