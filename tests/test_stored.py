@@ -20,8 +20,8 @@ from stillwatch.listing import list_files
 from stillwatch.rejects import ChangedLogError, EmptyLogError, MissingLogError, RejectLog, UnknownFormatError
 from stillwatch.sketching import Source, paths_of
 from stillwatch.sources import kind_of, open_log
-from tests.moto_server import Store, running
 from tests.scans import WRITTEN, environment, fails, run, scan_files
+from tests.stored_logs import Store, asking_who, fetches, person, running
 
 pytestmark = pytest.mark.programs
 
@@ -113,14 +113,16 @@ def test_places_and_patterns_name_what_they_name_on_disk(
     assert expected
 
 
-def test_an_object_of_lines_is_fetched_once(store: Store, tmp_path: Path) -> None:
-    (tmp_path / "day.jsonl").write_bytes(
-        b"".join(json.dumps(exchange(row)).encode() + b"\n" for row in range(500))
-    )
+@pytest.mark.parametrize("name", ["day.jsonl", "day.parquet"])
+def test_a_small_object_is_fetched_once(store: Store, tmp_path: Path, name: str) -> None:
+    rows = [exchange(row) for row in range(500)]
+    (tmp_path / "day.jsonl").write_bytes(b"".join(json.dumps(row).encode() + b"\n" for row in rows))
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "day.parquet")
     store.copy(tmp_path, "once")
+    before = fetches(store, f"once/{name}")
     with RejectLog(None) as rejects:
-        assert sum(map(len, open_log(["s3://once/day.jsonl"], rejects=rejects))) == 500
-    assert store.fetches("once/day.jsonl") == 1
+        assert sum(map(len, open_log([f"s3://once/{name}"], rejects=rejects))) == 500
+    assert fetches(store, f"once/{name}") == before + 1
 
 
 @pytest.mark.parametrize(
@@ -208,7 +210,7 @@ def test_a_store_that_breaks_off_is_not_taken_for_a_broken_file(
             next(batches)
             _Breaking.breaks = True
             with pytest.raises(
-                MissingLogError, match="breaking.parquet cannot be read: the store does not answer"
+                MissingLogError, match=r"breaking.parquet cannot be read: the store does not answer"
             ):
                 list(batches)
         server.shutdown()
@@ -246,8 +248,8 @@ def test_who_may_not_read_is_told_and_nobody_s_key(
     store: Store, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place = f"{bucket}/whole.parquet"
-    key, secret = store.person()
-    with store.asking_who():
+    key, secret = person(store)
+    with asking_who(store):
         for name, value in store.environment(key, secret).items():
             monkeypatch.setenv(name, value)
         assert run("scan", place, "--out", tmp_path / "may", folder=tmp_path).returncode == 0

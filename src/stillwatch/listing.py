@@ -163,14 +163,14 @@ def unchanged(file: LogFile, before: FileState) -> None:
     )
 
 
-def opened(file: LogFile, *, whole: bool = False) -> pa.NativeFile:
-    """A file to read from, at any place; ``whole`` where all of it will be read, and its beginning more than once.
+def opened(file: LogFile) -> pa.NativeFile:
+    """A file to read from, at any place.
 
     Raises:
         MissingLogError: it cannot be opened.
     """
     if isinstance(file, StoredObject):
-        return stored.opened(file, whole=whole)
+        return stored.opened(file)
     try:
         return pa.OSFile(str(file))
     except OSError as error:

@@ -203,7 +203,7 @@ def is_parquet(file: LogFile) -> bool:
     """Whether a file is Parquet, by its name or its first bytes."""
     if file.suffix.lower() == PARQUET_SUFFIX:
         return True
-    with opened(file, whole=True) as raw:
+    with opened(file) as raw:
         return bool(raw.read(len(PARQUET_MAGIC)) == PARQUET_MAGIC)
 
 
@@ -325,7 +325,7 @@ class _Lines:
         """Yield the decompressed bytes, each chunk with the share of the file that was read by then."""
         first = True
         try:
-            with opened(self._file, whole=True) as raw:
+            with opened(self._file) as raw:
                 codec = MAGIC.get(raw.read(2)) or MAGIC.get(self._head(raw))
                 if codec is None and self._file.suffix.lower() in COMPRESSED_SUFFIXES and not raw.size():
                     raise OSError("even an empty log has a header once it is compressed")

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 SCHEME = "s3://"
 FETCHED_WHOLE_BYTES = 16 << 20
-"""An object of lines of so many bytes is fetched once; larger ones are read in pieces, their first one again to tell
-what they hold."""
+"""An object of so many bytes is fetched in one piece and once, also where some of its columns are not asked for: every piece
+is a request, and waits for its answer."""
 _WILD = "*?["
 
 
@@ -122,14 +122,14 @@ def look(place: StoredObject) -> StoredObject:
     return _of(info)
 
 
-def opened(place: StoredObject, *, whole: bool) -> pa.NativeFile:
-    """An object to read from; ``whole`` where all of it will be read, and from its beginning more than once.
+def opened(place: StoredObject) -> pa.NativeFile:
+    """An object to read from.
 
     Raises:
         MissingLogError: it is gone, or may not be read.
     """
     try:
-        if whole and 0 < place.size <= FETCHED_WHOLE_BYTES:
+        if 0 < place.size <= FETCHED_WHOLE_BYTES:
             return pa.BufferReader(_fetched(place.place, place.size, place.modified_ns))
         return _system().open_input_file(place.place)
     except OSError as error:

@@ -27,7 +27,11 @@ def _number(value: float) -> float:
     return value
 
 
-LOGS = typer.Argument(..., metavar="LOG...", help="Files, folders or patterns: a log, or sketches of one.")
+LOGS = typer.Argument(
+    ...,
+    metavar="LOG...",
+    help="Files, folders or patterns, on disk or s3://BUCKET/KEY: a log, or sketches of one.",
+)
 OUT = typer.Option(..., "--out", metavar="DIR", help="Folder for the result; made if need be.")
 FORMAT = typer.Option("auto", "--format", help="Format of the log; found by itself.")
 KEY = typer.Option(None, "--key", metavar="FILE", help="Secret key; made at first use, mode 0600.")
