@@ -42,6 +42,7 @@ from stillwatch.stored import StoredObject, is_of_store, refused
 __all__ = [
     "SKETCH",
     "Progress",
+    "empty",
     "is_blank",
     "is_parquet",
     "kind_of",
@@ -78,7 +79,7 @@ def kind_of(*paths: str | LogFile, format: str = "auto") -> str:
             return SKETCH if SKETCH_METADATA in (read_schema(file).metadata or {}) else NATIVE_TABLE.name
         if not is_blank(file):
             return _Lines(file).format_named(format).name
-    raise _empty(files[0])
+    raise empty(files[0])
 
 
 def open_log(
@@ -131,10 +132,11 @@ def open_log(
         rejects.unmapped += mapping.unmapped
     rejects.check(final=True)
     if not rejects.seen:
-        raise _empty(files[0], rejects.skipped)
+        raise empty(files[0], rejects.skipped)
 
 
-def _empty(file: LogFile, skipped: Mapping[str, int] | None = None) -> EmptyLogError:
+def empty(file: LogFile, skipped: Mapping[str, int] | None = None) -> EmptyLogError:
+    """Return the error for a log that holds no exchange."""
     what = ""
     if skipped:
         most = max(skipped, key=lambda reason: skipped[reason])
