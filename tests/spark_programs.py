@@ -5,13 +5,19 @@ PySpark is what the extra ``[spark]`` installed, or what ``scripts/integration s
 
 from __future__ import annotations
 
+import dataclasses
+import gzip
+import json
 import os
 import shutil
 import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
+
+from stillwatch.arena import PRESETS, simulate
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.append(str(ROOT / "scripts"))
@@ -52,16 +58,8 @@ def settings(master: str) -> dict[str, str]:
     }
 
 
-def mixed_log(folder: Path, rows: int) -> Path:
+def mixed_log(folder: Path, rows: int, files: int = 6) -> Path:
     """A folder of about so many exchanges in partitions of Parquet and JSON Lines, some of them broken, one empty."""
-    import dataclasses
-    import gzip
-    import json
-
-    import pyarrow.parquet as pq
-
-    from stillwatch.arena import PRESETS, simulate
-
     recipe = PRESETS["tiny"]
     table = pq.read_table(simulate(recipe, folder / "tiny").exchanges_path)
     share = rows / len(table)
@@ -70,14 +68,17 @@ def mixed_log(folder: Path, rows: int) -> Path:
             recipe, innocents=round(recipe.innocents * share), exchanges=round(recipe.exchanges * share)
         )
         table = pq.read_table(simulate(more, folder / "more").exchanges_path)
-    for part in range(6):
-        piece = table.slice(part * len(table) // 6, (part + 1) * len(table) // 6 - part * len(table) // 6)
-        place = folder / "log" / f"dt={part // 3}"
+    bounds = [part * len(table) // files for part in range(files + 1)]
+    for part in range(files):
+        piece = table.slice(bounds[part], bounds[part + 1] - bounds[part])
+        place = folder / "log" / f"dt={2 * part // files}"
         place.mkdir(parents=True, exist_ok=True)
         if part % 2:
-            pq.write_table(piece, place / f"part-{part}.parquet")
+            pq.write_table(piece, place / f"part-{part:02d}.parquet")
             continue
         lines = [json.dumps(row, default=str).encode() + b"\n" for row in piece.to_pylist()]
-        (place / f"part-{part}.jsonl.gz").write_bytes(gzip.compress(b"".join([*lines, b"no record\n"]), 1))
+        (place / f"part-{part:02d}.jsonl.gz").write_bytes(
+            gzip.compress(b"".join([*lines, b"no record\n"]), 1)
+        )
     (folder / "log" / "dt=1" / "quiet.jsonl").touch()
     return folder / "log"

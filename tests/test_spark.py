@@ -103,7 +103,7 @@ def test_what_a_worker_cannot_read_is_told_as_if_it_were_read_here(
     spark: SparkEngine, tmp_path: Path
 ) -> None:
     log = mixed_log(tmp_path, 1)
-    broken = log / "dt=1" / "part-3.parquet"
+    broken = log / "dt=1" / "part-03.parquet"
     broken.write_bytes(broken.read_bytes()[:-100])
     with RejectLog(None) as rejects, pytest.raises(DamagedLogError) as told:
         list(sketch_apart(Source((log,)), KEYS, rejects, spark, tmp_path))
