@@ -1,8 +1,8 @@
 """The pass over the text by many workers at once: each sketches files of its own, and no text leaves it.
 
-A worker is given the name of a file, reads and sketches it as a scan of that file alone would, and writes the sketches into the
-folder of the result under a temporary name: what is done twice, as where a worker died, is done once in the end. The
-key travels to the workers, who cannot hash without it.
+A worker is given the name of a file, reads and sketches it as a scan of that file alone would, and writes the sketches into
+the folder of the result under a temporary name: what is done twice, as where a worker died, is done once in the end. The key
+travels to the workers, who cannot hash without it.
 """
 
 from __future__ import annotations
