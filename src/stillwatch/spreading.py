@@ -11,7 +11,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -70,7 +70,10 @@ def sketch_apart(
     files = list_files(source.paths)
     with tempfile.TemporaryDirectory(prefix="sketches-", dir=folder) as place:
         tasks = [_task(file, Path(place) / f"{number:07d}") for number, file in enumerate(files)]
-        work = partial(_sketch, source=source, keys=keys, alone=len(files) == 1)
+        identities = source.identities and source.identities.resolve()
+        work = partial(
+            _sketch, source=replace(source, paths=(), identities=identities), keys=keys, alone=len(files) == 1
+        )
         found = engine.spread([msgspec.json.encode(task) for task in tasks], work)
         total, done = source.bytes, 0
         for file, task, answer in zip(files, tasks, found, strict=True):
@@ -99,7 +102,7 @@ def _sketch(item: bytes, *, source: Source, keys: Keys, alone: bool) -> bytes:
     """On a worker: sketch one file; what it could not read is told and not raised, which would be tried again."""
     task = msgspec.json.decode(item, type=Task)
     into = Path(task.into)
-    own = Source((_file_of(task),), source.format, source.identities, source.limits)
+    own = replace(source, paths=(_file_of(task),))
     try:
         with (
             tempfile.TemporaryDirectory(prefix=f"{into.name}-", dir=into.parent) as name,
