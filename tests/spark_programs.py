@@ -62,12 +62,12 @@ def mixed_log(folder: Path, rows: int, files: int = 6) -> Path:
     """A folder of about so many exchanges in partitions of Parquet and JSON Lines, some of them broken, one empty."""
     recipe = PRESETS["tiny"]
     table = pq.read_table(simulate(recipe, folder / "tiny").exchanges_path)
-    share = rows / len(table)
-    if share > 1.5:
-        more = dataclasses.replace(
-            recipe, innocents=round(recipe.innocents * share), exchanges=round(recipe.exchanges * share)
+    if (more := rows - len(table)) > 0:
+        share = 1 + more / recipe.exchanges
+        larger = dataclasses.replace(
+            recipe, innocents=round(recipe.innocents * share), exchanges=recipe.exchanges + more
         )
-        table = pq.read_table(simulate(more, folder / "more").exchanges_path)
+        table = pq.read_table(simulate(larger, folder / "more").exchanges_path)
     bounds = [part * len(table) // files for part in range(files + 1)]
     for part in range(files):
         piece = table.slice(bounds[part], bounds[part + 1] - bounds[part])
