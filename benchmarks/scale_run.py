@@ -8,7 +8,7 @@ import datetime as dt
 import os
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from processes import Usage, measure
 from provenance import commit, processor, versions
 from scale_picture import draw
+from scale_stored import parted, stored
 from scan_run import append
 from stillwatch.engine.memory import DEFAULT, amount
 
@@ -60,6 +61,9 @@ def main(root: Path) -> int:
     parser.add_argument("--folder", type=Path, help="where the logs are made and kept")
     parser.add_argument("--results", type=Path, default=root / "benchmarks" / "results" / "scale.csv")
     parser.add_argument("--picture", type=Path, default=root / "docs" / "images" / "scale.svg")
+    parser.add_argument(
+        "--s3", action="store_true", help="scan it as Hive partitions too, on disk and in a store on loopback"
+    )
     parser.add_argument("--draw", action="store_true", help="draw the picture of the results that are there")
     options = parser.parse_args()
     amount(options.memory)
@@ -67,15 +71,17 @@ def main(root: Path) -> int:
         with tempfile.TemporaryDirectory(prefix="stillwatch-scale-") as name:
             folder = options.folder or Path(name)
             for rows in options.rows:
-                row = _measured(root, rows, options.seed, options.memory, folder)
-                for field, value in row.items():
-                    print(f"{field:22s} {value}")
-                append(options.results, row)
+                for row in _measured(root, rows, options.seed, options.memory, folder, options.s3):
+                    for field, value in row.items():
+                        print(f"{field:22s} {value}")
+                    append(options.results, row)
     options.picture.write_text(draw(_newest(options.results)), encoding="utf-8")
     return 0
 
 
-def _measured(root: Path, rows: int, seed: int, memory: str, folder: Path) -> dict[str, str]:
+def _measured(
+    root: Path, rows: int, seed: int, memory: str, folder: Path, s3: bool
+) -> Iterator[dict[str, str]]:
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(root / "src"), str(root / "benchmarks")])}
     place = folder / f"{rows}-{seed}"
     if not (place / "truth.parquet").exists():
@@ -86,10 +92,18 @@ def _measured(root: Path, rows: int, seed: int, memory: str, folder: Path) -> di
     load = os.getloadavg()[0]
     floor = measure([sys.executable, str(root / "benchmarks" / "scan_floor.py"), str(log)], environment)
     print(f"floor {rows:,}: {_say(floor)}", file=sys.stderr)
-    command = [sys.executable, "-c", SCAN, "scan", str(log), "--out", str(out), "--key", str(key)]
-    scan = measure([*command, "--memory", memory], environment)
-    print(f"scan {rows:,}: {_say(scan)}", file=sys.stderr)
-    return _row(root, place, memory, floor, scan, load, seed)
+    options = ["--out", str(out), "--key", str(key), "--memory", memory]
+
+    def scanned(source: str, name: str, told: Mapping[str, str]) -> dict[str, str]:
+        scan = measure([sys.executable, "-c", SCAN, "scan", name, *options], environment | told)
+        print(f"scan {rows:,} from {source}: {_say(scan)}", file=sys.stderr)
+        return {"source": source, **_row(root, place, memory, floor, scan, load, seed)}
+
+    yield scanned("file", str(log), {})
+    if s3:
+        yield scanned("folder", str(parted(log, place)), {})
+        with stored(parted(log, place), place) as (name, told):
+            yield scanned("s3", name, told)
 
 
 def _say(usage: Usage) -> str:
@@ -145,7 +159,11 @@ def _found(place: Path) -> Found:
 
 
 def _newest(results: Path) -> Sequence[Mapping[str, str]]:
-    """The newest row of each size and memory, in order of size."""
+    """The newest row of each size and memory, of logs on disk, in order of size."""
     with results.open(encoding="utf-8", newline="") as handle:
-        rows = {(int(row["rows"]), row["memory"]): row for row in csv.DictReader(handle)}
+        rows = {
+            (int(row["rows"]), row["memory"]): row
+            for row in csv.DictReader(handle)
+            if row["source"] == "file"
+        }
     return [rows[name] for name in sorted(rows)]

@@ -11,8 +11,8 @@ import numpy as np
 
 from stillwatch import stream_tables, streams
 from stillwatch.campaigns import Groups, Suspicion, group, peel, split
-from stillwatch.engine.duckdb import DuckDBEngine
-from stillwatch.engine.memory import BYTES_OF_A_MEMBER, DEFAULT, ENGINE_SHARE, amount
+from stillwatch.engine.memory import BYTES_OF_A_MEMBER, DEFAULT, amount
+from stillwatch.engine.named import DUCKDB, open_engine
 from stillwatch.evidence import Measured, load_weights, measure
 from stillwatch.families.assign import Families, Rule, find_families
 from stillwatch.fingerprint import SKETCH_SCHEMA
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from stillwatch.calibration.labels import Labels
     from stillwatch.calibration.record import Calibration
+    from stillwatch.engine.base import Engine
     from stillwatch.families.fragments import Presence
     from stillwatch.peers import Peers
     from stillwatch.spool import Columns, Sketches
@@ -49,6 +50,9 @@ class Options:
 
     memory: str = DEFAULT
     """What the run may take, such as ``4GB``; a log of few exchanges takes less."""
+
+    engine: str = DUCKDB
+    """What runs the statistics, and with Spark the pass over the text too."""
 
     calibration: Calibration | None = None
     labels: Labels | None = None
@@ -80,9 +84,7 @@ class Scanned:
 class _Scale:
     """Measures the streams of one log, each once: a group that is a family alone was measured as that family."""
 
-    def __init__(
-        self, engine: DuckDBEngine, sketches: Columns, owners: stream_tables.Owners, at_once: int
-    ) -> None:
+    def __init__(self, engine: Engine, sketches: Columns, owners: stream_tables.Owners, at_once: int) -> None:
         self._engine, self._sketches, self._owners, self._at_once = engine, sketches, owners, at_once
         self._weights = load_weights()
         self._place: dict[int, int] = {}
@@ -144,7 +146,7 @@ def examine(spool: Sketches, presence: Presence, options: Options) -> Scanned:
     )
     stated = streams.releases_of(sketches, options.releases)
     memory = amount(options.memory)
-    engine = DuckDBEngine(f"{memory // ENGINE_SHARE}B", folder=spool.folder)
+    engine = open_engine(options.engine, memory, spool.folder)
     weigh = _Scale(engine, sketches, owners, memory // BYTES_OF_A_MEMBER).weigh
     try:
         streams.register_log(engine, narrowed, stated)

@@ -1,4 +1,4 @@
-"""The files of a log: what paths, folders and globs name, and whether it may be read."""
+"""The files of a log: what paths, folders and globs name, on disk or in a store, and whether it may be read."""
 
 from __future__ import annotations
 
@@ -8,7 +8,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow as pa
+
+from stillwatch import stored
 from stillwatch.rejects import ChangedLogError, EmptyLogError, MissingLogError, UnknownFormatError
+from stillwatch.stored import SCHEME, StoredObject
+
+LogFile = Path | StoredObject
+"""A file of a log, or a place where files of one lie."""
 
 LINE_SUFFIXES = (".jsonl", ".ndjson", ".json", ".pb", ".binpb")
 """Of files of lines or messages."""
@@ -19,20 +26,46 @@ ALLOWED = (
 )
 
 
-def list_files(paths: Sequence[str | Path]) -> list[Path]:
+def named(name: str | LogFile) -> LogFile:
+    """What the command line names: a path, or an object."""
+    if not isinstance(name, str):
+        return name
+    return StoredObject.named(name) if name.startswith(SCHEME) else Path(name)
+
+
+def list_files(paths: Sequence[str | LogFile]) -> list[LogFile]:
     """Return the files that paths, folders and globs name: in the order given, sorted within, none twice.
 
     In folders, names that begin with a dot or an underscore are left out, and any other file must be of a
     known suffix.
     """
-    found: dict[Path, Path] = {}
-    for path in paths:
+    found: dict[LogFile, LogFile] = {}
+    for path in map(named, paths):
         try:
-            for file in _files_of(Path(path)):
+            for file in _objects_of(path) if isinstance(path, StoredObject) else _files_of(path):
                 found.setdefault(file.resolve(), file)
         except OSError as error:
-            raise unreadable(Path(path)) from error
+            raise unreadable(path) from error
     return list(found.values())
+
+
+def _objects_of(place: StoredObject) -> list[StoredObject]:
+    found = stored.find(place)
+    for match, objects in found:
+        if objects != [match]:  # one that is named itself may be called anything
+            _check_names(match, objects)
+    return [object_ for _, objects in found for object_ in objects]
+
+
+def _check_names(folder: LogFile, files: Sequence[LogFile]) -> None:
+    for file in files:
+        if not _is_allowed(file):
+            raise UnknownFormatError(
+                f"{file} is no log; a folder may hold {ALLOWED}. Move it away, or begin its name with _.",
+                file=file,
+            )
+    if not files:
+        raise EmptyLogError(f"{folder} holds no log. Give a folder that holds {ALLOWED}.", file=folder)
 
 
 def _files_of(path: Path) -> list[Path]:
@@ -44,13 +77,7 @@ def _files_of(path: Path) -> list[Path]:
                     f"{file} is no file, or a link to one that is gone. Mend the link, or move it away.",
                     file=file,
                 )
-            if not _is_allowed(file):
-                raise UnknownFormatError(
-                    f"{file} is no log; a folder may hold {ALLOWED}. Move it away, or begin its name with _.",
-                    file=file,
-                )
-        if not files:
-            raise EmptyLogError(f"{path} holds no log. Give a folder that holds {ALLOWED}.", file=path)
+        _check_names(path, files)
         return files
     if path.exists():
         if not path.is_file():
@@ -86,7 +113,7 @@ def _is_hidden(name: str) -> bool:
     return name.startswith((".", "_"))
 
 
-def _is_allowed(file: Path) -> bool:
+def _is_allowed(file: LogFile) -> bool:
     suffix = file.suffix.lower()
     if suffix in COMPRESSED_SUFFIXES:
         return Path(file.stem).suffix.lower() in LINE_SUFFIXES
@@ -105,8 +132,10 @@ class FileState:
     """Device and number: another file of the same name has another."""
 
 
-def state_of(file: Path) -> FileState:
-    """Look at a file, or raise :class:`MissingLogError`."""
+def state_of(file: LogFile) -> FileState:
+    """Look at a file, or raise :class:`MissingLogError`; of an object, what its listing said."""
+    if isinstance(file, StoredObject):
+        return FileState(file.size, file.modified_ns, (0, 0))
     try:
         found = file.stat()
     except OSError as error:
@@ -114,12 +143,12 @@ def state_of(file: Path) -> FileState:
     return FileState(found.st_size, found.st_mtime_ns, (found.st_dev, found.st_ino))
 
 
-def unchanged(file: Path, before: FileState) -> None:
+def unchanged(file: LogFile, before: FileState) -> None:
     """Raise :class:`ChangedLogError` where a file is no longer what it was before it was read.
 
     Half of what is being written would be read as the whole, and the same command would give another result.
     """
-    after = state_of(file)
+    after = state_of(stored.look(file) if isinstance(file, StoredObject) else file)
     if after == before:
         return
     if after.inode != before.inode:
@@ -134,15 +163,20 @@ def unchanged(file: Path, before: FileState) -> None:
     )
 
 
-def readable(file: Path) -> Path:
-    """Return a file that can be opened, or raise :class:`MissingLogError`."""
+def opened(file: LogFile) -> pa.NativeFile:
+    """A file to read from, at any place.
+
+    Raises:
+        MissingLogError: it cannot be opened.
+    """
+    if isinstance(file, StoredObject):
+        return stored.opened(file)
     try:
-        with file.open("rb"):
-            return file
+        return pa.OSFile(str(file))
     except OSError as error:
         raise unreadable(file) from error
 
 
-def unreadable(file: Path) -> MissingLogError:
+def unreadable(file: LogFile) -> MissingLogError:
     """Return the error for a file or folder that cannot be opened."""
     return MissingLogError(f"{file} cannot be opened. Check that it may be read.", file=file)

@@ -29,7 +29,7 @@ class LogError(Exception):
         row: line or row in that file, from 1, or None where the whole file is meant.
     """
 
-    def __init__(self, text: str, *, file: Path | str | None = None, row: int | None = None) -> None:
+    def __init__(self, text: str, *, file: object = None, row: int | None = None) -> None:
         super().__init__(text)
         self.file = None if file is None else str(file)
         self.row = row

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 from stillwatch import findings
 from stillwatch.calibration.guarantee import calibrated
 from stillwatch.engine.memory import amount, presence_slots, return_what_is_freed
+from stillwatch.engine.named import SPARK
+from stillwatch.engine.spark import SparkEngine
 from stillwatch.examine import Options, examine
 from stillwatch.families.fragments import Presence
 from stillwatch.outputs import RESULT, staged
 from stillwatch.rejects import RejectLog
 from stillwatch.sketching import Source, sketch_log
 from stillwatch.spool import Spool
+from stillwatch.spreading import sketch_apart
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+
+    import pyarrow as pa
 
     from stillwatch.keys import Keys
     from stillwatch.sources import Progress
@@ -55,7 +62,19 @@ def _read(
     """Write the sketches of a log into a spool; returns which fragments were seen in how many principals."""
     slots = presence_slots(amount(options.memory), source.bytes)
     presence = Presence(options.rule.least_principals, slots)
-    for batch in sketch_log(source, keys, rejects, progress):
-        spool.write(batch)
-        presence.observe(batch)
+    with _sketches(source, keys, rejects, spool, options, progress) as batches:
+        for batch in batches:
+            spool.write(batch)
+            presence.observe(batch)
     return presence
+
+
+@contextmanager
+def _sketches(
+    source: Source, keys: Keys, rejects: RejectLog, spool: Spool, options: Options, progress: Progress | None
+) -> Iterator[Iterator[pa.RecordBatch]]:
+    if options.engine != SPARK:
+        yield sketch_log(source, keys, rejects, progress)
+        return
+    with closing(SparkEngine(spool.folder)) as engine:
+        yield sketch_apart(source, keys, rejects, engine, spool.folder, progress)

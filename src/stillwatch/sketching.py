@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from stillwatch.fingerprint import DEFAULT_LIMITS, SKETCH_SCHEMA, SKETCH_VERSION, Limits, sketch
 from stillwatch.formats.native_parquet import BROKEN
-from stillwatch.listing import list_files, state_of, unchanged
+from stillwatch.listing import LogFile, list_files, named, opened, state_of, unchanged
 from stillwatch.objective.model import load as load_objective
 from stillwatch.outputs import OutputError
 from stillwatch.rejects import DamagedLogError, EmptyLogError, LogError, RejectLog
@@ -37,7 +37,7 @@ class SketchError(LogError):
 class Source:
     """A log to read, as the command line names it."""
 
-    paths: tuple[Path, ...]
+    paths: tuple[LogFile, ...]
     format: str = "auto"
     identities: Path | None = None
     limits: Limits = DEFAULT_LIMITS
@@ -112,7 +112,7 @@ def _stored(
         raise EmptyLogError(f"{files[0]} holds no exchange. Give a log that is not empty.", file=files[0])
 
 
-def _stored_in(file: Path, expected: Mapping[bytes, bytes]) -> Iterator[pa.RecordBatch]:
+def _stored_in(file: LogFile, expected: Mapping[bytes, bytes]) -> Iterator[pa.RecordBatch]:
     """The batches of one file of sketches, each page held against its checksum."""
     if not is_parquet(file):
         if is_blank(file):
@@ -123,10 +123,10 @@ def _stored_in(file: Path, expected: Mapping[bytes, bytes]) -> Iterator[pa.Recor
             file=file,
         )
     try:
-        with pq.ParquetFile(file, page_checksum_verification=True) as opened:
-            _check_sketch(file, opened.schema_arrow, expected)
-            rows = opened.metadata.num_rows
-            for batch in opened.iter_batches(BATCH_ROWS):
+        with opened(file) as raw, pq.ParquetFile(raw, page_checksum_verification=True) as table:
+            _check_sketch(file, table.schema_arrow, expected)
+            rows = table.metadata.num_rows
+            for batch in table.iter_batches(BATCH_ROWS):
                 batch.validate(full=True)
                 rows -= batch.num_rows
                 yield batch.replace_schema_metadata(None)
@@ -141,7 +141,7 @@ def _stored_in(file: Path, expected: Mapping[bytes, bytes]) -> Iterator[pa.Recor
         ) from error
 
 
-def _check_sketch(file: Path, schema: pa.Schema, expected: Mapping[bytes, bytes]) -> None:
+def _check_sketch(file: LogFile, schema: pa.Schema, expected: Mapping[bytes, bytes]) -> None:
     found = schema.metadata or {}
     for name, what in (
         (b"stillwatch.sketch", "version"),
@@ -180,6 +180,6 @@ def write_sketches(
     return rows
 
 
-def paths_of(names: Sequence[str | Path]) -> tuple[Path, ...]:
-    """Names as paths."""
-    return tuple(Path(name) for name in names)
+def paths_of(names: Sequence[str | LogFile]) -> tuple[LogFile, ...]:
+    """Names as paths, or objects."""
+    return tuple(map(named, names))

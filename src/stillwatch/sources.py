@@ -1,4 +1,4 @@
-"""Logs as they lie on disk: files, folders and globs to batches of the exchange table, in bounded memory."""
+"""Logs as they lie on disk or in a store: files, folders and globs to batches of the exchange table, in bounded memory."""
 
 from __future__ import annotations
 
@@ -23,8 +23,10 @@ from stillwatch.identities import read_identities
 from stillwatch.listing import (
     COMPRESSED_SUFFIXES,
     PARQUET_SUFFIX,
+    FileState,
+    LogFile,
     list_files,
-    readable,
+    opened,
     state_of,
     unchanged,
     unreadable,
@@ -35,10 +37,12 @@ from stillwatch.rejects import (
     RejectLog,
     UnknownFormatError,
 )
+from stillwatch.stored import StoredObject, is_of_store, refused
 
 __all__ = [
     "SKETCH",
     "Progress",
+    "empty",
     "is_blank",
     "is_parquet",
     "kind_of",
@@ -63,7 +67,7 @@ Progress = Callable[[int, int], None]
 """Called with the bytes of the log that were read and the bytes that there are, both as they lie on disk."""
 
 
-def kind_of(*paths: str | Path, format: str = "auto") -> str:
+def kind_of(*paths: str | LogFile, format: str = "auto") -> str:
     """Return what a log is: ``"sketch"`` or the name of its format, as its first file that holds anything is.
 
     Raises:
@@ -75,11 +79,11 @@ def kind_of(*paths: str | Path, format: str = "auto") -> str:
             return SKETCH if SKETCH_METADATA in (read_schema(file).metadata or {}) else NATIVE_TABLE.name
         if not is_blank(file):
             return _Lines(file).format_named(format).name
-    raise _empty(files[0])
+    raise empty(files[0])
 
 
 def open_log(
-    paths: Sequence[str | Path],
+    paths: Sequence[str | LogFile],
     *,
     rejects: RejectLog,
     format: str = "auto",
@@ -111,9 +115,9 @@ def open_log(
     told = Told()
     with closing(Pairs()) as pairs:
         for file, state in zip(files, states, strict=True):
-            for share, told_of in _read(file, format, complete, batch_rows, pairs, unread):
+            for share, told_of in _read(file, state, format, complete, batch_rows, pairs, unread):
                 piece = told.first_only(told_of)
-                _account(piece, file, rejects)
+                _account(piece, str(file), rejects)
                 if progress is not None:
                     progress(before + round(share * state.size), total)
                 if len(piece.batch):
@@ -121,17 +125,18 @@ def open_log(
             unchanged(file, state)
             before += state.size
         for name, piece in read_leftovers(pairs, complete, batch_rows):
-            _account(piece, Path(name), rejects)
+            _account(piece, name, rejects)
             if len(piece.batch):
                 yield piece.batch
     if mapping is not None:
         rejects.unmapped += mapping.unmapped
     rejects.check(final=True)
     if not rejects.seen:
-        raise _empty(files[0], rejects.skipped)
+        raise empty(files[0], rejects.skipped)
 
 
-def _empty(file: Path, skipped: Mapping[str, int] | None = None) -> EmptyLogError:
+def empty(file: LogFile, skipped: Mapping[str, int] | None = None) -> EmptyLogError:
+    """Return the error for a log that holds no exchange."""
     what = ""
     if skipped:
         most = max(skipped, key=lambda reason: skipped[reason])
@@ -139,31 +144,37 @@ def _empty(file: Path, skipped: Mapping[str, int] | None = None) -> EmptyLogErro
     return EmptyLogError(f"{file} holds no exchange{what}. Give a log that is not empty.", file=file)
 
 
-def _account(piece: Piece, file: Path, rejects: RejectLog) -> None:
+def _account(piece: Piece, file: str, rejects: RejectLog) -> None:
     rejects.accept(len(piece.batch))
     for row, reason in piece.rejected:
-        rejects.reject(str(file), row, reason)
+        rejects.reject(file, row, reason)
     rejects.note(piece.nulled, piece.skipped, piece.zoneless)
     rejects.check(final=False)
 
 
 def _read(
-    file: Path,
+    file: LogFile,
+    state: FileState,
     format_name: str,
     complete: Complete | None,
     batch_rows: int,
     pairs: Pairs,
     unread: frozenset[str],
 ) -> Iterator[tuple[float, Piece]]:
-    """Yield one file in pieces; a file that goes away meanwhile is an error of the log, not of the result."""
+    """Yield one file in pieces; one that goes away or changes meanwhile is that, and not broken."""
     try:
         yield from _pieces(file, format_name, complete, batch_rows, pairs, unread)
-    except OSError as error:
-        raise unreadable(file) from error
+    except (OSError, DamagedLogError) as error:
+        unchanged(file, state)
+        if isinstance(error, OSError):
+            raise unreadable(file) from error
+        if isinstance(file, StoredObject) and is_of_store(error.__cause__):
+            raise refused(file, error.__cause__) from error
+        raise
 
 
 def _pieces(
-    file: Path,
+    file: LogFile,
     format_name: str,
     complete: Complete | None,
     batch_rows: int,
@@ -190,13 +201,15 @@ def _pieces(
     yield from NATIVE_TABLE.read_file(file, batch_rows, complete, unread)
 
 
-def is_parquet(file: Path) -> bool:
+def is_parquet(file: LogFile) -> bool:
     """Whether a file is Parquet, by its name or its first bytes."""
-    with readable(file).open("rb") as opened:
-        return file.suffix.lower() == PARQUET_SUFFIX or opened.read(len(PARQUET_MAGIC)) == PARQUET_MAGIC
+    if file.suffix.lower() == PARQUET_SUFFIX:
+        return True
+    with opened(file) as raw:
+        return bool(raw.read(len(PARQUET_MAGIC)) == PARQUET_MAGIC)
 
 
-def is_blank(file: Path) -> bool:
+def is_blank(file: LogFile) -> bool:
     """Whether a file of lines holds nothing, as the log of a quiet hour does."""
     return _Lines(file).blank
 
@@ -208,8 +221,8 @@ class _Lines:
         blank: the file holds nothing, as the log of a quiet hour does.
     """
 
-    def __init__(self, file: Path) -> None:
-        self._file = readable(file)
+    def __init__(self, file: LogFile) -> None:
+        self._file = file
         self.blank = False
         self._framing = framing_of(next(self._chunks(1), (0.0, b""))[1][:HEAD_BYTES])
         self._document = None if self._framing else self._whole_document()
@@ -284,7 +297,7 @@ class _Lines:
         Raises MalformedError for a message that is not there in full.
         """
         if self._framing is not None:
-            yield from messages(self._chunks(max(1, self._file.stat().st_size)), self._framing)
+            yield from messages(self._chunks(max(1, state_of(self._file).size)), self._framing)
         elif self._document is None:
             yield from self._lines()
         else:
@@ -292,7 +305,7 @@ class _Lines:
 
     def _lines(self) -> Iterator[tuple[float, list[bytes]]]:
         """Yield the lines in chunks, each with the share of the file that was read by then."""
-        size = max(1, self._file.stat().st_size)
+        size = max(1, state_of(self._file).size)
         rest = b""
         row = 1
         for share, data in _ahead(self._chunks(size)):
@@ -314,7 +327,7 @@ class _Lines:
         """Yield the decompressed bytes, each chunk with the share of the file that was read by then."""
         first = True
         try:
-            with pa.OSFile(str(self._file)) as raw:
+            with opened(self._file) as raw:
                 codec = MAGIC.get(raw.read(2)) or MAGIC.get(self._head(raw))
                 if codec is None and self._file.suffix.lower() in COMPRESSED_SUFFIXES and not raw.size():
                     raise OSError("even an empty log has a header once it is compressed")

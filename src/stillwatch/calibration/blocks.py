@@ -21,8 +21,8 @@ from stillwatch.examine import Options, Scanned, examine
 from stillwatch.families.fragments import Presence
 from stillwatch.history import DAY_S, iso
 from stillwatch.judging import judge
+from stillwatch.listing import LogFile, list_files
 from stillwatch.sketching import Source, sketch_log
-from stillwatch.sources import list_files
 from stillwatch.spool import Spool
 from stillwatch.verdict import Verdict, margin
 
@@ -58,7 +58,7 @@ def block_of(scanned: Scanned, name: str, reached: float) -> Block:
 
 
 def score_blocks(
-    logs: Sequence[Path], days: float | None, source: Source, keys: Keys, options: Options,
+    logs: Sequence[LogFile], days: float | None, source: Source, keys: Keys, options: Options,
     rejects: RejectLog, progress: Progress | None = None, scored: Scored = scanned_once,
 ) -> list[Block]:  # fmt: skip
     """Score every log as one block, or cut into consecutive blocks of ``days`` days; without ``scored``, by a scan.
@@ -155,8 +155,8 @@ def _blocks(
                     yield f"{name} from {begins}", spool
 
 
-def _refuse_shared_files(logs: Sequence[Path]) -> None:
-    seen: dict[Path, Path] = {}
+def _refuse_shared_files(logs: Sequence[LogFile]) -> None:
+    seen: dict[LogFile, LogFile] = {}
     for log in logs:
         for file in (file.resolve() for file in list_files([log])):
             if file in seen:

@@ -27,7 +27,11 @@ def _number(value: float) -> float:
     return value
 
 
-LOGS = typer.Argument(..., metavar="LOG...", help="Files, folders or patterns: a log, or sketches of one.")
+LOGS = typer.Argument(
+    ...,
+    metavar="LOG...",
+    help="Files, folders or patterns, on disk or s3://BUCKET/KEY: a log, or sketches of one.",
+)
 OUT = typer.Option(..., "--out", metavar="DIR", help="Folder for the result; made if need be.")
 FORMAT = typer.Option("auto", "--format", help="Format of the log; found by itself.")
 KEY = typer.Option(None, "--key", metavar="FILE", help="Secret key; made at first use, mode 0600.")
@@ -100,7 +104,7 @@ PEERS = typer.Option(
 PEER_BITS = typer.Option(
     4.0, "--peer-bits", min=0.0, max=4.0, callback=_number, help="Bits that a peer's word weighs at most."
 )
-ENGINE = typer.Option("duckdb", "--engine", help="Statistics engine; duckdb is the only one so far.")
+ENGINE = typer.Option("duckdb", "--engine", help="duckdb, or spark for a cluster that reads and measures.")
 
 
 def scan(
@@ -153,6 +157,7 @@ def scan(
         show_text=show_text,
         sketch_only=sketch_only,
         memory=memory,
+        engine=engine,
         calibration=read_calibration(calibration) if calibration else None,
         labels=read_labels(labels) if labels else None,
         shadow=shadow,
@@ -188,9 +193,12 @@ def heard(files: list[Path], secrets: Keys) -> Peers | None:
 
 def _check(engine: str, memory: str, show_text: bool, sketch_only: bool) -> None:
     from stillwatch.engine.duckdb import DuckDBEngine
+    from stillwatch.engine.named import ENGINES
 
-    if engine != "duckdb":
-        raise typer.BadParameter(f"{engine!r} is not here; the engines are: duckdb", param_hint="--engine")
+    if engine not in ENGINES:
+        raise typer.BadParameter(
+            f"{engine!r} is not here; the engines are: {', '.join(ENGINES)}", param_hint="--engine"
+        )
     if show_text and sketch_only:
         raise typer.BadParameter(
             "--sketch-only writes no text and --show-text shows it; give one of them",

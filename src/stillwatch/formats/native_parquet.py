@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from stillwatch.formats._conform import Columns, conform, message_lists
 from stillwatch.formats._content import known_role
 from stillwatch.formats._stated import MalformedError
 from stillwatch.formats._times import EARLIEST_SECONDS, LATEST_SECONDS, is_zoneless, to_microseconds
+from stillwatch.listing import LogFile, opened
 from stillwatch.rejects import DamagedLogError, MissingColumnError
 
 # Memory of one batch: rows are few where their texts are long.
@@ -48,7 +48,7 @@ class NativeTable:
 
     def read_file(
         self,
-        path: Path,
+        path: LogFile,
         batch_rows: int,
         complete: Complete | None = None,
         unread: frozenset[str] = frozenset(),
@@ -56,9 +56,12 @@ class NativeTable:
         """Yield the file in pieces, each with the share of the file that was read by then; columns that are
         ``unread`` are null."""
         try:
-            with pq.ParquetFile(
-                path, buffer_size=READ_BUFFER_BYTES, pre_buffer=False, page_checksum_verification=True
-            ) as file:
+            with (
+                opened(path) as raw,
+                pq.ParquetFile(
+                    raw, buffer_size=READ_BUFFER_BYTES, pre_buffer=False, page_checksum_verification=True
+                ) as file,
+            ):
                 names = [name for name in self._columns(file.schema_arrow, path) if name not in unread]
                 total = file.metadata.num_rows
                 rows = _rows_of_a_batch(file.metadata, batch_rows)
@@ -72,7 +75,7 @@ class NativeTable:
         except BROKEN as error:
             raise damaged(path) from error
 
-    def _columns(self, schema: pa.Schema, path: Path) -> list[str]:
+    def _columns(self, schema: pa.Schema, path: LogFile) -> list[str]:
         missing = [name for name in REQUIRED if name not in schema.names]
         if missing:
             raise MissingColumnError(
@@ -83,15 +86,16 @@ class NativeTable:
         return [name for name in EXCHANGE_SCHEMA.names if name in schema.names]
 
 
-def read_schema(path: Path) -> pa.Schema:
+def read_schema(path: LogFile) -> pa.Schema:
     """Return the schema of a Parquet file, or raise an error that names what is wrong with it."""
     try:
-        return pq.read_schema(path)
+        with opened(path) as raw:
+            return pq.read_schema(raw)
     except BROKEN as error:
         raise damaged(path) from error
 
 
-def damaged(path: Path) -> DamagedLogError:
+def damaged(path: LogFile) -> DamagedLogError:
     """Return the error for a file that is not whole."""
     return DamagedLogError(
         f"{path} is no whole Parquet file: it was cut off or is broken inside. "
@@ -106,7 +110,7 @@ def _rows_of_a_batch(metadata: Any, batch_rows: int) -> int:
     return max(1, min(batch_rows, BATCH_BYTES // row_bytes))
 
 
-def _piece(batch: pa.RecordBatch, path: Path, first: int, complete: Complete | None) -> Piece:
+def _piece(batch: pa.RecordBatch, path: LogFile, first: int, complete: Complete | None) -> Piece:
     columns: Columns = {}
     bad = dict.fromkeys(_not_unicode(batch), _NOT_UNICODE)
     rows_kept = np.delete(np.arange(len(batch)), list(bad))
@@ -165,7 +169,7 @@ def _plain(column: pa.Array) -> pa.Array:
     return column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
 
 
-def _cast(name: str, column: pa.Array, path: Path) -> pa.Array:
+def _cast(name: str, column: pa.Array, path: LogFile) -> pa.Array:
     wanted = EXCHANGE_SCHEMA.field(name).type
     column = _plain(column)
     if wanted == UTC_MICROSECONDS:
@@ -204,7 +208,7 @@ def _time(value: Any) -> int | None:
         return None
 
 
-def _messages(column: pa.Array, path: Path) -> tuple[pa.Array, Sequence[int]]:
+def _messages(column: pa.Array, path: LogFile) -> tuple[pa.Array, Sequence[int]]:
     """Return messages with known roles and no null content, and the rows in which that is impossible."""
     if pa.types.is_large_list(column.type):
         column = column.cast(pa.list_(column.type.value_type))
@@ -239,7 +243,7 @@ def _is_list_of_structs(type_: pa.DataType) -> bool:
     return bool(pa.types.is_list(type_)) and bool(pa.types.is_struct(type_.value_type))
 
 
-def _text(column: pa.Array, path: Path) -> pa.Array:
+def _text(column: pa.Array, path: LogFile) -> pa.Array:
     column = _plain(column)
     if column.type == pa.string():
         return column
