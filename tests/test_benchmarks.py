@@ -57,6 +57,7 @@ def test_a_held_out_template_that_was_copied_into_training_text_is_found(tmp_pat
     assert prompts.overlaps(tmp_path) == ["copied.tsv"]
 
 
+@pytest.mark.slow
 def test_the_accuracy_benchmark_writes_a_page_its_recipes_and_its_results(tmp_path: Path) -> None:
     page, recipes = tmp_path / "page.md", tmp_path / "page-recipes.md"
     names = ("camouflage_90", "camouflage_90_unseen", "clean")
@@ -90,7 +91,7 @@ def rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-@pytest.mark.parametrize("codec", ["plain", "zstd"])
+@pytest.mark.parametrize("codec", ["plain", pytest.param("zstd", marks=pytest.mark.slow)])
 def test_the_benchmark_of_a_large_log_reads_every_record_and_writes_a_row(codec: str, tmp_path: Path) -> None:
     results = tmp_path / "read.csv"
     run(
@@ -182,6 +183,7 @@ def test_a_leak_is_what_was_sent_before_a_flag(monkeypatch: pytest.MonkeyPatch) 
     assert (nobody.first, nobody.own, nobody.enforced, nobody.newcomers) == (1.0, 1.0, 1.0, 0)
 
 
+@pytest.mark.slow
 def test_the_scale_benchmark_measures_a_size_and_draws_it(tmp_path: Path) -> None:
     results, picture = tmp_path / "scale.csv", tmp_path / "scale.svg"
     command = [sys.executable, str(ROOT / "benchmarks" / "scale"), "--rows", "20000", "--memory", "1GB"]

@@ -142,6 +142,7 @@ def test_a_block_scores_the_most_at_any_look(logs: list[Path], made: Calibration
     assert guilty.score == pytest.approx(max(looks["margin_bits"].to_pylist()))
 
 
+@pytest.mark.slow
 def test_a_flag_takes_the_crossing_of_the_e_process(
     logs: list[Path], made: Calibration, tmp_path: Path
 ) -> None:
@@ -239,6 +240,7 @@ def test_traffic_that_grows_beyond_the_blocks_is_not_like_them(made: Calibration
     assert "100 exchanges a day" in slow
 
 
+@pytest.mark.slow
 def test_the_commands_from_clean_traffic_to_a_calibrated_replay(logs: list[Path], tmp_path: Path) -> None:
     bar, key = tmp_path / "bar.json", tmp_path / "key"
     key.write_bytes(TEST_KEY)

@@ -111,7 +111,15 @@ def test_a_run_killed_while_it_writes_leaves_the_old_result(
     assert not list(out.glob(".stillwatch-*")), "the next run tidies up after the killed one"
 
 
-@pytest.mark.parametrize("name", ["accounts.parquet", "campaigns.json", "overview.json", "report.html"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "accounts.parquet",
+        pytest.param("campaigns.json", marks=pytest.mark.slow),
+        pytest.param("overview.json", marks=pytest.mark.slow),
+        "report.html",
+    ],
+)
 def test_a_run_killed_while_it_moves_leaves_a_result_that_says_it_is_incomplete(
     name: str, log: Path, key: Path, fresh: dict[str, bytes], tmp_path: Path
 ) -> None:
