@@ -9,8 +9,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from pyarrow import fs
+if TYPE_CHECKING:
+    from pyarrow import fs
 
 LOCK = Path(__file__).resolve().parent / "integration_s3.lock"
 START_SECONDS = 60
@@ -35,6 +37,9 @@ class Store:
         }
 
     def files(self) -> fs.S3FileSystem:
+        """The store as a file system; whoever only starts it needs no library."""
+        from pyarrow import fs
+
         return fs.S3FileSystem(
             endpoint_override=self.endpoint, region="us-east-1", access_key="anybody", secret_key="anything",
             allow_bucket_creation=True,
