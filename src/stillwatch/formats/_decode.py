@@ -33,7 +33,8 @@ def decode(decoder: msgspec.json.Decoder[Record], text: bytes) -> Decoded[Record
     try:
         return Decoded(decoder.decode(text), ())
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return _salvage(decoder.type, mend(text))
+        kind: Any = decoder.type  # a record's class; releases of msgspec differ in how they type it
+        return _salvage(kind, mend(text))
 
 
 def decode_object(text: bytes) -> dict[str, Any]:
