@@ -41,14 +41,15 @@ def draw(rows: Sequence[Row]) -> str:
     sentences = []
     for number, ((name, looks), own) in enumerate(found.items()):
         y = TOP + ROW * (number + 0.4)
-        told = f"{name.replace('_', ' ')}, {int(median(int(row['exchanges']) for row in own)):,}, at {looks}"
+        size = f"{name.replace('_', ' ')}, {int(median(int(row['exchanges']) for row in own)):,}"
+        told = f"{size}, {looks} look{'s' * (looks != '1')}"
         parts.append(svg.text(LEFT - 12, y + 4, told, "ink", anchor="end", size=12))
         shares = {measure: median(float(row[measure]) for row in own) for measure in MEASURES}
         parts.append(svg.line(_across(min(shares.values())), y, _across(max(shares.values())), y, "grid"))
         for place, share in reversed(list(enumerate(shares.values()))):
             parts.append(svg.circle(_across(share), y, RADIUS, f"series{place}"))
         said = ", ".join(f"{share:.1%} until {MEASURES[measure]}" for measure, share in shares.items())
-        sentences.append(f"{told} exchanges: {said}")
+        sentences.append(f"{size} exchanges, flagged at {looks} in a row: {said}")
     drawn = svg.picture(
         "leak", WIDTH, bottom + 30, parts, title="What campaigns got of their exchanges",
         description="; ".join(sentences),
