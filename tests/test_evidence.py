@@ -47,6 +47,17 @@ def test_a_stream_is_silent_where_one_signal_of_conduct_has_no_value() -> None:
     assert replace(whole, value=value).silent.tolist() == [False, True, False]
 
 
+@pytest.mark.parametrize(("pacing", "silent"), [(2.0, False), (0.0, True), (-1.0, True)])
+def test_routine_is_not_waited_for_where_pacing_speaks_for(pacing: float, silent: bool) -> None:
+    whole = measured(1)
+    value, bits = whole.value.copy(), whole.bits.copy()
+    value[:, NAMES.index("routine")] = np.nan
+    bits[:, NAMES.index("routine")], bits[:, NAMES.index("pacing")] = 0.0, pacing
+    assert replace(whole, value=value, bits=bits).silent.tolist() == [silent]
+    value[:, NAMES.index("mixing")] = np.nan
+    assert replace(whole, value=value, bits=bits).silent.all()
+
+
 @pytest.mark.parametrize(("silent", "beyond"), [(False, 1.0), (True, -5.0)])
 def test_silent_conduct_takes_more_bits(silent: bool, beyond: float) -> None:
     bar = Bar()

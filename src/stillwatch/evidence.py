@@ -112,17 +112,20 @@ class Measured:
 
     silent: NDArray[np.bool_] = field(init=False)
     """bool[s]: whether one of them says nothing, for want of exchanges, or most principals sent too few of them for
-    theirs to say much."""
+    theirs to say much. Where ``pacing`` speaks for, ``routine`` is not waited for: both compare a principal's hours with
+    the stream's, and a stream of one day has no second one."""
 
     def __post_init__(self) -> None:
         """Sum up the bits."""
         places = [self.signals.index(name) for name in CONDUCT]
         of_conduct = self.bits[:, places]
+        mixing, pacing, routine = (np.isnan(self.value[:, place]) for place in places)
+        silent = mixing | pacing | (routine & ~(self.bits_of("pacing") > 0))
         for name, value in (
             ("total", self.bits.sum(axis=1) + self.start),
             ("conduct", of_conduct.sum(axis=1) + self.bits_of(DOSE)),
             ("against", of_conduct.min(axis=1)),
-            ("silent", np.isnan(self.value[:, places]).any(axis=1) | (self.of(DOSE) < RETURNING)),
+            ("silent", silent | (self.of(DOSE) < RETURNING)),
         ):
             object.__setattr__(self, name, value)
 

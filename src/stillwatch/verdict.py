@@ -49,8 +49,8 @@ class Bar:
     probability: float = 0.95
     """Posterior from which a stream is called extraction."""
 
-    intent: float = 0.15
-    """Least value of the objective signal: ten times what ordinary requests show on average."""
+    intent: float = 0.1
+    """Least value of the objective signal: seven times what ordinary requests show on average."""
 
     principals: int = 12
     """Principals who take part, below which nobody is accused: a handful of accounts is a team or a few firms, too
