@@ -44,12 +44,20 @@ def pair_statistics(values: str) -> str:
 def pair_lift(stats: pa.Table, most: float) -> pa.Table:
     """log2 of observed over expected agreeing pairs, two pairs added to both, cut off at ``most`` bits.
 
-    Expected: the share of all pairs of the log's accounts that agree, so a value that everybody has weighs
-    nothing and a rare one weighs most (the idea of Fellegi & Sunter 1969, on counts of pairs).
+    Expected: the share of the log's other pairs of accounts that agree, so a value that everybody has weighs
+    nothing and a rare one weighs most (the idea of Fellegi & Sunter 1969, on counts of pairs). The stream's own pairs are
+    not among them: a pool that is a tenth of the log would be its own measure. Silent where nobody else is there.
+
+    >>> stats = pa.table({"stream_id": [0], "pairs": [990], "accounts": [100], "all_pairs": [1_090],
+    ...     "all_accounts": [1_000]})
+    >>> round(pair_lift(stats, most=9.0)["value"][0].as_py(), 1)
+    8.4
     """
     pairs, accounts, all_pairs, all_accounts = integers(
         stats, "pairs", "accounts", "all_pairs", "all_accounts"
     )
-    expected = all_pairs * ratio(accounts * (accounts - 1), all_accounts * (all_accounts - 1))
+    own = accounts * (accounts - 1)
+    others = all_accounts * (all_accounts - 1) - own
+    expected = own * ratio(np.maximum(all_pairs - pairs, 0), others)
     value: NDArray[np.float64] = np.clip(np.log2((pairs + 2) / (expected + 2)), -1, most)
-    return result(stats, value, accounts, accounts >= LEAST_ACCOUNTS)
+    return result(stats, value, accounts, (accounts >= LEAST_ACCOUNTS) & (others > 0))
