@@ -39,12 +39,14 @@ def test_without_a_signal_its_bits_are_missing_from_the_sums(name: str) -> None:
     assert whole.conduct - without.conduct == pytest.approx(of_conduct)
 
 
-def test_a_stream_is_silent_where_one_signal_of_conduct_has_no_value() -> None:
-    whole = measured(3)
-    value = whole.value.copy()
+def test_a_stream_is_doubtful_where_a_signal_of_conduct_has_no_value_or_subjects_are_own() -> None:
+    whole = measured(4)
+    value, bits = whole.value.copy(), whole.bits.copy()
+    bits[:, NAMES.index("mixing")] = [2.0, 2.0, -1.4, -1.5]
     value[0, NAMES.index("load")] = np.nan
     value[1, NAMES.index(CONDUCT[0])] = np.nan
-    assert replace(whole, value=value).silent.tolist() == [False, True, False]
+    value[:, NAMES.index(DOSE)] = 0.9
+    assert replace(whole, value=value, bits=bits).doubtful.tolist() == [False, True, False, True]
 
 
 @pytest.mark.parametrize(("pacing", "silent"), [(2.0, False), (0.0, True), (-1.0, True)])
@@ -53,9 +55,10 @@ def test_routine_is_not_waited_for_where_pacing_speaks_for(pacing: float, silent
     value, bits = whole.value.copy(), whole.bits.copy()
     value[:, NAMES.index("routine")] = np.nan
     bits[:, NAMES.index("routine")], bits[:, NAMES.index("pacing")] = 0.0, pacing
-    assert replace(whole, value=value, bits=bits).silent.tolist() == [silent]
+    bits[:, NAMES.index("mixing")], value[:, NAMES.index(DOSE)] = 1.0, 0.9
+    assert replace(whole, value=value, bits=bits).doubtful.tolist() == [silent]
     value[:, NAMES.index("mixing")] = np.nan
-    assert replace(whole, value=value, bits=bits).silent.all()
+    assert replace(whole, value=value, bits=bits).doubtful.all()
 
 
 @pytest.mark.parametrize(("silent", "beyond"), [(False, 1.0), (True, -5.0)])

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from stillwatch.evidence import INTENT
 from stillwatch.links import all_links
 from stillwatch.links.base import Linked, Suspects
 from stillwatch.streams import merge_streams, without
@@ -56,6 +57,12 @@ class Suspicion:
     link joins are judged together. None of them clears the bar, so only what is sent by much the same principals may
     add up: camouflage that an operator's accounts share is sent by many others too, who would be accused with it."""
 
+    moved_bits: float = 5.0
+    same: float = 0.8
+    """Least bits without the objective signal, and least share of principals in common (Jaccard 1912), of a family that asks
+    for nothing and is judged together with a weak suspect of the same principals. An operator works for several
+    objectives, and a frame around its templates may be most of what it sends."""
+
     loss: float = 6.0
     """Bits that joining may cost against the strongest family alone; beyond, the families are kept apart."""
 
@@ -99,12 +106,14 @@ def group(
     weak suspect attaches itself to the core whose principals send nearly all of it, and is no evidence: a
     chain of everyday phrases can neither swallow a campaign nor dilute it. The other weak suspects are joined
     where much the same principals send them, and judged together, and so are those that ask for nothing while one
-    hand seems to move them (``unexplained``: bool[families]).
+    hand seems to move them (``unexplained``: bool[families]). What asks for nothing is judged with a weak suspect that the
+    same principals send.
     """
-    asked = (measured.of("objective") >= rule.objective) & (measured.total >= rule.weak)
+    asked = (measured.of(INTENT) >= rule.objective) & (measured.total >= rule.weak)
     moved = unexplained & ~asked
     asked = asked | moved
-    suspects = np.flatnonzero(asked).astype(np.int32)
+    beside = ~asked & (measured.total - measured.bits_of(INTENT) >= rule.moved_bits)
+    suspects = np.flatnonzero(asked | beside).astype(np.int32)
     strong = np.zeros(len(asked), bool)
     strong[accused] = True
     known = _know(suspects, members, principals)
@@ -114,18 +123,21 @@ def group(
     links = _find(_only(known, strong))
     for link in links:
         forest.join(link.first, link.second)
-    home = _attach(known, strong, forest, principals, rule, measured.of("objective"), unexplained)
+    home = _attach(_only(known, asked), strong, forest, principals, rule, measured.of(INTENT), unexplained)
     home |= {family: forest.root(outer) for family, outer in inner.items()}
     free = asked & ~strong
     free[list(home)] = False
     weak = [
         link for kind in (free & ~moved, free & moved) for link in _find_alike(_only(known, kind), rule.alike)
     ]
+    together = _find_alike(_only(known, free | beside), rule.same)
+    weak += [link for link in together if beside[link.first] != beside[link.second]]
     for link in weak:
         forest.join(link.first, link.second)
-    root = {family: forest.root(_settled(family, home)) for family in suspects.tolist()}
-    core = asked.copy()
-    core[list(home)] = False
+    judged = set(np.flatnonzero(asked).tolist()).union(*((link.first, link.second) for link in weak))
+    root = {family: forest.root(_settled(family, home)) for family in sorted(judged)}
+    core = np.zeros(len(asked), bool)
+    core[list(judged - home.keys())] = True
     return _numbered(root, core, (*links, *weak))
 
 
@@ -193,15 +205,23 @@ def _nested(
     return inner, around
 
 
-def split(groups: Groups, by_family: Measured, by_group: Measured, loss: float) -> Groups | None:
-    """Keep apart the families of groups in which joining cost evidence; None where it cost nothing."""
+def split(
+    groups: Groups, by_family: Measured, by_group: Measured, accused: tuple[list[int], list[int]], loss: float
+) -> Groups | None:
+    """Keep apart the families of groups in which joining cost evidence; None where it cost nothing.
+
+    ``accused``: families and groups whose evidence clears the bar. Where it did of the strongest family and does not of the
+    group, the others were no part of it.
+    """
+    families, cleared = set(accused[0]), set(accused[1])
     root: dict[int, int] = {}
     broken = False
     for number in range(groups.count):
         inside = np.flatnonzero(groups.label == number)
         core = inside[groups.core[inside]]
         best = int(core[np.argmax(by_family.total[core])])
-        apart = len(core) > 1 and by_group.total[number] < by_family.total[best] - loss
+        lost = by_group.total[number] < by_family.total[best] - loss
+        apart = len(core) > 1 and bool(lost or (best in families and number not in cleared))
         broken |= apart
         for family in inside.tolist():
             root[family] = (family if groups.core[family] else best) if apart else int(inside[0])

@@ -41,6 +41,9 @@ DOSE = "dose"
 """The signal of how many come back for a text. It is hardly ever silent, and weighs with conduct: accounts that all come
 back do not live as an audience does, whatever hours they keep."""
 
+OWN_SUBJECTS = -1.5
+"""Bits of mixing from which a stream's principals come back to subjects of their own."""
+
 RETURNING = 0.6
 """Value of the dose below which most of what a stream's principals do is left to a few of them."""
 
@@ -115,17 +118,22 @@ class Measured:
     theirs to say much. Where ``pacing`` speaks for, ``routine`` is not waited for: both compare a principal's hours with
     the stream's, and a stream of one day has no second one."""
 
+    doubtful: NDArray[np.bool_] = field(init=False)
+    """bool[s]: whether conduct is silent, or ``mixing`` says that principals have subjects of their own: common hours are a
+    timetable then, such as that of a course."""
+
     def __post_init__(self) -> None:
         """Sum up the bits."""
         places = [self.signals.index(name) for name in CONDUCT]
         of_conduct = self.bits[:, places]
         mixing, pacing, routine = (np.isnan(self.value[:, place]) for place in places)
-        silent = mixing | pacing | (routine & ~(self.bits_of("pacing") > 0))
+        silent = mixing | pacing | (routine & ~(self.bits_of("pacing") > 0)) | (self.of(DOSE) < RETURNING)
         for name, value in (
             ("total", self.bits.sum(axis=1) + self.start),
             ("conduct", of_conduct.sum(axis=1) + self.bits_of(DOSE)),
             ("against", of_conduct.min(axis=1)),
-            ("silent", silent | (self.of(DOSE) < RETURNING)),
+            ("silent", silent),
+            ("doubtful", silent | (self.bits_of("mixing") <= OWN_SUBJECTS)),
         ):
             object.__setattr__(self, name, value)
 

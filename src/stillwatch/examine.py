@@ -151,13 +151,14 @@ def examine(spool: Sketches, presence: Presence, options: Options) -> Scanned:
     try:
         streams.register_log(engine, narrowed, stated)
         by_family = weigh(judged, len(families.names))
+        strong = accused(by_family, options.bar)
         groups = group(
-            judged, by_family, principals, options.suspicion, accused(by_family, options.bar),
-            unexplained(by_family, options.bar),
-        )  # fmt: skip
+            judged, by_family, principals, options.suspicion, strong, unexplained(by_family, options.bar)
+        )
         merged = streams.merge_streams(judged, groups.judged)
         by_group = weigh(merged, groups.count)
-        if (apart := split(groups, by_family, by_group, options.suspicion.loss)) is not None:
+        cleared = strong, accused(by_group, options.bar)
+        if (apart := split(groups, by_family, by_group, cleared, options.suspicion.loss)) is not None:
             groups, merged = apart, streams.merge_streams(judged, apart.judged)
             by_group = weigh(merged, groups.count)
         if (peeled := peel(groups, merged, accused(by_group, options.bar))) is not None:

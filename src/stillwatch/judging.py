@@ -168,9 +168,10 @@ def _vouched(
     np.minimum.at(first, owner, at_us)
     taking = np.zeros(scanned.principals.count, bool)
     taking[own[part]] = True
-    vouched = doubtful & opened_for_it(scanned.principals.begun_us[own], first, int(at_us.min()))
-    vouched |= doubtful & pays_with_them(*scanned.principals.payments, taking)[own]
-    return vouched if vouched.sum() <= MOST_VOUCHED * part.sum() else np.zeros(len(own), bool)
+    opened = doubtful & opened_for_it(scanned.principals.begun_us[own], first, int(at_us.min()))
+    if opened.sum() > MOST_VOUCHED * part.sum():
+        opened[:] = False
+    return opened | (doubtful & pays_with_them(*scanned.principals.payments, taking)[own])
 
 
 def _crowd(ruling: Ruling, part: int, least: int, accusing: int) -> Ruling:
@@ -237,6 +238,7 @@ def _case(
         against=float(measured.against[stream]),
         returning=float(sums.dose[stream]),
         silent=bool(measured.silent[stream]),
+        doubtful=bool(measured.doubtful[stream]),
         principals=principals,
         accounts=accounts,
         key_principals=most / principals if one_key else 0.0,

@@ -31,7 +31,7 @@ NEW_DAYS = 2
 """Days between the opening of an account, or its first sight, and its first use of a template that it was opened for."""
 
 MOST_VOUCHED = 0.2
-"""Principals who are vouched for, as a share of those who take part without: with more, the text is one that people
+"""Principals who were opened for it, as a share of those who take part without: with more, the text is one that people
 meet somewhere."""
 
 CONTAINED = 0.9

@@ -65,9 +65,9 @@ class Bar:
     """Least value of the dose signal: who sends a text once or twice takes nothing by it, and what an operator's accounts
     send of their customers' is sent so, whatever hours they keep."""
 
-    silent_bits: float = 6.0
+    doubtful_bits: float = 6.0
     """Bits beyond the threshold of probability that all evidence together must weigh where one signal of conduct is
-    silent, as in a stream of few exchanges, or most principals sent it once or twice."""
+    silent, as in a stream of few exchanges, or most principals sent it once or twice, or have subjects of their own."""
 
     unexplained: float = 22.0
     """Bits of all signals but the objective from which a stream is undetermined though it asks for nothing, where no
@@ -110,6 +110,9 @@ class Case:
 
     silent: bool
     """Whether a signal of conduct says nothing."""
+
+    doubtful: bool
+    """The same, or whether one says that principals have subjects of their own."""
 
     principals: int
     accounts: int
@@ -163,9 +166,9 @@ def needed(bar: Bar) -> float:
     return threshold(bar) + max(bar.excess, 0.0)
 
 
-def margin(bits: _Bits, silent: NDArray[np.bool_] | bool, bar: Bar) -> NDArray[np.float64]:
-    """Bits by which evidence lies beyond the threshold of probability, which silent conduct raises."""
-    beyond: NDArray[np.float64] = bits - (threshold(bar) + np.where(silent, bar.silent_bits, 0.0))
+def margin(bits: _Bits, doubtful: NDArray[np.bool_] | bool, bar: Bar) -> NDArray[np.float64]:
+    """Bits by which evidence lies beyond the threshold of probability, which doubtful conduct raises."""
+    beyond: NDArray[np.float64] = bits - (threshold(bar) + np.where(doubtful, bar.doubtful_bits, 0.0))
     return beyond
 
 
@@ -175,7 +178,7 @@ def accused(measured: Measured, bar: Bar) -> list[int]:
 
     The calibrated margin is not asked for here: a calibration holds for scores that do not depend on it.
     """
-    beyond = margin(measured.total, measured.silent, bar)
+    beyond = margin(measured.total, measured.doubtful, bar)
     clear = (beyond >= 0) & (measured.of(INTENT) >= bar.intent) & (measured.conduct >= bar.conduct)
     clear &= measured.of(DOSE) >= bar.returning
     return sorted(np.flatnonzero(clear).tolist(), key=lambda stream: (-float(measured.total[stream]), stream))
@@ -203,7 +206,7 @@ def rule(case: Case, bar: Bar) -> Ruling:
     """Verdict on one stream."""
     probability = posterior(case.bits, bar.prior)
     intent = case.objective >= bar.intent
-    beyond = float(margin(case.bits, case.silent, bar))
+    beyond = float(margin(case.bits, case.doubtful, bar))
     clear = beyond >= 0 and beyond > bar.excess and intent and case.conduct >= bar.conduct
     clear = clear and case.returning >= bar.returning
     alike = intent and probability >= (bar.suspicion if case.against > bar.against else bar.probability)
