@@ -42,7 +42,7 @@ def test_without_a_signal_its_bits_are_missing_from_the_sums(name: str) -> None:
 def test_a_stream_is_doubtful_where_a_signal_of_conduct_has_no_value_or_subjects_are_own() -> None:
     whole = measured(4)
     value, bits = whole.value.copy(), whole.bits.copy()
-    bits[:, NAMES.index("mixing")] = [2.0, 2.0, -1.4, -1.5]
+    bits[:, NAMES.index("mixing")] = [2.0, 2.0, -0.9, -1.0]
     value[0, NAMES.index("load")] = np.nan
     value[1, NAMES.index(CONDUCT[0])] = np.nan
     value[:, NAMES.index(DOSE)] = 0.9

@@ -41,7 +41,7 @@ DOSE = "dose"
 """The signal of how many come back for a text. It is hardly ever silent, and weighs with conduct: accounts that all come
 back do not live as an audience does, whatever hours they keep."""
 
-OWN_SUBJECTS = -1.5
+OWN_SUBJECTS = -1.0
 """Bits of mixing from which a stream's principals come back to subjects of their own."""
 
 RETURNING = 0.6
