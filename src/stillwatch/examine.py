@@ -138,8 +138,9 @@ def examine(spool: Sketches, presence: Presence, options: Options) -> Scanned:
     members = streams.family_members(families, sketches)
     judged = streams.keep_rows(members, ~licensed[principals.of_row])
     owners = stream_tables.Owners(
-        principals.hashes, principals.of_row, streams.number(chunks_of(sketches, "model"))[0]
-    )
+        principals.hashes, principals.of_row, streams.number(chunks_of(sketches, "model"))[0],
+        stream_tables.lengths(chunks_of(sketches, "vocabulary")),
+    )  # fmt: skip
     narrowed = spool.aside(
         streams.NARROW_SCHEMA,
         streams.narrowed(spool.only(*streams.NARROWED), sketches, options.unsupported_regions),
