@@ -109,6 +109,21 @@ def first_and_last(cell: Any, values: Any, opener: Any) -> Any:
 
 
 @numba.njit(nogil=True, cache=True)
+def count_returning(bounds: Any, owners: Any, principals: int, several: int) -> Any:
+    """Principals of each stream, and those of them with ``several`` exchanges in it or more: int64[streams] each."""
+    held = np.zeros(principals, np.int64)
+    crowd, returned = np.zeros(len(bounds) - 1, np.int64), np.zeros(len(bounds) - 1, np.int64)
+    for stream in range(len(bounds) - 1):
+        for at in range(bounds[stream], bounds[stream + 1]):
+            held[owners[at]] += 1
+            crowd[stream] += held[owners[at]] == 1
+            returned[stream] += held[owners[at]] == several
+        for at in range(bounds[stream], bounds[stream + 1]):
+            held[owners[at]] = 0
+    return crowd, returned
+
+
+@numba.njit(nogil=True, cache=True)
 def own_pairs(bounds: Any, owners: Any, principals: int) -> Any:
     """Ordered pairs of exchanges of one principal in each stream: int64[streams]."""
     held = np.zeros(principals, np.int64)

@@ -91,7 +91,8 @@ def _may_mix(
     pairs = words * np.maximum(np.floor(size / COMMON) - 1, 0)
     others = size * (size - 1) - own
     # Where all exchanges are one principal's there are no others to compare with, and nothing is expected.
-    return (others > 0) & (own * pairs >= (mixing.LEAST_PAIRS - 1) * others)
+    may: NDArray[np.bool_] = (others > 0) & (own * pairs >= (mixing.LEAST_PAIRS - 1) * others)
+    return may
 
 
 def _cell_table(
