@@ -188,6 +188,8 @@ def family_members(families: Families, sketches: Columns) -> Members:
 
 def keep_rows(members: Members, kept: NDArray[np.bool_]) -> Members:
     """Memberships of the exchanges in ``kept`` (bool[n]) alone; streams keep their numbers."""
+    if kept.all():
+        return members
     inside, fills = kept[members.row], kept[members.fill_row]
     return Members(
         members.stream[inside], members.row[inside], members.objective[inside], members.variety[inside],
