@@ -78,6 +78,9 @@ class Scanned:
     families: Families
     members: streams.Members
     by_family: Measured
+    in_full: NDArray[np.bool_]
+    """bool[families]: those that every signal was asked of; of the others two are stated."""
+
     groups: Groups
     merged: streams.Members
     by_group: Measured
@@ -179,7 +182,7 @@ def examine(spool: Sketches, presence: Presence, options: Options) -> Scanned:
         engine.close()
     # Fills were measured and are asked for no more; there are more of them than of anything else.
     merged = merged.without_fills()
-    return Scanned(sketches, principals, licensed, families, members, by_family, groups, merged, by_group)
+    return Scanned(sketches, principals, licensed, families, members, by_family, chosen, groups, merged, by_group)
 
 
 def _chosen(
