@@ -55,10 +55,10 @@ class Rule:
         >>> [Rule().least(principals) for principals in (100, 20_000, 100_000, 1_000_000)]
         [8, 8, 13, 29]
         """
-        least = round(self.least_principals * (principals / self.crowd) ** (1 / 3))
+        least: int = round(self.least_principals * (principals / self.crowd) ** (1 / 3))
         if least**3 * self.crowd > self.least_principals**3 * principals:  # rounded up
             least -= 1
-        return max(self.least_principals, least)
+        return max(self.least_principals, int(least))
 
 
 @dataclass(frozen=True, slots=True)
