@@ -92,12 +92,15 @@ def _measured(
     load = os.getloadavg()[0]
     floor = measure([sys.executable, str(root / "benchmarks" / "scan_floor.py"), str(log)], environment)
     print(f"floor {rows:,}: {_say(floor)}", file=sys.stderr)
+    stage = [sys.executable, str(root / "benchmarks" / "scale_families.py"), str(log), str(key), memory]
+    found = measure(stage, environment)
+    print(f"families {rows:,}: {_say(found)}", file=sys.stderr)
     options = ["--out", str(out), "--key", str(key), "--memory", memory]
 
     def scanned(source: str, name: str, told: Mapping[str, str]) -> dict[str, str]:
         scan = measure([sys.executable, "-c", SCAN, "scan", name, *options], environment | told)
         print(f"scan {rows:,} from {source}: {_say(scan)}", file=sys.stderr)
-        return {"source": source, **_row(root, place, memory, floor, scan, load, seed)}
+        return {"source": source, **_row(root, place, memory, floor, found, scan, load, seed)}
 
     yield scanned("file", str(log), {})
     if s3:
@@ -111,7 +114,7 @@ def _say(usage: Usage) -> str:
 
 
 def _row(
-    root: Path, place: Path, memory: str, floor: Usage, scan: Usage, load: float, seed: int
+    root: Path, place: Path, memory: str, floor: Usage, families: Usage, scan: Usage, load: float, seed: int
 ) -> dict[str, str]:
     rows = pq.ParquetFile(place / "exchanges.parquet").metadata.num_rows
     messages, size = (int(word) for word in floor.output.split())
@@ -131,6 +134,10 @@ def _row(
         "cpu_us_a_row": f"{scan.cpu_s / rows * 1e6:.2f}",
         "floor_wall_s": f"{floor.wall_s:.1f}",
         "floor_cpu_s": f"{floor.cpu_s:.1f}",
+        "families_cpu_s": f"{families.cpu_s:.1f}",
+        "floor_of_families": f"{floor.cpu_s / families.cpu_s:.3f}",
+        "families": families.output.split()[1],
+        "memberships_a_row": f"{int(families.output.split()[2]) / rows:.2f}",
         "cpu_ratio": f"{scan.cpu_s / floor.cpu_s:.1f}",
         "wall_ratio": f"{scan.wall_s / floor.wall_s:.1f}",
         "operator_accounts": str(found.operators),

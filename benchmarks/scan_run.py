@@ -71,8 +71,9 @@ def _profile(log: Path) -> None:
 
     profile(log)  # compiled loops and files in memory
     found = profile(log)
-    for stage, seconds in found.items():
-        print(f"{stage:12s} {seconds:7.2f} s  {seconds / found['whole']:6.1%}")
+    for stage, spent in found.items():
+        share = spent.cpu / found["whole"].cpu
+        print(f"{stage:12s} {spent.wall:7.2f} s  {spent.cpu:7.2f} CPU-s  {share:6.1%}")
 
 
 def _compare(root: Path, log: Path, name: str, runs: int, folder: Path, results: Path) -> None:

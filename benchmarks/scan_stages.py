@@ -8,7 +8,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from stillwatch import examine, findings, scan, stream_tables, streams
 from stillwatch.keys import Keys
@@ -35,25 +35,43 @@ STAGES: tuple[tuple[Any, str, str], ...] = (
 """Module, function and stage; ``collect`` reads the log again for the exemplars of the report."""
 
 
+class Spent(NamedTuple):
+    """Seconds on the clock, and of processors: of all threads, those of libraries too."""
+
+    wall: float = 0.0
+    cpu: float = 0.0
+
+    @classmethod
+    def now(cls) -> Spent:
+        """Since some beginning."""
+        return cls(time.perf_counter(), time.process_time())
+
+    def __add__(self, other: tuple[float, ...]) -> Spent:  # type: ignore[override]
+        return Spent(self.wall + other[0], self.cpu + other[1])
+
+    def __sub__(self, other: Spent) -> Spent:
+        return Spent(self.wall - other.wall, self.cpu - other.cpu)
+
+
 class Stages:
     """Seconds of each stage; what a timed function calls that is timed too counts there and not twice."""
 
     def __init__(self) -> None:
         """Start without a second."""
-        self.seconds: defaultdict[str, float] = defaultdict(float)
-        self._inner = [0.0]
+        self.seconds: defaultdict[str, Spent] = defaultdict(Spent)
+        self._inner = [Spent()]
 
     def timed(self, work: Callable[..., Any], stage: str) -> Callable[..., Any]:
         """``work``, with its time counted."""
 
         @functools.wraps(work)
         def run(*arguments: Any, **named: Any) -> Any:
-            started = time.perf_counter()
-            self._inner.append(0.0)
+            started = Spent.now()
+            self._inner.append(Spent())
             try:
                 return work(*arguments, **named)
             finally:
-                whole = time.perf_counter() - started
+                whole = Spent.now() - started
                 self.seconds[stage] += whole - self._inner.pop()
                 self._inner[-1] += whole
 
@@ -71,7 +89,7 @@ class Stages:
         return run
 
 
-def profile(log: Path) -> dict[str, float]:
+def profile(log: Path) -> dict[str, Spent]:
     """Seconds of every stage of one scan in this process, the whole and the rest, in the order of the flow."""
     stages = Stages()
     changed: list[tuple[Any, str, Any]] = []
@@ -83,7 +101,7 @@ def profile(log: Path) -> dict[str, float]:
     put(scan, "sketch_log", stages.each(sketch_log, "sketch"))
     for module, name, stage in STAGES:
         put(module, name, stages.timed(getattr(module, name), stage))
-    started = time.perf_counter()
+    started = Spent.now()
     try:
         with tempfile.TemporaryDirectory(prefix="stillwatch-profile-") as folder:
             scan.scan(
@@ -92,7 +110,7 @@ def profile(log: Path) -> dict[str, float]:
     finally:
         for module, name, value in reversed(changed):
             setattr(module, name, value)
-    whole = time.perf_counter() - started
+    whole = Spent.now() - started
     order = (
         "sketch",
         "principals",
@@ -107,4 +125,4 @@ def profile(log: Path) -> dict[str, float]:
         "report",
     )
     found = {stage: stages.seconds[stage] for stage in order}
-    return found | {"rest": whole - sum(found.values()), "whole": whole}
+    return found | {"rest": whole - sum(found.values(), Spent()), "whole": whole}

@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from numpy.typing import NDArray
 
+from stillwatch.families import slots as family_slots
 from stillwatch.families.assign import Families, Rule, find_families
 from stillwatch.families.components import Joining
 from stillwatch.families.fragments import Dictionary, Presence
@@ -21,10 +23,13 @@ from stillwatch.spool import opens_conversation
 from tests.conftest import exchange, to_batch, words
 
 Rows = list[dict[str, Any]]
+Fills = tuple[NDArray[np.int32], NDArray[np.int64]]
 RULE = Rule(least_principals=6, joining=Joining(together=3, overlap=0.1))
 
 
-def families_of(rows: Rows, keys: Keys, chunk: int = 10_000, rule: Rule = RULE) -> tuple[Families, list[str]]:
+def families_of(
+    rows: Rows, keys: Keys, chunk: int = 10_000, rule: Rule = RULE
+) -> tuple[Families, Fills, list[str]]:
     batches = [sketch(to_batch(rows[start : start + chunk]), keys) for start in range(0, len(rows), chunk)]
     presence = Presence(rule.least_principals, slots=1 << 16)
     for batch in batches:
@@ -32,11 +37,12 @@ def families_of(rows: Rows, keys: Keys, chunk: int = 10_000, rule: Rule = RULE) 
     table = pa.Table.from_batches(batches, SKETCH_SCHEMA)
     principals = np.unique(table["principal"].to_numpy())
     families = find_families(batches, presence, principals, opens_conversation(table), rule)
-    return families, table["exchange_id"].to_pylist()
+    filled = family_slots.slots(batches, families, np.ones(len(families.names), bool), rule.fills)
+    return families, filled, table["exchange_id"].to_pylist()
 
 
 def as_sets(
-    families: Families, names: list[str]
+    families: Families, slots: Fills, names: list[str]
 ) -> dict[str, tuple[frozenset[str], frozenset[int], frozenset[Any]]]:
     """Each family by name: its exchanges, fragments and fills, free of any order."""
     members, fragments, fills = defaultdict(set), defaultdict(set), defaultdict(set)
@@ -44,7 +50,7 @@ def as_sets(
         members[family].add(names[row])
     for value, family in zip(families.fragments, families.fragment_family, strict=True):
         fragments[family].add(int(value))
-    for membership, fill in zip(families.fill_membership, families.fill, strict=True):
+    for membership, fill in zip(*slots, strict=True):
         fills[families.family[membership]].add((names[families.row[membership]], int(fill)))
     return {
         name: (frozenset(members[index]), frozenset(fragments[index]), frozenset(fills[index]))
@@ -107,8 +113,8 @@ def naive(rows: Rows, keys: Keys, rule: Rule) -> set[tuple[frozenset[str], froze
 @pytest.mark.parametrize("seed", range(4))
 def test_families_equal_the_plain_version(planted: Callable[[int], Rows], keys: Keys, seed: int) -> None:
     rows = planted(seed)
-    families, names = families_of(rows, keys)
-    found = {(members, fragments) for members, fragments, _ in as_sets(families, names).values()}
+    families, slots, names = families_of(rows, keys)
+    found = {(members, fragments) for members, fragments, _ in as_sets(families, slots, names).values()}
     assert found == naive(rows, keys, RULE)
 
 
@@ -149,7 +155,7 @@ def test_an_exchange_may_belong_to_a_client_and_to_a_template(keys: Keys) -> Non
             else words(rng, 20)
         )
         rows.append(exchange(number, f"a{number % 40}", [("system", client), ("user", text)]))
-    families, _ = families_of(rows, keys)
+    families, _, _ = families_of(rows, keys)
     per_row = np.bincount(families.row, minlength=len(rows))
     assert (per_row[::4] == 2).all()
     assert (per_row[1::4] == 1).all()
@@ -178,8 +184,8 @@ def test_a_worked_example_in_earlier_turns_counts_once_a_conversation(keys: Keys
             turns += [("assistant", words(rng, 9)), ("user", words(rng, 12))]
         name = f"c{number // 2}"
         rows.append(exchange(number, f"a{number // 2}", turns, conversation_id=name))
-    families, names = families_of(rows, keys, chunk=7)
-    ((members, _, _),) = as_sets(families, names).values()
+    families, slots, names = families_of(rows, keys, chunk=7)
+    ((members, _, _),) = as_sets(families, slots, names).values()
     assert members == {row["exchange_id"] for row in rows[::2]}
 
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 from collections import Counter, defaultdict
 from pathlib import Path
+from typing import Any
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
+from numpy.typing import NDArray
 
-from stillwatch import examine, stream_tables, streams
+from stillwatch import examine, stream_counts, stream_tables, streams
 from stillwatch.arena import PRESETS, simulate
 from stillwatch.engine.base import EngineError
 from stillwatch.engine.memory import LEAST_SLOTS, amount, presence_slots
@@ -77,26 +80,79 @@ def test_a_scan_leaves_nothing_but_its_result(whole: Path) -> None:
     assert not [path.name for path in whole.iterdir() if path.name.startswith(".")]
 
 
-def test_fills_and_words_are_counted_as_the_plain_version_counts_them() -> None:
+def entries() -> tuple[NDArray[Any], ...]:
+    """Streams, values and owners of four thousand entries, one an exchange."""
     rng = np.random.default_rng(3)
-    stream, principals = rng.integers(0, 5, 4000).astype(np.int32), 30
-    value, owner = rng.integers(-40, 40, 4000), rng.integers(0, principals, 4000).astype(np.int32)
-    bounds, values, owners = stream_tables._by_stream(stream, value, owner)
+    stream, value = rng.integers(0, 5, 4000).astype(np.int32), rng.integers(-40, 40, 4000)
+    return stream, np.where(rng.random(4000) < 0.1, rng.integers(0, 1 << 40, 4000), value), rng.integers(
+        0, 30, 4000
+    ).astype(np.int32)  # fmt: skip
+
+
+@pytest.mark.parametrize("limit", [4000, 12, 1])
+def test_fills_and_words_are_counted_as_the_plain_version_counts_them(limit: int) -> None:
+    stream, value, owner = entries()
     who: dict[tuple[int, int], list[int]] = defaultdict(list)
     for key in zip(stream.tolist(), value.tolist(), owner.tolist(), strict=True):
         who[key[:2]].append(key[2])
-    found = zip(
-        *(column.tolist() for column in stream_tables._count_fills(bounds, values, owners, principals)),
-        strict=True,
+    most = np.full(5, limit)
+    bounds, values, owners = stream_counts.by_stream(stream, value, owner, 5)
+    found = stream_counts.count_fills(bounds, values, owners, 30, most)
+    assert sorted(zip(*(column.tolist() for column in found), strict=True)) == sorted(
+        (*key, len(held), len(set(held))) for key, held in who.items() if len(held) == 1 or len(held) <= limit
     )
-    assert sorted(found) == sorted((*key, len(held), len(set(held))) for key, held in who.items())
-    found = zip(
-        *(column.tolist() for column in stream_tables._count_words(bounds, values, owners, principals)),
-        strict=True,
+    bounds, member, _ = stream_counts.by_stream(stream, np.arange(4000), owner, 5)
+    found = stream_counts.count_words(bounds, member, np.arange(4001), value, owner, 30, most)
+    assert sorted(zip(*(column.tolist() for column in found), strict=True)) == sorted(
+        (*key, times, one)
+        for key, held in who.items()
+        if 2 <= len(held) <= limit
+        for one, times in Counter(held).items()
     )
-    assert sorted(found) == sorted(
-        (*key, times, one) for key, held in who.items() for one, times in Counter(held).items()
+
+
+def test_cells_are_counted_as_sql_counts_them() -> None:
+    rng = np.random.default_rng(5)
+    stream, owner, hour, model, value = rng.integers(0, [[4], [20], [9], [3], [1000]], (5, 3000)).astype(
+        np.int32
     )
+    drawn = pa.table({"s": stream, "o": owner, "h": hour, "m": model, "v": value})  # noqa: F841 (read by DuckDB)
+    expected = duckdb.sql(
+        "SELECT s, o, h, m, sum(v), min(v), max(v) FROM drawn GROUP BY s, o, h, m"
+    ).fetchall()
+    bounds, member, _ = stream_counts.by_stream(stream, np.arange(3000, dtype=np.int32), owner, 4)
+    cell, opener = stream_counts.number_cells(bounds, member, owner, hour, model - 1)
+    columns = [
+        *(column[opener] for column in (stream, owner, hour, model)),
+        stream_counts.total(cell, value, len(opener)),
+        *stream_counts.first_and_last(cell, value, opener),
+    ]
+    assert sorted(zip(*(column.tolist() for column in columns), strict=True)) == sorted(expected)
+
+
+def test_sums_beyond_64_bits_are_an_error() -> None:
+    with pytest.raises(EngineError, match="do not fit into 64 bits"):
+        stream_counts.checked(stream_counts.total(np.zeros(2, np.int32), np.full(2, 2**62), 1), "tokens")
+
+
+def test_what_no_signal_counts_is_left_out_and_nothing_else(log: Path, tmp_path: Path, whole: Path) -> None:
+    """The scan of tables that leave nothing out gives the same files."""
+    build, sizes = stream_tables.build, Counter[str]()
+
+    def counted(*given: Any, whole: bool) -> None:
+        for name, table in build(*given, whole=whole).items():
+            sizes[name, whole] += table.num_rows
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            stream_tables, "build", lambda *given: (counted(*given, whole=False), counted(*given, whole=True))
+        )
+        scan_files([log], tmp_path / "result")
+    assert same(whole, tmp_path / "result")
+    for name in ("cells", "settings"):
+        assert sizes[name, False] == sizes[name, True] > 0
+    for name in ("fills", "topics"):
+        assert 0 < sizes[name, False] < sizes[name, True]
 
 
 def test_names_are_numbered_in_order_of_text_however_they_are_cut() -> None:

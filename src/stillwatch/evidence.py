@@ -148,6 +148,12 @@ class Measured:
         """The same of some streams, in the order given; a stream may be asked for twice."""
         return Measured(self.signals, self.value[streams], self.n[streams], self.bits[streams], self.start)
 
+    def replaced(self, streams: NDArray[np.int64], other: Measured) -> Measured:
+        """The same with what ``other`` says of the ``streams``, in the order given."""
+        value, n, bits = self.value.copy(), self.n.copy(), self.bits.copy()
+        value[streams], n[streams], bits[streams] = other.value, other.n, other.bits
+        return Measured(self.signals, value, n, bits, self.start)
+
     def followed_by(self, other: Measured) -> Measured:
         """The streams of both, those of ``other`` numbered on."""
         value, n, bits = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -15,10 +15,12 @@ from stillwatch.engine.memory import BYTES_OF_A_MEMBER, DEFAULT, amount
 from stillwatch.engine.named import DUCKDB, open_engine
 from stillwatch.evidence import Measured, load_weights, measure
 from stillwatch.families.assign import Families, Rule, find_families
+from stillwatch.families.slots import slots
 from stillwatch.fingerprint import SKETCH_SCHEMA
 from stillwatch.principals import Principals, covered, describe_principals
 from stillwatch.registry import Registry
 from stillwatch.rejects import DEFAULT_LIMIT
+from stillwatch.screening import may_matter, screen
 from stillwatch.spool import chunks_of, opens_conversation
 from stillwatch.verdict import Bar, accused, unexplained
 
@@ -76,6 +78,9 @@ class Scanned:
     families: Families
     members: streams.Members
     by_family: Measured
+    in_full: NDArray[np.bool_]
+    """bool[families]: those that every signal was asked of; of the others two are stated."""
+
     groups: Groups
     merged: streams.Members
     by_group: Measured
@@ -90,11 +95,13 @@ class _Scale:
         self._place: dict[int, int] = {}
         self._known = Measured.nothing(self._weights)
 
-    def weigh(self, members: streams.Members, count: int) -> Measured:
-        """Every signal on the streams 0 to ``count`` - 1 of ``members``."""
-        contents = streams.contents(members, count).tolist()
+    def weigh(self, members: streams.Members, chosen: Sequence[int], count: int) -> Measured:
+        """Every signal on the ``chosen`` ones of the streams 0 to ``count`` - 1 of ``members``, in their order."""
+        whole = streams.contents(members, count).tolist()
+        contents = [whole[stream] for stream in chosen]
         new = sorted(
-            {content: stream for stream, content in enumerate(contents)}.items(), key=lambda one: one[1]
+            {content: stream for content, stream in zip(contents, chosen, strict=True)}.items(),
+            key=lambda one: one[1],
         )
         new = [(content, stream) for content, stream in new if content not in self._place]
         sizes = np.bincount(members.stream, minlength=count)
@@ -104,6 +111,10 @@ class _Scale:
             self._place |= {content: len(self._place) + place for place, (content, _) in enumerate(some)}
             self._known = self._known.followed_by(measure(self._engine, len(some), self._weights))
         return self._known.take(np.array([self._place[content] for content in contents], np.int64))
+
+    def weigh_all(self, members: streams.Members, count: int) -> Measured:
+        """Every signal on each of the streams 0 to ``count`` - 1 of ``members``."""
+        return self.weigh(members, range(count), count)
 
 
 def _in_turns(
@@ -137,9 +148,12 @@ def examine(spool: Sketches, presence: Presence, options: Options) -> Scanned:
     licensed = covered(principals, options.registry)
     members = streams.family_members(families, sketches)
     judged = streams.keep_rows(members, ~licensed[principals.of_row])
+    screened, chosen = _chosen(judged, len(families.names), principals, options)
+    judged = _filled(judged, families, chosen, ~licensed[principals.of_row], spool, options.rule)
     owners = stream_tables.Owners(
-        principals.hashes, principals.of_row, streams.number(chunks_of(sketches, "model"))[0]
-    )
+        principals.hashes, principals.of_row, streams.number(chunks_of(sketches, "model"))[0],
+        stream_tables.lengths(chunks_of(sketches, "vocabulary")),
+    )  # fmt: skip
     narrowed = spool.aside(
         streams.NARROW_SCHEMA,
         streams.narrowed(spool.only(*streams.NARROWED), sketches, options.unsupported_regions),
@@ -147,25 +161,47 @@ def examine(spool: Sketches, presence: Presence, options: Options) -> Scanned:
     stated = streams.releases_of(sketches, options.releases)
     memory = amount(options.memory)
     engine = open_engine(options.engine, memory, spool.folder)
-    weigh = _Scale(engine, sketches, owners, memory // BYTES_OF_A_MEMBER).weigh
+    scale = _Scale(engine, sketches, owners, memory // BYTES_OF_A_MEMBER)
     try:
         streams.register_log(engine, narrowed, stated)
-        by_family = weigh(judged, len(families.names))
+        places = np.flatnonzero(chosen)
+        by_family = screened.replaced(places, scale.weigh(judged, places.tolist(), len(chosen)))
         strong = accused(by_family, options.bar)
         groups = group(
             judged, by_family, principals, options.suspicion, strong, unexplained(by_family, options.bar)
         )
         merged = streams.merge_streams(judged, groups.judged)
-        by_group = weigh(merged, groups.count)
+        by_group = scale.weigh_all(merged, groups.count)
         cleared = strong, accused(by_group, options.bar)
         if (apart := split(groups, by_family, by_group, cleared, options.suspicion.loss)) is not None:
             groups, merged = apart, streams.merge_streams(judged, apart.judged)
-            by_group = weigh(merged, groups.count)
+            by_group = scale.weigh_all(merged, groups.count)
         if (peeled := peel(groups, merged, accused(by_group, options.bar))) is not None:
             groups, merged = peeled
-            by_group = weigh(merged, groups.count)
+            by_group = scale.weigh_all(merged, groups.count)
     finally:
         engine.close()
     # Fills were measured and are asked for no more; there are more of them than of anything else.
-    families, members, merged = families.without_fills(), members.without_fills(), merged.without_fills()
-    return Scanned(sketches, principals, licensed, families, members, by_family, groups, merged, by_group)
+    merged = merged.without_fills()
+    return Scanned(sketches, principals, licensed, families, members, by_family, chosen, groups, merged, by_group)
+
+
+def _chosen(
+    members: streams.Members, count: int, principals: Principals, options: Options
+) -> tuple[Measured, NDArray[np.bool_]]:
+    """What is counted of each family, and which of them are measured in full: all, but for a large log."""
+    screened = screen(members, principals.of_row[members.row], principals.count, count, load_weights())
+    if principals.count <= options.rule.crowd:
+        return screened, np.ones(count, bool)
+    return screened, may_matter(screened, min(options.suspicion.objective, options.bar.intent))
+
+
+def _filled(
+    members: streams.Members, families: Families, chosen: NDArray[np.bool_], kept: NDArray[np.bool_],
+    spool: Sketches, rule: Rule,
+) -> streams.Members:  # fmt: skip
+    """The members with what fills the slots of the ``chosen`` families in the exchanges in ``kept`` (bool[n])."""
+    membership, fill = slots(spool.only("parts"), families, chosen, rule.fills)
+    inside = kept[families.row[membership]]
+    membership, fill = membership[inside], fill[inside]
+    return members.with_fills(families.family[membership], families.row[membership], fill)

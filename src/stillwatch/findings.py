@@ -266,9 +266,9 @@ def best_objective(members: Members, streams: int) -> list[str]:
 
 
 def _closest_innocent(rows: FamilyRows) -> list[int]:
-    """Families with an innocent verdict of which something was measured, those with the most bits first."""
+    """Families with an innocent verdict that were measured, those with the most bits first."""
     measured = rows.scanned.by_family
-    speaking = np.flatnonzero((~np.isnan(measured.value)).any(axis=1)).tolist()
+    speaking = np.flatnonzero((~np.isnan(measured.value)).any(axis=1) & rows.scanned.in_full).tolist()
     innocent = [
         (-float(measured.total[family]), rows.names[family], family)
         for family in speaking

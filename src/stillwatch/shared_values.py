@@ -106,16 +106,28 @@ def _pairs(
     sketches: Columns, principals: Principals, column: str, keys: Keys, choose: Any
 ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     """Distinct pairs of a principal and a value of the column, of those that ``choose(owners, values)`` lets through."""
-    parts, start = [np.empty((0, 2), np.int64)], 0
+    owners, values, start = [np.empty(0, np.int32)], [np.empty(0, np.int64)], 0
     for chunk in chunks_of(sketches, column):
         named = chunk.is_valid().to_numpy(zero_copy_only=False)
         owner = principals.of_row[start : start + len(chunk)][named]
         start += len(chunk)
         value = _hashed(chunk.drop_null(), column, keys)
         let = choose(owner, value)
-        parts.append(np.unique(np.stack([owner[let].astype(np.int64), value[let]], axis=1), axis=0))
-    pairs = np.unique(np.concatenate(parts), axis=0)
-    return pairs[:, 0].astype(np.int32), pairs[:, 1]
+        owner, value = _distinct(owner[let], value[let])
+        owners.append(owner)
+        values.append(value)
+    return _distinct(np.concatenate(owners), np.concatenate(values))
+
+
+def _distinct(
+    owner: NDArray[np.int32], value: NDArray[np.int64]
+) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """Each pair once, in order of owner and value."""
+    order = np.lexsort((value, owner))
+    owner, value = owner[order], value[order]
+    first = np.ones(len(order), bool)
+    first[1:] = (owner[1:] != owner[:-1]) | (value[1:] != value[:-1])
+    return owner[first], value[first]
 
 
 def _hashed(values: pa.Array, column: str, keys: Keys) -> NDArray[np.int64]:

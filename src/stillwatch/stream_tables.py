@@ -1,15 +1,21 @@
-"""The tables of some streams, made of what their exchanges have in the sketches."""
+"""The tables of some streams, made of what their exchanges have in the sketches.
+
+Most streams are small, and the signals that compare words and fills are silent of them: what no signal would count
+stands in no table.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numba
 import numpy as np
 import pyarrow as pa
 
-from stillwatch.spool import at_rows
+from stillwatch import stream_counts
+from stillwatch.signals import coverage, mixing
+from stillwatch.spool import at_rows, chunks_of
 from stillwatch.streams import HOUR_US, OBJECTIVE_SUMS, SETTINGS
 
 if TYPE_CHECKING:
@@ -19,10 +25,13 @@ if TYPE_CHECKING:
     from stillwatch.spool import Columns
     from stillwatch.streams import Members
 
+COMMON = 20
+"""Words in more than one of so many exchanges of a stream are of its template or of the language, to ``mixing``."""
+
 
 @dataclass(frozen=True, slots=True)
 class Owners:
-    """Who sent each of the n exchanges of a log, and to which model."""
+    """Who sent each of the n exchanges of a log, to which model, and how many words are known of it."""
 
     hashes: NDArray[np.int64]
     """int64[p]: keyed hash of each principal."""
@@ -33,145 +42,151 @@ class Owners:
     model: NDArray[np.int32]
     """int32[n]: number of the model, in order of name; -1 for none."""
 
+    words: NDArray[np.int32]
+    """int32[n]: length of the vocabulary sample."""
 
-def build(engine: Engine, members: Members, sketches: Columns, owners: Owners) -> dict[str, pa.Table]:
+
+def lengths(lists: Iterable[pa.Array]) -> NDArray[np.int32]:
+    """Length of each list of a column, 0 for null."""
+    found = [chunk.value_lengths().fill_null(0).to_numpy().astype(np.int32) for chunk in lists]
+    return np.concatenate(found) if found else np.empty(0, np.int32)
+
+
+def build(
+    engine: Engine, members: Members, sketches: Columns, owners: Owners, *, whole: bool = False
+) -> dict[str, pa.Table]:
     """Tables of the streams in ``members``: cells, fills, topics and settings, registered with the engine
-    too."""
-    at = sketches["at_us"].to_numpy()[members.row]
-    columns: dict[str, Any] = {
-        "stream_id": members.stream,
-        "principal": owners.hashes[owners.of_row[members.row]],
-        "hour": (at // HOUR_US).astype(np.int32),
-        "model": owners.model[members.row],
-        "at_us": at,
-        "variety": members.variety,
+    too.
+
+    ``whole``: also what no signal would count.
+    """
+    streams = int(members.stream.max(initial=-1)) + 1
+    places = np.arange(len(members.stream), dtype=np.int32)
+    owner = owners.of_row[members.row]
+    bounds, place, ordered = stream_counts.by_stream(members.stream, places, owner, streams)
+    mixes = np.ones(streams, bool) if whole else _may_mix(bounds, ordered, members, owners)
+    fills = np.bincount(members.fill_stream, minlength=streams)
+    covered = np.ones(streams, bool) if whole else fills >= coverage.LEAST_FILLS
+    sizes = np.diff(bounds)
+    tables = {
+        "cells": _cell_table(members, sketches, owners, bounds, place),
+        "settings": _setting_table(engine, members, sketches, owners),
+        "fills": _fill_table(members, owners, covered, sizes, whole=whole),
+        "topics": _word_table(members, sketches, owners, mixes, sizes, whole=whole),
     }
-    for name in ("input_tokens", "output_tokens", *SETTINGS):
-        columns[name] = _numbers_at(sketches, name, members.row)
-    columns |= {name: members.objective[:, index] for index, name in enumerate(OBJECTIVE_SUMS)}
-    engine.register({"member": pa.table(columns)})
-    tables = {name: engine.query(sql) for name, sql in _STREAM_SQL.items()}
-    engine.register({"member": pa.table({"stream_id": pa.array([], pa.int32())})})
-    tables |= {"fills": _fill_table(members, owners), "topics": _word_table(members, sketches, owners)}
     engine.register(tables)
     return tables
 
 
-def _fill_table(members: Members, owners: Owners) -> pa.Table:
-    """What fills the slots of each stream, in how many exchanges and by how many principals."""
-    bounds, values, owner = _by_stream(members.fill_stream, members.fill, owners.of_row[members.fill_row])
-    stream, fill, exchanges, principals = _count_fills(bounds, values, owner, len(owners.hashes))
+def _may_mix(
+    bounds: NDArray[np.int64], ordered: NDArray[np.int32], members: Members, owners: Owners
+) -> NDArray[np.bool_]:
+    """Streams of which ``mixing`` might say something: a bound on the coincidences that it expects reaches its least.
+
+    The pairs of exchanges with a word in common are most where every word is as common as it may be.
+    """
+    size = np.diff(bounds).astype(np.float64)
+    own = stream_counts.own_pairs(bounds, ordered, len(owners.hashes)).astype(np.float64)
+    words = np.bincount(members.stream, weights=owners.words[members.row], minlength=len(size))
+    pairs = words * np.maximum(np.floor(size / COMMON) - 1, 0)
+    others = size * (size - 1) - own
+    # Where all exchanges are one principal's there are no others to compare with, and nothing is expected.
+    may: NDArray[np.bool_] = (others > 0) & (own * pairs >= (mixing.LEAST_PAIRS - 1) * others)
+    return may
+
+
+def _cell_table(
+    members: Members, sketches: Columns, owners: Owners, bounds: NDArray[np.int64], place: NDArray[np.int32]
+) -> pa.Table:
+    owner, model = owners.of_row[members.row], owners.model[members.row]
+    at = sketches["at_us"].to_numpy()[members.row]
+    hour = (at // HOUR_US).astype(np.int32)
+    cell, opener = stream_counts.number_cells(bounds, place, owner, hour, model)
+    cells = len(opener)
+    first, last = stream_counts.first_and_last(cell, at, opener)
+    columns: dict[str, Any] = {
+        "stream_id": members.stream[opener],
+        "principal": owners.hashes[owner[opener]],
+        "hour": hour[opener],
+        "model": model[opener],
+        "exchanges": np.bincount(cell, minlength=cells),
+    }
+    for name in ("input_tokens", "output_tokens"):
+        sums = stream_counts.total(cell, _numbers_at(sketches, name, members.row, 0), cells)
+        columns[name] = stream_counts.checked(sums, name)
+    columns |= {"first_us": first, "last_us": last}
+    columns["variety"] = stream_counts.total(cell, members.variety, cells)
+    for index, name in enumerate(OBJECTIVE_SUMS):
+        columns[name] = stream_counts.total(cell, members.objective[:, index], cells)
+    return pa.table(columns)
+
+
+def _setting_table(engine: Engine, members: Members, sketches: Columns, owners: Owners) -> pa.Table:
+    """What the requests state of how they are to be answered; -1 for unstated."""
+    values = {name: _numbers_at(sketches, name, members.row, -1) for name in SETTINGS}
+    stated = np.flatnonzero(np.any([column != -1 for column in values.values()], axis=0))
+    columns: dict[str, Any] = {
+        "stream_id": members.stream[stated],
+        "principal": owners.hashes[owners.of_row[members.row[stated]]],
+    }
+    columns |= {name: column[stated] for name, column in values.items()}
+    engine.register({"member": pa.table(columns)})
+    found = engine.query(_SETTINGS_SQL)
+    engine.register({"member": pa.table({"stream_id": pa.array([], pa.int32())})})
+    return found
+
+
+def _fill_table(
+    members: Members, owners: Owners, chosen: NDArray[np.bool_], sizes: NDArray[np.int64], *, whole: bool
+) -> pa.Table:
+    """What fills the slots of the ``chosen`` streams, in how many exchanges and by how many principals."""
+    kept = np.flatnonzero(chosen[members.fill_stream])
+    most = np.full(len(sizes), len(kept)) if whole else sizes // coverage.OF_TEMPLATE
+    bounds, values, owner = stream_counts.by_stream(
+        members.fill_stream[kept], members.fill[kept], owners.of_row[members.fill_row[kept]], len(sizes)
+    )
+    stream, fill, exchanges, principals = stream_counts.count_fills(
+        bounds, values, owner, len(owners.hashes), most
+    )
     return pa.table({"stream_id": stream, "fill": fill, "exchanges": exchanges, "principals": principals})
 
 
-def _word_table(members: Members, sketches: Columns, owners: Owners) -> pa.Table:
-    """Words of the vocabulary samples in each stream by principal, and in how many exchanges."""
-    words, member = _words_at(sketches, members)
-    bounds, values, owner = _by_stream(members.stream[member], words, owners.of_row[members.row[member]])
-    del words, member
-    stream, word, exchanges, owner = _count_words(bounds, values, owner, len(owners.hashes))
+def _word_table(
+    members: Members, sketches: Columns, owners: Owners, chosen: NDArray[np.bool_],
+    sizes: NDArray[np.int64], *, whole: bool,
+) -> pa.Table:  # fmt: skip
+    """Words of the vocabulary samples in the ``chosen`` streams by principal, and in how many exchanges."""
+    kept = np.flatnonzero(chosen[members.stream])
+    kept = kept[np.argsort(members.row[kept], kind="stable")]
+    words, starts = _words_at(sketches, members.row[kept])
+    most = np.full(len(sizes), len(words)) if whole else sizes // COMMON
+    bounds, member, _ = stream_counts.by_stream(
+        members.stream[kept], np.arange(len(kept)), members.row[kept], len(sizes)
+    )
+    stream, word, exchanges, owner = stream_counts.count_words(
+        bounds, member, starts, words, owners.of_row[members.row[kept]], len(owners.hashes), most
+    )
     return pa.table(
         {"stream_id": stream, "principal": owners.hashes[owner], "word": word, "exchanges": exchanges}
     )
 
 
-def _numbers_at(sketches: Columns, name: str, rows: NDArray[np.int32]) -> pa.Array:
-    """A column of numbers at some rows."""
-    values, known = np.zeros(len(rows), np.int64), np.zeros(len(rows), bool)
-    for places, found in at_rows(sketches, name, rows):
-        if found.null_count < len(found):
-            values[places] = found.fill_null(0).to_numpy()
-            known[places] = found.is_valid().to_numpy(zero_copy_only=False)
-    return pa.array(values, mask=~known)
+def _numbers_at(sketches: Columns, name: str, rows: NDArray[np.int32], unknown: int) -> NDArray[np.int64]:
+    """A column of numbers at some rows, ``unknown`` for null."""
+    chunks = [chunk.fill_null(unknown).to_numpy() for chunk in chunks_of(sketches, name)]
+    return np.concatenate(chunks)[rows].astype(np.int64, copy=False) if chunks else np.empty(0, np.int64)
 
 
-def _words_at(sketches: Columns, members: Members) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-    """Words of the vocabulary samples of the members, and the member that each belongs to."""
-    words, owners = [np.empty(0, np.int64)], [np.empty(0, np.int32)]
-    for places, lists in at_rows(sketches, "vocabulary", members.row):
-        words.append(lists.flatten().to_numpy(zero_copy_only=False).astype(np.int64, copy=False))
-        lengths = lists.value_lengths().fill_null(0).to_numpy()
-        owners.append(np.repeat(places.astype(np.int32), lengths))
-    return np.concatenate(words), np.concatenate(owners)
+def _words_at(sketches: Columns, rows: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Words of the vocabulary samples at some rows, ascending, and where those of each begin and end."""
+    words, lengths_at = [np.empty(0, np.int64)], np.zeros(len(rows) + 1, np.int64)
+    if len(rows):
+        for places, lists in at_rows(sketches, "vocabulary", rows):
+            words.append(lists.flatten().to_numpy(zero_copy_only=False).astype(np.int64, copy=False))
+            lengths_at[places + 1] = lists.value_lengths().fill_null(0).to_numpy()
+    return np.concatenate(words), np.cumsum(lengths_at)
 
 
-@numba.njit(nogil=True, cache=True)
-def _by_stream(stream: Any, value: Any, owner: Any) -> Any:
-    """Entries in order of stream: where those of each begin, value and owner."""
-    bounds = np.zeros((stream.max() if len(stream) else -1) + 2, np.int64)
-    for at in range(len(stream)):
-        bounds[stream[at] + 1] += 1
-    bounds = np.cumsum(bounds)
-    place = bounds[:-1].copy()
-    values, owners = np.empty(len(value), np.int64), np.empty(len(owner), np.int32)
-    for at in range(len(stream)):
-        spot = place[stream[at]]
-        values[spot], owners[spot] = value[at], owner[at]
-        place[stream[at]] += 1
-    return bounds, values, owners
-
-
-@numba.njit(nogil=True, cache=True)
-def _count_fills(bounds: Any, values: Any, owners: Any, principals: int) -> Any:
-    """Stream, value, entries and distinct owners of each pair of stream and value."""
-    size = len(values)
-    streams, found = np.empty(size, np.int32), np.empty(size, np.int64)
-    entries, distinct = np.zeros(size, np.int64), np.zeros(size, np.int64)
-    last = np.full(principals, -1, np.int64)
-    end = 0
-    for stream in range(len(bounds) - 1):
-        start, stop = bounds[stream], bounds[stream + 1]
-        order = np.argsort(values[start:stop])
-        for place in range(stop - start):
-            at = start + order[place]
-            if place == 0 or values[at] != found[end - 1]:
-                streams[end], found[end] = stream, values[at]
-                end += 1
-            entries[end - 1] += 1
-            if last[owners[at]] != end - 1:
-                last[owners[at]] = end - 1
-                distinct[end - 1] += 1
-    return streams[:end].copy(), found[:end].copy(), entries[:end].copy(), distinct[:end].copy()
-
-
-@numba.njit(nogil=True, cache=True)
-def _count_words(bounds: Any, values: Any, owners: Any, principals: int) -> Any:
-    """Stream, value, entries and owner of each of their triples."""
-    size = len(values)
-    streams, found = np.empty(size, np.int32), np.empty(size, np.int64)
-    entries, held_by = np.zeros(size, np.int64), np.empty(size, np.int32)
-    spot_of = np.full(principals, -1, np.int64)
-    end = 0
-    for stream in range(len(bounds) - 1):
-        start, stop = bounds[stream], bounds[stream + 1]
-        order = np.argsort(values[start:stop])
-        begin = end
-        for place in range(stop - start):
-            at = start + order[place]
-            if place == 0 or values[at] != values[start + order[place - 1]]:
-                begin = end
-            spot = spot_of[owners[at]]
-            if spot < begin:
-                spot = end
-                spot_of[owners[at]] = end
-                streams[end], found[end], held_by[end] = stream, values[at], owners[at]
-                end += 1
-            entries[spot] += 1
-    return streams[:end].copy(), found[:end].copy(), entries[:end].copy(), held_by[:end].copy()
-
-
-_STREAM_SQL = {
-    "cells": f"""
-        SELECT stream_id, principal, hour, model, CAST(count(*) AS BIGINT) AS exchanges,
-               CAST(coalesce(sum(input_tokens), 0) AS BIGINT) AS input_tokens,
-               CAST(coalesce(sum(output_tokens), 0) AS BIGINT) AS output_tokens,
-               min(at_us) AS first_us, max(at_us) AS last_us,
-               CAST(sum(variety) AS BIGINT) AS variety,
-               {", ".join(f"CAST(sum({name}) AS BIGINT) AS {name}" for name in OBJECTIVE_SUMS)}
-        FROM member GROUP BY stream_id, principal, hour, model""",
-    "settings": f"""
-        SELECT stream_id, principal, {", ".join(SETTINGS)}, CAST(count(*) AS BIGINT) AS exchanges
-        FROM (SELECT stream_id, principal, {", ".join(f"coalesce({name}, -1) AS {name}" for name in SETTINGS)}
-              FROM member WHERE coalesce({", ".join(SETTINGS)}) IS NOT NULL) s
-        GROUP BY stream_id, principal, {", ".join(SETTINGS)}""",
-}
+_SETTINGS_SQL = f"""
+    SELECT stream_id, principal, {", ".join(SETTINGS)}, CAST(count(*) AS BIGINT) AS exchanges
+    FROM member GROUP BY stream_id, principal, {", ".join(SETTINGS)}"""

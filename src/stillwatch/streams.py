@@ -80,6 +80,12 @@ class Members:
     fill_row: NDArray[np.int32]
     fill: NDArray[np.int64]
 
+    def with_fills(
+        self, stream: NDArray[np.int32], row: NDArray[np.int32], fill: NDArray[np.int64]
+    ) -> Members:
+        """The same with what fills the slots: of each fill its stream and exchange."""
+        return replace(self, fill_stream=stream, fill_row=row, fill=fill)
+
     def without_fills(self) -> Members:
         """The same without what fills the slots."""
         none = np.empty(0, np.int32)
@@ -164,7 +170,7 @@ def number(chunks: Iterable[pa.Array]) -> tuple[NDArray[np.int32], list[str]]:
 
 
 def family_members(families: Families, sketches: Columns) -> Members:
-    """Every family as a stream of its own."""
+    """Every family as a stream of its own, without what fills its slots."""
     role = families.role[families.family]
     scores = np.zeros((len(role), len(OBJECTIVES)), np.int8)
     for name, chosen in (
@@ -174,20 +180,16 @@ def family_members(families: Families, sketches: Columns) -> Members:
         place = np.flatnonzero(chosen)
         for places, found in at_rows(sketches, name, families.row[place]):
             scores[place[places]] = found.flatten().to_numpy().reshape(-1, len(OBJECTIVES))
-    membership = families.fill_membership
+    none = np.empty(0, np.int32)
     return Members(
-        families.family,
-        families.row,
-        scores,
-        families.variety[families.family],
-        families.family[membership],
-        families.row[membership],
-        families.fill,
-    )
+        families.family, families.row, scores, families.variety[families.family], none, none, none.astype(np.int64)
+    )  # fmt: skip
 
 
 def keep_rows(members: Members, kept: NDArray[np.bool_]) -> Members:
     """Memberships of the exchanges in ``kept`` (bool[n]) alone; streams keep their numbers."""
+    if kept.all():
+        return members
     inside, fills = kept[members.row], kept[members.fill_row]
     return Members(
         members.stream[inside], members.row[inside], members.objective[inside], members.variety[inside],

@@ -9,6 +9,7 @@ import typer
 
 from stillwatch.cli.replay import duration_us
 from stillwatch.cli.scan import (
+    CROWD,
     FORMAT,
     IDENTITIES,
     KEY,
@@ -55,6 +56,7 @@ def calibrate(
     registry: Path | None = REGISTRY,
     prior: float = PRIOR,
     min_principals: int = MIN_PRINCIPALS,
+    crowd: int = CROWD,
     reject_share: float = REJECT_SHARE,
     memory: str = MEMORY,
 ) -> None:
@@ -81,7 +83,7 @@ def calibrate(
     if days is None:
         record.refuse_too_few(len(paths), alpha, cadence)  # before anything is read
     options = Options(
-        rule=Rule(least_principals=min_principals),
+        rule=Rule(least_principals=min_principals, crowd=crowd),
         bar=Bar(prior=prior),
         registry=read_registry(registry) if registry else Registry(),
         reject_share=reject_share,

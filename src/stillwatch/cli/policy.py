@@ -11,6 +11,7 @@ import typer
 from stillwatch.cli.replay import CALIBRATION, LOOKS, MARGIN, STEP, WINDOW, looking_of
 from stillwatch.cli.review import AS_JSON, BY, STORE, WHY, now, opened_store, who
 from stillwatch.cli.scan import (
+    CROWD,
     FORMAT,
     IDENTITIES,
     KEY,
@@ -73,6 +74,7 @@ def backtest(
     registry: Path | None = REGISTRY,
     prior: float = PRIOR,
     min_principals: int = MIN_PRINCIPALS,
+    crowd: int = CROWD,
     reject_share: float = REJECT_SHARE,
     calibration: Path | None = CALIBRATION,
     as_json: bool = AS_JSON,
@@ -100,7 +102,7 @@ def backtest(
     rules = _with_rules(policy)
     looking = looking_of(step, window, margin, looks, calibration is not None)
     options = Options(
-        rule=Rule(least_principals=min_principals),
+        rule=Rule(least_principals=min_principals, crowd=crowd),
         bar=Bar(prior=prior),
         registry=read_registry(registry) if registry else Registry(),
         reject_share=reject_share,

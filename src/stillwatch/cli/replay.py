@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from stillwatch.cli.scan import (
+    CROWD,
     FORMAT,
     IDENTITIES,
     KEY,
@@ -94,6 +95,7 @@ def replay(
     unsupported_region: list[str] = UNSUPPORTED,
     prior: float = PRIOR,
     min_principals: int = MIN_PRINCIPALS,
+    crowd: int = CROWD,
     reject_share: float = REJECT_SHARE,
     memory: str = MEMORY,
     calibration: Path | None = CALIBRATION,
@@ -116,7 +118,7 @@ def replay(
 
     amount(memory)  # a size that is none should not cost the time of reading the log
     options = Options(
-        rule=Rule(least_principals=min_principals),
+        rule=Rule(least_principals=min_principals, crowd=crowd),
         bar=Bar(prior=prior),
         registry=read_registry(registry) if registry else Registry(),
         releases=dict(release_of(text) for text in release),

@@ -63,6 +63,11 @@ PRIOR = typer.Option(
     help="P(extraction) of a shared text that asks for training data, before it is measured.",
 )
 MIN_PRINCIPALS = typer.Option(8, "--min-principals", min=2, help="Principals that make a text shared.")
+CROWD = typer.Option(
+    20_000, "--crowd", min=1,
+    help="Principals of a log beyond which more make a text shared, as the cube root, and texts that can be no campaign are "
+    "not measured in full.",
+)  # fmt: skip
 REJECT_SHARE = typer.Option(
     0.01,
     "--reject-share",
@@ -118,6 +123,7 @@ def scan(
     unsupported_region: list[str] = UNSUPPORTED,
     prior: float = PRIOR,
     min_principals: int = MIN_PRINCIPALS,
+    crowd: int = CROWD,
     reject_share: float = REJECT_SHARE,
     show_text: bool = SHOW_TEXT,
     sketch_only: bool = SKETCH_ONLY,
@@ -148,7 +154,7 @@ def scan(
     amount(memory)  # a size that is none should not cost the time of reading the log
     secrets = keys.with_circle(keys.load(key), circle_key)
     options = Options(
-        rule=Rule(least_principals=min_principals),
+        rule=Rule(least_principals=min_principals, crowd=crowd),
         bar=Bar(prior=prior),
         registry=read_registry(registry) if registry else Registry(),
         releases=dict(release_of(text) for text in release),

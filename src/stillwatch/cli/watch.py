@@ -8,7 +8,7 @@ import typer
 
 from stillwatch.cli.replay import CALIBRATION, LOOKS, MARGIN, STEP, WINDOW, looking_of
 from stillwatch.cli.review import POLICY, STORE
-from stillwatch.cli.scan import KEY, LABELS, MEMORY, MIN_PRINCIPALS, PRIOR, REGISTRY
+from stillwatch.cli.scan import CROWD, KEY, LABELS, MEMORY, MIN_PRINCIPALS, PRIOR, REGISTRY
 
 LISTEN = typer.Option("127.0.0.1:8470", "--listen", metavar="HOST:PORT", help="Address to listen on.")
 TOKENS = typer.Option(
@@ -66,6 +66,7 @@ def watch(
     registry: Path | None = REGISTRY,
     prior: float = PRIOR,
     min_principals: int = MIN_PRINCIPALS,
+    crowd: int = CROWD,
     memory: str = MEMORY,
     calibration: Path | None = CALIBRATION,
     labels: Path | None = LABELS,
@@ -101,7 +102,7 @@ def watch(
         from stillwatch.live.ticking import Ticking
 
         options = Options(
-            rule=Rule(least_principals=min_principals),
+            rule=Rule(least_principals=min_principals, crowd=crowd),
             bar=Bar(prior=prior),
             registry=read_registry(registry) if registry else Registry(),
             memory=memory,

@@ -26,8 +26,8 @@ _AMOUNT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]i?)?b?\s*", re.IGNORECASE)
 ENGINE_SHARE = 5
 """One in how many bytes goes to the statistics engine; the rest is arrays of the log, and what libraries hold."""
 
-BYTES_OF_A_MEMBER = 6_000
-"""Bytes of the whole for each exchange of the streams that are measured together: their tables take some 650."""
+BYTES_OF_A_MEMBER = 2_500
+"""Bytes of the whole for each exchange of the streams that are measured together: their tables take some 350."""
 
 LEAST_SLOTS, SLOT_BYTES, SLOT_SHARE = 1 << 26, 2, 12
 """Presence of fragments: slots at least, bytes of each, and one in how many bytes that they may take."""

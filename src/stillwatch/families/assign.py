@@ -1,9 +1,9 @@
-"""Which exchange belongs to which family, and what fills the slots of its template there."""
+"""Which exchange belongs to which family."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numba
@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from stillwatch.families.cohesion import Cohesion, part
 from stillwatch.families.components import Joining, count_exchanges, count_users, join
-from stillwatch.families.fragments import Dictionary, Owners, Presence, parts_of, slot_of
+from stillwatch.families.fragments import Dictionary, Owners, Presence
 from stillwatch.families.outlines import Outlines, outline
 from stillwatch.families.variety import variety
 from stillwatch.fingerprint import NEW
@@ -30,7 +30,11 @@ class Rule:
     """What makes a family."""
 
     least_principals: int = 8
-    """Principals that must share a fragment, and a family."""
+    """Principals that must share a fragment, and a family, in a log of at most ``crowd`` principals."""
+
+    crowd: int = 20_000
+    """Principals of a log beyond which more must: see :meth:`least`. Families of a larger log that can be no campaign are
+    not measured in full (:mod:`stillwatch.screening`)."""
 
     joining: Joining = Joining()
     """When two fragments may belong to one template."""
@@ -43,6 +47,18 @@ class Rule:
 
     fills: int = 4
     """Fragments kept of what fills the slots of one exchange: those with the smallest hashes."""
+
+    def least(self, principals: int) -> int:
+        """Principals that must share a fragment, and a family, in a log of so many: the larger a crowd, the more of it say
+        the same by chance. The cube root keeps what a score of accounts share in sight up to a hundred thousand.
+
+        >>> [Rule().least(principals) for principals in (100, 20_000, 100_000, 1_000_000)]
+        [8, 8, 13, 29]
+        """
+        least: int = round(self.least_principals * (principals / self.crowd) ** (1 / 3))
+        if least**3 * self.crowd > self.least_principals**3 * principals:  # rounded up
+            least -= 1
+        return max(self.least_principals, int(least))
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,18 +95,8 @@ class Families:
     least_fragments: NDArray[np.int8]
     """int8[f]: and how many fragments: 1, or 2 where the exchanges of the family usually hold many."""
 
-    fill_membership: NDArray[np.int32]
-    """int32[k]: membership in which a slot was filled."""
-
-    fill: NDArray[np.int64]
-    """int64[k]: fragment of what filled it."""
-
     variety: NDArray[np.int32]
     """int32[f]: how much the wordings of each template vary, 0 to 1000."""
-
-    def without_fills(self) -> Families:
-        """The same without what fills the slots."""
-        return replace(self, fill_membership=np.empty(0, np.int32), fill=np.empty(0, np.int64))
 
     def identify(self) -> list[str]:
         """Public name of each family: ``f-`` and sixteen hexadecimal digits."""
@@ -104,17 +110,18 @@ def find_families(
     opening: NDArray[np.bool_],
     rule: Rule,
 ) -> Families:
-    """Families of a sketched log. ``batches`` is read three times, so it must be re-iterable.
+    """Families of a sketched log. ``batches`` is read twice, so it must be re-iterable.
 
     ``principals``: all of the log, sorted; ``opening``: bool[n], exchanges with which a conversation begins.
     Any order and chunking of the batches gives the same families (``row`` follows the order that was read).
     """
     of_row = np.empty(len(opening), np.int32)
-    values = _heavy(batches, presence, principals, opening, of_row, rule.least_principals)
+    least = rule.least(len(principals))
+    values = _heavy(batches, presence, principals, opening, of_row, least)
     heavy = Dictionary(1 << int(2 * len(values) + 1).bit_length())
     heavy.encode(values)
     outlines = outline(batches, heavy, of_row, opening, len(principals))
-    return _families(outlines, values, batches, rule)
+    return _families(outlines, values, rule, least)
 
 
 def _heavy(
@@ -133,21 +140,14 @@ def _heavy(
     for batch in batches:
         rows = slice(start, start + batch.num_rows)
         of_row[rows] = names.find(batch["principal"].to_numpy())
-        fragment, principal = presence.survivors(batch, of_row[rows], opening[rows], recent)
+        fragment, principal = presence.survivors(batch, of_row[rows], opening[rows], recent, least)
         codes = numbering.encode(fragment)
         owners.add(codes, principal, numbering.size)
         start += batch.num_rows
     return np.sort(numbering.values()[owners.counts(numbering.size) >= least])
 
 
-def _joined(arrays: list[NDArray[Any]], dtype: type) -> NDArray[Any]:
-    return np.concatenate(arrays) if arrays else np.empty(0, dtype)
-
-
-def _families(
-    outlines: Outlines, values: NDArray[np.int64], batches: Iterable[pa.RecordBatch], rule: Rule
-) -> Families:
-    least = rule.least_principals
+def _families(outlines: Outlines, values: NDArray[np.int64], rule: Rule, least: int) -> Families:
     exchanges = count_exchanges(*outlines.postings()[::-1], outlines, len(values))
     component, edges = join(outlines, exchanges, rule.joining)
     component, weight = part(outlines, component, edges, rule.cohesion)
@@ -168,10 +168,9 @@ def _families(
     inside = of_fragment >= 0
     bounds = np.searchsorted(held.outline, np.arange(len(outlines.role) + 1))
     row, of_row, matched = _memberships(outlines.of_row, bounds, family, held.matched, held.first)
-    fills = _fills(batches, values[inside], of_fragment[inside], row, of_row, rule.fills)
     return Families(
         values[labels], role, row, of_row, matched, values[inside], of_fragment[inside], weight[inside],
-        least_weight[labels], least_fragments[labels], *fills,
+        least_weight[labels], least_fragments[labels],
         variety(outlines, of_fragment, held.outline, family, len(labels)),
     )  # fmt: skip
 
@@ -289,93 +288,3 @@ def _memberships(outlines: Any, bounds: Any, family: Any, matched: Any, first: A
                 rows[end] = row
                 end += 1
     return rows, families, held
-
-
-def _fills(
-    batches: Iterable[pa.RecordBatch], fragments: NDArray[np.int64], family_of_fragment: NDArray[np.int32],
-    row: NDArray[np.int32], family: NDArray[np.int32], keep: int,
-) -> tuple[NDArray[np.int32], NDArray[np.int64]]:  # fmt: skip
-    """What fills the slots of each membership: new text that is not the family's own. Membership and
-    fragment."""
-    numbering = Dictionary(1 << int(2 * len(fragments) + 1).bit_length())
-    order = numbering.encode(fragments)
-    family_of_code = np.empty(len(fragments), np.int32)
-    family_of_code[order] = family_of_fragment
-    owners, fills = [], []
-    start = 0
-    for batch in batches:
-        first, last = np.searchsorted(row, [start, start + batch.num_rows])
-        if first < last:
-            owner, fill = _fill_batch(
-                row[first:last] - start,
-                family[first:last],
-                parts_of(batch),
-                *numbering.slots,
-                family_of_code,
-                keep,
-            )
-            owners.append((owner + first).astype(np.int32))
-            fills.append(fill)
-        start += batch.num_rows
-    return _joined(owners, np.int32), _joined(fills, np.int64)
-
-
-@numba.njit(inline="always", cache=True)
-def _new_text(parts: Any, row: int) -> Any:
-    """Where the fragments of a row's new text begin and end."""
-    for piece in range(parts.row_bounds[row], parts.row_bounds[row + 1]):
-        if parts.role[piece] == NEW:
-            return parts.bounds[piece], parts.bounds[piece + 1]
-    return 0, 0
-
-
-@numba.njit(nogil=True, cache=True)
-def _fill_batch(  # noqa: PLR0912 - one compiled loop
-    rows: Any, families: Any, parts: Any, keys: Any, codes: Any, family_of_code: Any, keep: int
-) -> Any:
-    """The ``keep`` smallest fragments that lie clear of the family's own, or, failing those, beside them."""
-    owners, fills = np.empty(len(rows) * keep, np.int64), np.empty(len(rows) * keep, np.int64)
-    values = parts.values
-    own = np.empty(1 << 10, np.int32)
-    count = 0
-    before = -1
-    start, stop = 0, 0
-    for member in range(len(rows)):
-        if rows[member] != before:  # family of each fragment of the new text, looked up once a row
-            before = rows[member]
-            start, stop = _new_text(parts, before)
-            if stop - start > len(own):
-                own = np.empty(2 * (stop - start), np.int32)
-            for at in range(start, stop):
-                code = codes[slot_of(keys, codes, values[at])]
-                own[at - start] = family_of_code[code] if code >= 0 else -1
-        for margin in (2, 0):  # a run of words over the edge of a slot holds words of the template too
-            opened = count
-            for at in range(start, stop):
-                clear = True
-                for beside in range(max(start, at - margin), min(stop, at + margin + 1)):
-                    if own[beside - start] == families[member]:
-                        clear = False
-                        break
-                if not clear:
-                    continue
-                value = values[at]
-                spot = count
-                known = False
-                while spot > opened and fills[spot - 1] >= value:
-                    spot -= 1
-                    if fills[spot] == value:
-                        known = True
-                        break
-                if known or (count - opened == keep and spot == count):
-                    continue
-                if count - opened < keep:
-                    count += 1
-                for move in range(count - 1, spot, -1):
-                    fills[move] = fills[move - 1]
-                fills[spot] = value
-            for entry in range(opened, count):
-                owners[entry] = member
-            if count > opened:
-                break
-    return owners[:count], fills[:count]

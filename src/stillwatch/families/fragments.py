@@ -65,7 +65,6 @@ class Presence:
     def __init__(self, least: int, slots: int = 1 << 26) -> None:
         self.least = least
         self.table: NDArray[np.uint16] = np.zeros(slots, np.uint16)
-        self.bits = _bits_needed(least)
         self._recent = np.zeros(1 << 18, np.uint64)
 
     def observe(self, batch: pa.RecordBatch) -> None:
@@ -86,15 +85,16 @@ class Presence:
         principal: NDArray[np.int32],
         opening: NDArray[np.bool_],
         recent: NDArray[np.uint64],
+        least: int,
     ) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
         """Fragments of one sketch batch that may be heavy, and the principal of each.
 
         ``principal``: int32[n], of each exchange; ``opening``: bool[n], exchanges whose earlier turns count, since a
         conversation begins there. ``recent``: table of the lists that were passed on before for the same principal, and
-        need not be again.
+        need not be again. ``least``: principals from which a fragment is heavy, once those of the whole log are known.
         """
         found: tuple[NDArray[np.int64], NDArray[np.int32]] = _survivors(
-            self.table, self.bits, parts_of(batch), principal, opening, recent
+            self.table, _bits_needed(least), parts_of(batch), principal, opening, recent
         )
         return found
 
