@@ -80,6 +80,13 @@ SKETCH_ONLY = typer.Option(
     False, "--sketch-only", help="Write nothing of any text: the report has no examples."
 )
 MEMORY = typer.Option(DEFAULT, "--memory", help="Memory that the run may take, such as 4GB.")
+STATE = typer.Option(
+    None,
+    "--state",
+    metavar="DIR",
+    help="Folder that keeps what was scanned, made if need be: the next run reads its own day's log alone, and the "
+    "result is of all that was taken in.",
+)
 CALIBRATION = typer.Option(
     None, "--calibration", metavar="FILE", help="Bar that `stillwatch calibrate` made on clean traffic."
 )
@@ -122,6 +129,7 @@ def scan(
     show_text: bool = SHOW_TEXT,
     sketch_only: bool = SKETCH_ONLY,
     memory: str = MEMORY,
+    state: Path | None = STATE,
     calibration: Path | None = CALIBRATION,
     labels: Path | None = LABELS,
     shadow: int = SHADOW,
@@ -165,7 +173,7 @@ def scan(
         peer_bits=peer_bits,
     )
     with reading("Reading the log") as progress:
-        result = run(Source(paths_of(logs), format, identities), out, secrets, options, progress)
+        result = run(Source(paths_of(logs), format, identities), out, secrets, options, progress, state)
     _tell(result, out)
     if exit_code and any(campaign["verdict"] == "extraction" for campaign in result.campaigns):
         raise typer.Exit(CAMPAIGN_FOUND)
@@ -177,6 +185,11 @@ def _tell(result: Result, out: Path) -> None:
 
     typer.echo(summary(result.overview, result.campaigns))
     typer.echo(f"\n{out / 'report.html'}")
+    if (taken := result.taken) and taken.before:
+        typer.echo(
+            f"stillwatch: {taken.before:,} of the {taken.files:,} files of the log had been taken in before and count once",
+            err=True,
+        )
     if (unlike := result.overview["guarantee"]["calibration"]) and unlike["differences"]:
         typer.echo(f"stillwatch: warning: {result.overview['guarantee']['statement']}", err=True)
 

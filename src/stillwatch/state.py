@@ -1,0 +1,412 @@
+"""What scans keep for the next one, so that a day's run reads its own day's log alone.
+
+A folder, in which nothing that counts is ever changed:
+
+======================= ==========================================================================================
+``state.json``          what the state is bound to and what it holds, in order; comes last, under another name first
+``increment-000001``    what one run took in: ``sketches.arrow``, and ``rejected.jsonl`` as a result has it
+``presence-000001``     bitmaps of the principals in which fragments were seen, after so many increments
+``lock``                held by the process that works on it
+======================= ==========================================================================================
+
+What ``state.json`` does not name was never there: a run that is killed leaves the state as it was, and the next one
+removes what it left. No text is in it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+
+from stillwatch.engine.memory import amount, presence_slots
+from stillwatch.families.fragments import Presence
+from stillwatch.fingerprint import SKETCH_SCHEMA, SKETCH_VERSION
+from stillwatch.listing import LogFile, list_files, opened, state_of, unchanged
+from stillwatch.objective.model import load as load_objective
+from stillwatch.outputs import locked, sync
+from stillwatch.rejects import RejectLog
+from stillwatch.spool import Kept
+
+if TYPE_CHECKING:
+    from stillwatch.keys import Keys
+    from stillwatch.sketching import Source
+
+MANIFEST, LOCK = "state.json", "lock"
+VERSION = 1
+SKETCHES, REJECTED = "sketches.arrow", "rejected.jsonl"
+LEFT = (".stillwatch-*", "increment-*", "presence-*")
+"""What a run that was killed may have left, where ``state.json`` does not name it."""
+CHUNK_BYTES = 8 << 20
+
+Sketching = Callable[["Source", RejectLog], AbstractContextManager[Iterator[pa.RecordBatch]]]
+"""The one pass over the text of a log."""
+
+
+class StateError(Exception):
+    """A state that cannot be used, or not gone on with; the text says which and what to do."""
+
+
+class Bound(msgspec.Struct, frozen=True):
+    """What sketches must have in common to be compared, by the name that an error gives it."""
+
+    sketch: int
+    key: str
+    objective: str
+    circle: str | None
+
+
+class Increment(msgspec.Struct, frozen=True):
+    """What one run took in."""
+
+    files: tuple[str, ...]
+    """SHA-256 of each file of the log, in order."""
+
+    paths: int
+    """Paths that were given."""
+
+    bytes: int
+    """Size of the log as it lay on disk."""
+
+    rows: int
+    sketches: str
+    """SHA-256 of the sketches."""
+
+    nulled: dict[str, int]
+    skipped: dict[str, int]
+    zoneless: int
+    unmapped: int
+
+
+class Manifest(msgspec.Struct, frozen=True):
+    """What ``state.json`` says."""
+
+    version: int
+    bound: Bound
+    increments: tuple[Increment, ...] = ()
+    presence: str = ""
+    """SHA-256 of the bitmaps."""
+
+    @property
+    def rows(self) -> int:
+        """Exchanges in all increments."""
+        return sum(one.rows for one in self.increments)
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What of a log the state holds now."""
+
+    source: Source
+    """Whose text can be read."""
+
+    rows: range
+    """Which of the state's exchanges are of it; none where the log was taken in earlier than the last one."""
+
+    paths: int
+    """Paths that were given for all that the state holds."""
+
+    before: int
+    """Files of the log that an earlier run had taken in, and that were passed over."""
+
+    files: int
+    """Files of the log."""
+
+
+class State:
+    """An open state. ``key``: that of the sketches; ``memory``: what the run may take; ``least``: principals from which a
+    fragment is heavy."""
+
+    def __init__(self, folder: Path, keys: Keys, least: int, memory: str) -> None:
+        self._folder, self._least, self._memory = folder, least, amount(memory)
+        bound = Bound(SKETCH_VERSION, keys.name, load_objective().version, keys.circle_name)
+        with _disk(folder):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            _refuse_another_folder(folder)
+            self._held = _locked(folder)
+        try:
+            self._manifest = _read(folder, bound)
+            with _disk(folder):
+                _clear(folder, self._manifest)
+            self._presence: Presence | None = None
+            self._verify()
+        except BaseException:
+            os.close(self._held)
+            raise
+
+    def __enter__(self) -> State:
+        """Return the state itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Let others have it."""
+        os.close(self._held)
+
+    @property
+    def increments(self) -> tuple[Increment, ...]:
+        """What it holds, in order."""
+        return self._manifest.increments
+
+    def take(self, source: Source, listed: Path, reject_share: float, sketches: Sketching) -> Taken:
+        """Take in what of a log was not taken in before. ``listed``: where the records that could not be read are listed, if
+        they are too many.
+
+        Raises ``LogError`` where the log cannot be read, and :class:`StateError` where the state cannot be written;
+        what it held is as it was then.
+        """
+        files = list_files(source.paths)
+        states = [state_of(file) for file in files]
+        digests = [_digest(file) for file in files]
+        known = {digest for one in self.increments for digest in one.files} - {NOTHING}
+        new = [place for place, digest in enumerate(digests) if digest not in known]
+        if not new:
+            return self._taken(source, self._rows_of_last(digests), files, len(files))
+        if len(new) < len(files):
+            source = replace(source, paths=tuple(files[place] for place in new))
+        with (
+            _disk(self._folder),
+            tempfile.TemporaryDirectory(dir=self._folder, prefix=".stillwatch-") as name,
+        ):
+            stage = Path(name) / "increment"
+            stage.mkdir()
+            presence = self._grown(source.bytes)
+            with RejectLog(listed, limit=reject_share, stage=stage) as rejects:
+                rows = _write(source, rejects, sketches, stage, presence)
+            for place in new:
+                unchanged(files[place], states[place])
+            increment = Increment(
+                tuple(digests[place] for place in new), len(source.paths), source.bytes, rows,
+                _digest(stage / SKETCHES), dict(rejects.nulled), dict(rejects.skipped), rejects.zoneless,
+                rejects.unmapped,
+            )  # fmt: skip
+            self._commit(Path(name), increment, presence)
+        rows_before = self._manifest.rows - rows
+        return self._taken(source, range(rows_before, rows_before + rows), files, len(files) - len(new))
+
+    def tell(self, rejects: RejectLog) -> None:
+        """Count all that was read for what the state holds, and what could not be."""
+        for number, one in enumerate(self.increments, start=1):
+            rejects.accept(one.rows)
+            with (self._increment(number) / REJECTED).open("rb") as lines:
+                for line in lines:
+                    told = msgspec.json.decode(line)
+                    rejects.reject(told["file"], told["row"], told["reason"])
+            rejects.note(one.nulled, one.skipped, one.zoneless)
+            rejects.unmapped += one.unmapped
+
+    def sketches(self, folder: Path) -> Kept:
+        """All sketches, in the order in which they were taken in; more may be put aside in ``folder``."""
+        files = (self._increment(number + 1) / SKETCHES for number in range(len(self.increments)))
+        return Kept(folder, files, self._manifest.rows)
+
+    def presence(self) -> Presence:
+        """In how many principals fragments were seen, for the caller to keep or drop."""
+        found = self._grown(0)
+        self._presence = None
+        return found
+
+    def _taken(self, source: Source, rows: range, files: list[LogFile], before: int) -> Taken:
+        return Taken(source, rows, sum(one.paths for one in self.increments), before, len(files))
+
+    def _rows_of_last(self, digests: Iterable[str]) -> range:
+        """The exchanges of a log that the last increment took in; none where an earlier one did."""
+        last = self.increments[-1]
+        rows = last.rows if set(last.files) >= set(digests) - {NOTHING} else 0
+        return range(self._manifest.rows - rows, self._manifest.rows)
+
+    def _increment(self, number: int) -> Path:
+        return self._folder / f"increment-{number:06d}"
+
+    def _presence_file(self, increments: int) -> Path:
+        return self._folder / f"presence-{increments:06d}"
+
+    def _grown(self, more: int) -> Presence:
+        """The bitmaps as they lie on disk, with the slots that a log takes of so many bytes more."""
+        slots = presence_slots(self._memory, sum(one.bytes for one in self.increments) + more)
+        if self._presence is None:
+            self._presence = Presence(self._least, slots)
+            if self.increments:
+                self._presence.table = _read_table(self._presence_file(len(self.increments)))
+        while len(self._presence.table) < slots:
+            # A slot is of the lowest bits of a fragment: what was in one slot may be of either of the two that follow.
+            self._presence.table = np.concatenate([self._presence.table] * 2)
+        return self._presence
+
+    def _commit(self, stage: Path, increment: Increment, presence: Presence) -> None:
+        """Make an increment part of the state: all of it under its own names first, then the manifest."""
+        number = len(self.increments) + 1
+        table = stage / "presence"
+        _write_table(presence.table, table)
+        for file in (table, *(stage / "increment").iterdir(), stage / "increment"):
+            sync(file)
+        manifest = Manifest(VERSION, self._manifest.bound, (*self.increments, increment), _digest(table))
+        written = stage / MANIFEST
+        written.write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=1) + b"\n")
+        sync(written)
+        table.replace(self._presence_file(number))
+        (stage / "increment").replace(self._increment(number))
+        sync(self._folder)
+        written.replace(self._folder / MANIFEST)
+        sync(self._folder)
+        self._manifest = manifest
+        self._presence_file(number - 1).unlink(missing_ok=True)
+
+    def _verify(self) -> None:
+        """Refuse files that are not what was written."""
+        count = len(self.increments)
+        expected = {self._increment(number): one.sketches for number, one in enumerate(self.increments, 1)}
+        expected = {folder / SKETCHES: digest for folder, digest in expected.items()}
+        if count:
+            expected[self._presence_file(count)] = self._manifest.presence
+        with ThreadPoolExecutor(max(1, os.cpu_count() or 1)) as pool:
+            found = list(pool.map(_digest_if_there, expected))
+        for (file, digest), own in zip(expected.items(), found, strict=True):
+            if own != digest:
+                what = "is gone" if own is None else "is not what was written"
+                raise StateError(
+                    f"{file} {what}, and a verdict on the rest would not be one on all that was taken in; restore "
+                    f"{self._folder} from a copy, or take all logs in again with another --state"
+                )
+
+
+def _write(source: Source, rejects: RejectLog, sketches: Sketching, stage: Path, presence: Presence) -> int:
+    """Write the sketches of a log; returns how many exchanges it has."""
+    rows = 0
+    with (
+        sketches(source, rejects) as batches,
+        pa.ipc.new_file(str(stage / SKETCHES), SKETCH_SCHEMA) as writer,
+    ):
+        for batch in batches:
+            writer.write_batch(batch)
+            presence.observe(batch)
+            rows += batch.num_rows
+    return rows
+
+
+@contextmanager
+def _disk(folder: Path) -> Iterator[None]:
+    """What the disk refuses is an error that says what became of the state."""
+    try:
+        yield
+    except OSError as error:
+        raise StateError(
+            f"cannot write the state in {folder}: {error.strerror or error}; what it held is as it was"
+        ) from error
+
+
+def _refuse_another_folder(folder: Path) -> None:
+    if (folder / MANIFEST).exists():
+        return
+    own = {path for pattern in (*LEFT, LOCK) for path in folder.glob(pattern)}
+    if any(path not in own for path in folder.iterdir()):
+        raise StateError(
+            f"{folder} holds other files and no {MANIFEST}: it is no state; name an empty folder with --state"
+        )
+
+
+def _locked(folder: Path) -> int:
+    """The open lock that says that this folder is ours; the system lets it go with the process."""
+    lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    if locked(lock) is False:
+        os.close(lock)
+        raise StateError(
+            f"another process works on {folder}; wait until it has ended, or name another folder with --state"
+        )
+    return lock
+
+
+def _read(folder: Path, bound: Bound) -> Manifest:
+    """The manifest of a state that can be gone on with; one of nothing where there is none."""
+    file = folder / MANIFEST
+    try:
+        data = file.read_bytes()
+    except FileNotFoundError:
+        return Manifest(VERSION, bound)
+    except OSError as error:
+        raise StateError(f"cannot read {file}: {error.strerror}; check that it may be read") from error
+    try:
+        version = msgspec.json.decode(data, type=_Versioned).version
+        if version != VERSION:
+            raise StateError(
+                f"{file} is of version {version} of a state, and this release writes {VERSION}: go on with the release "
+                "that wrote it, or take all logs in again with another --state"
+            )
+        manifest = msgspec.json.decode(data, type=Manifest)
+    except msgspec.MsgspecError as error:
+        raise StateError(
+            f"{file} is damaged; restore {folder} from a copy, or take all logs in again with another --state"
+        ) from error
+    for name, what in (
+        ("key", "another key"), ("circle", "another circle key"), ("sketch", "another version of sketches"),
+        ("objective", "another objective model"),
+    ):  # fmt: skip
+        found, own = getattr(manifest.bound, name), getattr(bound, name)
+        if found != own:
+            remedy = "give that one with --" + ("key" if name == "key" else "circle-key")
+            if name in ("sketch", "objective"):
+                remedy = "go on with the release that wrote it"
+            raise StateError(
+                f"{file} was made with {what} ({found or 'none'}, this run has {own or 'none'}): {remedy}, or take all "
+                "logs in again with another --state"
+            )
+    return manifest
+
+
+class _Versioned(msgspec.Struct):
+    version: int
+
+
+def _clear(folder: Path, manifest: Manifest) -> None:
+    """Remove what runs that were killed left."""
+    count = len(manifest.increments)
+    kept = {f"increment-{number:06d}" for number in range(1, count + 1)} | {f"presence-{count:06d}"}
+    for path in (path for pattern in LEFT for path in folder.glob(pattern) if path.name not in kept):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def _digest(file: LogFile) -> str:
+    """SHA-256 of a file, or of an object."""
+    digest = hashlib.sha256()
+    with opened(file) as raw:
+        while data := raw.read(CHUNK_BYTES):
+            digest.update(data)
+    return digest.hexdigest()
+
+
+def _digest_if_there(file: Path) -> str | None:
+    return _digest(file) if file.is_file() else None
+
+
+NOTHING = hashlib.sha256().hexdigest()
+"""That of a file that holds nothing: such a one is no sign that a log was taken in before."""
+
+_TABLE = pa.schema([("principals", pa.uint16())])
+
+
+def _write_table(table: np.ndarray, file: Path) -> None:
+    # Most bitmaps are empty for long.
+    with pa.ipc.new_file(str(file), _TABLE, options=pa.ipc.IpcWriteOptions(compression="lz4")) as writer:
+        writer.write_batch(pa.record_batch([pa.array(table)], schema=_TABLE))
+
+
+def _read_table(file: Path) -> np.ndarray:
+    with pa.OSFile(str(file)) as raw:
+        table: np.ndarray = pa.ipc.open_file(raw).get_batch(0).column(0).to_numpy().copy()
+    return table

@@ -1,0 +1,138 @@
+"""A run with a state that is killed, or whose disk is full: the state stays, and the run can be repeated."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from tests.scans import command, environment, fails, run, written
+
+DIES = """
+import os, signal
+
+def counted(real):
+    def call(*given, **named):
+        global left
+        left -= 1
+        if left < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return real(*given, **named)
+    return call
+
+left = {steps}
+for name in ("fsync", "replace", "rename", "unlink", "rmdir"):
+    setattr(os, name, counted(getattr(os, name)))
+"""
+"""Ends the process, as a loss of power would, where it is about to do one more thing to the disk than so many."""
+
+
+@pytest.fixture
+def halves(log: Path, tmp_path: Path) -> tuple[Path, Path]:
+    table = pq.read_table(log)
+    places = tmp_path / "first.parquet", tmp_path / "second.parquet"
+    middle = len(table) // 2
+    pq.write_table(table.slice(0, middle), places[0])
+    pq.write_table(table.slice(middle), places[1])
+    return places
+
+
+def arguments(log: Path, key: Path, folder: Path) -> tuple[str | Path, ...]:
+    return (
+        "scan", log, "--key", key, "--sketch-only", "--out", folder / "result", "--state", folder / "state",
+    )  # fmt: skip
+
+
+def held(state: Path) -> dict[str, bytes]:
+    """All that a state holds."""
+    return {
+        path.relative_to(state).as_posix(): path.read_bytes()
+        for path in sorted(state.rglob("*"))
+        if path.is_file() and not path.relative_to(state).as_posix().startswith(".")
+    }
+
+
+@pytest.fixture
+def first(halves: tuple[Path, Path], key: Path, tmp_path: Path) -> Path:
+    """A folder with the state of the first half, and its result."""
+    folder = tmp_path / "first"
+    assert run(*arguments(halves[0], key, folder), folder=tmp_path).returncode == 0
+    return folder
+
+
+@pytest.fixture
+def both(first: Path, halves: tuple[Path, Path], key: Path, tmp_path: Path) -> Path:
+    """A folder with the state of both, of runs that nobody disturbed."""
+    folder = tmp_path / "both"
+    shutil.copytree(first, folder)
+    assert run(*arguments(halves[1], key, folder), folder=tmp_path).returncode == 0
+    return folder
+
+
+def test_a_run_that_dies_at_any_step_can_be_repeated(
+    first: Path, both: Path, halves: tuple[Path, Path], key: Path, tmp_path: Path
+) -> None:
+    died = 0
+    for steps in (0, 3, 4, 5, 6, 7, 8, 9, 11, 15, 22):
+        folder = tmp_path / f"after-{steps}"
+        shutil.copytree(first, folder)
+        found = run(*arguments(halves[1], key, folder), folder=tmp_path, before=DIES.format(steps=steps))
+        died += found.returncode == -signal.SIGKILL
+        assert run(*arguments(halves[1], key, folder), folder=tmp_path).returncode == 0
+        assert held(folder / "state") == held(both / "state"), steps
+        assert written(folder / "result") == written(both / "result"), steps
+        assert not list((folder / "state").glob(".*"))
+        shutil.rmtree(folder)
+    assert died >= 10
+
+
+def test_a_run_that_is_killed_at_any_moment_can_be_repeated(
+    first: Path, both: Path, halves: tuple[Path, Path], key: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "killed"
+    shutil.copytree(first, folder)
+    given = arguments(halves[1], key, folder)
+    began = time.monotonic()
+    shutil.copytree(first, tmp_path / "timed")
+    assert run(*arguments(halves[1], key, tmp_path / "timed"), folder=tmp_path).returncode == 0
+    whole = time.monotonic() - began
+    moments = random.Random(7)
+    for _ in range(5):
+        with subprocess.Popen(
+            command(*given), env=environment(tmp_path), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        ) as process:
+            try:
+                process.wait(timeout=moments.uniform(0.4, 1.0) * whole)
+            except subprocess.TimeoutExpired:
+                process.send_signal(signal.SIGKILL)
+    assert run(*given, folder=tmp_path).returncode == 0
+    assert held(folder / "state") == held(both / "state")
+    assert written(folder / "result") == written(both / "result")
+
+
+@pytest.mark.parametrize("size", [20_000, 400_000])
+def test_a_state_that_may_not_grow_is_a_clear_error_and_stays(
+    size: int, first: Path, both: Path, halves: tuple[Path, Path], key: Path, tmp_path: Path
+) -> None:
+    before = held(first / "state"), written(first / "result")
+    small = f"import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, ({size}, {size}))"
+    said = fails(*arguments(halves[1], key, first), folder=tmp_path, before=small)
+    assert f"cannot write the state in {first / 'state'}: File too large" in said
+    assert "what it held is as it was" in said
+    assert (held(first / "state"), written(first / "result")) == before
+    assert run(*arguments(halves[1], key, first), folder=tmp_path).returncode == 0
+    assert held(first / "state") == held(both / "state")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_that_may_not_be_written_is_a_clear_error(log: Path, key: Path, tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir(mode=0o500)
+    said = fails(*arguments(log, key, tmp_path), folder=tmp_path)
+    assert f"cannot write the state in {tmp_path / 'state'}: Permission denied" in said
