@@ -19,7 +19,7 @@ from stillwatch.rejects import RejectLog
 from stillwatch.sketching import Source, sketch_log
 from stillwatch.spool import Spool
 from stillwatch.spreading import sketch_apart
-from stillwatch.state import State, StateError
+from stillwatch.state import State, StateError, Taken
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from stillwatch.keys import Keys
     from stillwatch.sources import Progress
 
-__all__ = ["Options", "scan"]
+__all__ = ["Options", "scan", "take_in"]
 
 RETIRED = ("circle.json", "shadow.parquet", "pictures/c-*.svg")
 """Files of an earlier result of which a new one may have none."""
@@ -70,25 +70,51 @@ def scan(
     return result
 
 
+def take_in(
+    source: Source, keys: Keys, options: Options, kept: Path, progress: Progress | None = None
+) -> Taken:
+    """Take a log into a state and look at nothing; a later scan with the state finds what is in it.
+
+    Raises what :func:`scan` raises for the log and the state.
+    """
+    return_what_is_freed()
+    with _opened(kept, keys, options) as state, TemporaryDirectory(prefix=".stillwatch-", dir=kept) as place:
+        return _taken(state, source, Path(place), keys, options, progress, None)
+
+
 def _with_state(
     source: Source, out: Path, keys: Keys, options: Options, progress: Progress | None, kept: Path
 ) -> findings.Result:
     with (
-        State(kept, keys, options.rule.least_principals, options.memory) as state,
+        _opened(kept, keys, options) as state,
         staged(out, retired=RETIRED) as stage,
         RejectLog(out / "rejected.jsonl", limit=1.0, stage=stage) as rejects,
     ):
-        with TemporaryDirectory(prefix=".stillwatch-aside-", dir=stage) as aside:
-
-            def sketches(new: Source, rejects: RejectLog) -> AbstractContextManager[Iterator[pa.RecordBatch]]:
-                return _sketches(new, keys, rejects, Path(aside), options, progress)
-
-            taken = state.take(source, out / "rejected.jsonl", options.reject_share, sketches)
+        with TemporaryDirectory(prefix=".stillwatch-aside-", dir=stage) as place:
+            aside = Path(place)
+            state.verify()
+            taken = _taken(state, source, aside, keys, options, progress, out / "rejected.jsonl")
             state.tell(rejects)
-            scanned = examine(state.sketches(Path(aside)), state.presence(), options)
+            scanned = examine(state.sketches(aside), state.presence(), options)
             result = findings.state(scanned, taken.source, keys, rejects, options, taken)
         findings.write(result, stage)
     return result
+
+
+def _opened(kept: Path, keys: Keys, options: Options) -> State:
+    return State(kept, keys, options.rule.least_principals, options.memory)
+
+
+def _taken(
+    state: State, source: Source, folder: Path, keys: Keys, options: Options, progress: Progress | None,
+    listed: Path | None,
+) -> Taken:  # fmt: skip
+    """Take a log into an open state; ``folder`` is for what workers write."""
+
+    def sketches(new: Source, rejects: RejectLog) -> AbstractContextManager[Iterator[pa.RecordBatch]]:
+        return _sketches(new, keys, rejects, folder, options, progress)
+
+    return state.take(source, options.reject_share, sketches, listed)
 
 
 def _read(

@@ -39,70 +39,22 @@ from stillwatch.objective.model import load as load_objective
 from stillwatch.outputs import locked, sync
 from stillwatch.rejects import RejectLog
 from stillwatch.spool import Kept
+from stillwatch.state_manifest import MANIFEST, VERSION, Bound, Increment, Manifest, StateError, read_manifest
 
 if TYPE_CHECKING:
     from stillwatch.keys import Keys
     from stillwatch.sketching import Source
 
-MANIFEST, LOCK = "state.json", "lock"
-VERSION = 1
+LOCK = "lock"
 SKETCHES, REJECTED = "sketches.arrow", "rejected.jsonl"
-LEFT = (".stillwatch-*", "increment-*", "presence-*")
+__all__ = ["Increment", "State", "StateError", "Taken"]
+
+LEFT = (".stillwatch-*", "increment-*", "presence-*", REJECTED)
 """What a run that was killed may have left, where ``state.json`` does not name it."""
 CHUNK_BYTES = 8 << 20
 
 Sketching = Callable[["Source", RejectLog], AbstractContextManager[Iterator[pa.RecordBatch]]]
 """The one pass over the text of a log."""
-
-
-class StateError(Exception):
-    """A state that cannot be used, or not gone on with; the text says which and what to do."""
-
-
-class Bound(msgspec.Struct, frozen=True):
-    """What sketches must have in common to be compared, by the name that an error gives it."""
-
-    sketch: int
-    key: str
-    objective: str
-    circle: str | None
-
-
-class Increment(msgspec.Struct, frozen=True):
-    """What one run took in."""
-
-    files: tuple[str, ...]
-    """SHA-256 of each file of the log, in order."""
-
-    paths: int
-    """Paths that were given."""
-
-    bytes: int
-    """Size of the log as it lay on disk."""
-
-    rows: int
-    sketches: str
-    """SHA-256 of the sketches."""
-
-    nulled: dict[str, int]
-    skipped: dict[str, int]
-    zoneless: int
-    unmapped: int
-
-
-class Manifest(msgspec.Struct, frozen=True):
-    """What ``state.json`` says."""
-
-    version: int
-    bound: Bound
-    increments: tuple[Increment, ...] = ()
-    presence: str = ""
-    """SHA-256 of the bitmaps."""
-
-    @property
-    def rows(self) -> int:
-        """Exchanges in all increments."""
-        return sum(one.rows for one in self.increments)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +67,11 @@ class Taken:
     rows: range
     """Which of the state's exchanges are of it; none where the log was taken in earlier than the last one."""
 
+    held: int
+    """Exchanges that the state holds."""
+
     paths: int
-    """Paths that were given for all that the state holds."""
+    """Paths that were given for them."""
 
     before: int
     """Files of the log that an earlier run had taken in, and that were passed over."""
@@ -137,11 +92,10 @@ class State:
             _refuse_another_folder(folder)
             self._held = _locked(folder)
         try:
-            self._manifest = _read(folder, bound)
+            self._manifest = read_manifest(folder, bound)
             with _disk(folder):
                 _clear(folder, self._manifest)
             self._presence: Presence | None = None
-            self._verify()
         except BaseException:
             os.close(self._held)
             raise
@@ -161,9 +115,11 @@ class State:
         """What it holds, in order."""
         return self._manifest.increments
 
-    def take(self, source: Source, listed: Path, reject_share: float, sketches: Sketching) -> Taken:
-        """Take in what of a log was not taken in before. ``listed``: where the records that could not be read are listed, if
-        they are too many.
+    def take(
+        self, source: Source, reject_share: float, sketches: Sketching, listed: Path | None = None
+    ) -> Taken:
+        """Take in what of a log was not taken in before. ``listed``: where the records that could not be read are listed
+        where they are too many, by default in the folder of the state.
 
         Raises ``LogError`` where the log cannot be read, and :class:`StateError` where the state cannot be written;
         what it held is as it was then.
@@ -184,7 +140,7 @@ class State:
             stage = Path(name) / "increment"
             stage.mkdir()
             presence = self._grown(source.bytes)
-            with RejectLog(listed, limit=reject_share, stage=stage) as rejects:
+            with RejectLog(listed or self._folder / REJECTED, limit=reject_share, stage=stage) as rejects:
                 rows = _write(source, rejects, sketches, stage, presence)
             for place in new:
                 unchanged(files[place], states[place])
@@ -196,6 +152,23 @@ class State:
             self._commit(Path(name), increment, presence)
         rows_before = self._manifest.rows - rows
         return self._taken(source, range(rows_before, rows_before + rows), files, len(files) - len(new))
+
+    def verify(self) -> None:
+        """Refuse files that are not what was written: those that a look reads. What only takes in reads the bitmaps."""
+        files = [self._increment(number + 1) / SKETCHES for number in range(len(self.increments))]
+        with ThreadPoolExecutor(max(1, os.cpu_count() or 1)) as pool:
+            found = list(pool.map(_digest_if_there, files))
+        for file, one, own in zip(files, self.increments, found, strict=True):
+            self._check(file, one.sketches, own)
+        self._grown(0)
+
+    def _check(self, file: Path, expected: str, found: str | None) -> None:
+        if found != expected:
+            what = "is gone" if found is None else "is not what was written"
+            raise StateError(
+                f"{file} {what}, and a verdict on the rest would not be one on all that was taken in; restore "
+                f"{self._folder} from a copy, or take all logs in again with another --state"
+            )
 
     def tell(self, rejects: RejectLog) -> None:
         """Count all that was read for what the state holds, and what could not be."""
@@ -220,7 +193,8 @@ class State:
         return found
 
     def _taken(self, source: Source, rows: range, files: list[LogFile], before: int) -> Taken:
-        return Taken(source, rows, sum(one.paths for one in self.increments), before, len(files))
+        paths = sum(one.paths for one in self.increments)
+        return Taken(source, rows, self._manifest.rows, paths, before, len(files))
 
     def _rows_of_last(self, digests: Iterable[str]) -> range:
         """The exchanges of a log that the last increment took in; none where an earlier one did."""
@@ -240,7 +214,9 @@ class State:
         if self._presence is None:
             self._presence = Presence(self._least, slots)
             if self.increments:
-                self._presence.table = _read_table(self._presence_file(len(self.increments)))
+                file = self._presence_file(len(self.increments))
+                self._check(file, self._manifest.presence, _digest_if_there(file))
+                self._presence.table = _read_table(file)
         while len(self._presence.table) < slots:
             # A slot is of the lowest bits of a fragment: what was in one slot may be of either of the two that follow.
             self._presence.table = np.concatenate([self._presence.table] * 2)
@@ -264,23 +240,6 @@ class State:
         sync(self._folder)
         self._manifest = manifest
         self._presence_file(number - 1).unlink(missing_ok=True)
-
-    def _verify(self) -> None:
-        """Refuse files that are not what was written."""
-        count = len(self.increments)
-        expected = {self._increment(number): one.sketches for number, one in enumerate(self.increments, 1)}
-        expected = {folder / SKETCHES: digest for folder, digest in expected.items()}
-        if count:
-            expected[self._presence_file(count)] = self._manifest.presence
-        with ThreadPoolExecutor(max(1, os.cpu_count() or 1)) as pool:
-            found = list(pool.map(_digest_if_there, expected))
-        for (file, digest), own in zip(expected.items(), found, strict=True):
-            if own != digest:
-                what = "is gone" if own is None else "is not what was written"
-                raise StateError(
-                    f"{file} {what}, and a verdict on the rest would not be one on all that was taken in; restore "
-                    f"{self._folder} from a copy, or take all logs in again with another --state"
-                )
 
 
 def _write(source: Source, rejects: RejectLog, sketches: Sketching, stage: Path, presence: Presence) -> int:
@@ -327,47 +286,6 @@ def _locked(folder: Path) -> int:
             f"another process works on {folder}; wait until it has ended, or name another folder with --state"
         )
     return lock
-
-
-def _read(folder: Path, bound: Bound) -> Manifest:
-    """The manifest of a state that can be gone on with; one of nothing where there is none."""
-    file = folder / MANIFEST
-    try:
-        data = file.read_bytes()
-    except FileNotFoundError:
-        return Manifest(VERSION, bound)
-    except OSError as error:
-        raise StateError(f"cannot read {file}: {error.strerror}; check that it may be read") from error
-    try:
-        version = msgspec.json.decode(data, type=_Versioned).version
-        if version != VERSION:
-            raise StateError(
-                f"{file} is of version {version} of a state, and this release writes {VERSION}: go on with the release "
-                "that wrote it, or take all logs in again with another --state"
-            )
-        manifest = msgspec.json.decode(data, type=Manifest)
-    except msgspec.MsgspecError as error:
-        raise StateError(
-            f"{file} is damaged; restore {folder} from a copy, or take all logs in again with another --state"
-        ) from error
-    for name, what in (
-        ("key", "another key"), ("circle", "another circle key"), ("sketch", "another version of sketches"),
-        ("objective", "another objective model"),
-    ):  # fmt: skip
-        found, own = getattr(manifest.bound, name), getattr(bound, name)
-        if found != own:
-            remedy = "give that one with --" + ("key" if name == "key" else "circle-key")
-            if name in ("sketch", "objective"):
-                remedy = "go on with the release that wrote it"
-            raise StateError(
-                f"{file} was made with {what} ({found or 'none'}, this run has {own or 'none'}): {remedy}, or take all "
-                "logs in again with another --state"
-            )
-    return manifest
-
-
-class _Versioned(msgspec.Struct):
-    version: int
 
 
 def _clear(folder: Path, manifest: Manifest) -> None:
