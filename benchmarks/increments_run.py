@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
+import itertools
 import os
 import sys
 import tempfile
@@ -113,7 +114,7 @@ def _cut(log: Path, folder: Path, days: int) -> Sequence[Path]:
     table = pq.read_table(log)
     edges = [round(len(table) * number / days) for number in range(days + 1)]
     files = []
-    for number, (start, stop) in enumerate(zip(edges[:-1], edges[1:], strict=True), start=1):
+    for number, (start, stop) in enumerate(itertools.pairwise(edges), start=1):
         files.append(folder / f"day-{number:03d}.parquet")
         pq.write_table(table.slice(start, stop - start), files[-1], compression="zstd", compression_level=1)
     return files

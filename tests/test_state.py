@@ -104,6 +104,27 @@ def test_every_day_has_the_result_of_a_scan_of_the_days_so_far(days: list[Path],
         assert unlike(tmp_path / "result", tmp_path / f"whole-{number}") == set()
 
 
+def test_days_that_were_taken_in_without_a_look_are_in_the_result_of_a_later_one(
+    days: list[Path], whole: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "key").write_bytes(TEST_KEY)
+    kept = ["--state", str(tmp_path / "state"), "--key", str(tmp_path / "key"), "--sketch-only"]
+    rows = 0
+    for day in days[:-1]:
+        told = CliRunner().invoke(app, ["scan", str(day), *kept])
+        assert told.exit_code == 0, told.output
+        read = pq.ParquetFile(day).metadata.num_rows
+        rows += read
+        assert f"{read:,} exchanges were taken in; {tmp_path / 'state'} holds {rows:,}" in told.output
+    assert not list((tmp_path / "state").glob("presence-*")), "nobody looked"
+    told = CliRunner().invoke(app, ["scan", str(days[-1]), *kept, "--out", str(tmp_path / "result")])
+    assert told.exit_code == 0, told.output
+    assert unlike(tmp_path / "result", whole) == set()
+    told = CliRunner().invoke(app, ["scan", str(days[-1]), "--key", str(tmp_path / "key")])
+    assert told.exit_code == 2
+    assert "name a folder for the result, or one with --state" in told.output
+
+
 def test_only_the_examples_are_of_the_last_day_alone(days: list[Path], tmp_path: Path) -> None:
     for day in days:
         take(day, tmp_path, Options())

@@ -5,7 +5,7 @@ A folder, in which nothing that counts is ever changed:
 ======================= ==========================================================================================
 ``state.json``          what the state is bound to and what it holds, in order; comes last, under another name first
 ``increment-000001``    what one run took in: ``sketches.arrow``, and ``rejected.jsonl`` as a result has it
-``presence-000001``     bitmaps of the principals in which fragments were seen, after so many increments
+``presence-000001``     bitmaps of the principals in which fragments were seen, as of the last look, after so many increments
 ``lock``                held by the process that works on it
 ======================= ==========================================================================================
 
@@ -39,7 +39,7 @@ from stillwatch.objective.model import load as load_objective
 from stillwatch.outputs import locked, sync
 from stillwatch.rejects import RejectLog
 from stillwatch.spool import Kept
-from stillwatch.state_manifest import MANIFEST, VERSION, Bound, Increment, Manifest, StateError, read_manifest
+from stillwatch.state_manifest import MANIFEST, Bound, Increment, Manifest, StateError, read_manifest
 
 if TYPE_CHECKING:
     from stillwatch.keys import Keys
@@ -95,7 +95,6 @@ class State:
             self._manifest = read_manifest(folder, bound)
             with _disk(folder):
                 _clear(folder, self._manifest)
-            self._presence: Presence | None = None
         except BaseException:
             os.close(self._held)
             raise
@@ -139,32 +138,31 @@ class State:
         ):
             stage = Path(name) / "increment"
             stage.mkdir()
-            presence = self._grown(source.bytes)
             with RejectLog(listed or self._folder / REJECTED, limit=reject_share, stage=stage) as rejects:
-                rows = _write(source, rejects, sketches, stage, presence)
+                rows = _write(source, rejects, sketches, stage)
             for place in new:
                 unchanged(files[place], states[place])
             increment = Increment(
                 tuple(digests[place] for place in new), len(source.paths), source.bytes, rows,
-                _digest(stage / SKETCHES), dict(rejects.nulled), dict(rejects.skipped), rejects.zoneless,
-                rejects.unmapped,
+                _digest(stage / SKETCHES), _digest(stage / REJECTED), dict(rejects.nulled), dict(rejects.skipped),
+                rejects.zoneless, rejects.unmapped,
             )  # fmt: skip
-            self._commit(Path(name), increment, presence)
+            self._commit(Path(name), increment)
         rows_before = self._manifest.rows - rows
         return self._taken(source, range(rows_before, rows_before + rows), files, len(files) - len(new))
 
     def verify(self) -> None:
-        """Refuse files that are not what was written: those that a look reads. What only takes in reads the bitmaps."""
-        files = [self._increment(number + 1) / SKETCHES for number in range(len(self.increments))]
+        """Refuse files that are not what was written. To take in reads none of them."""
+        expected = {}
+        for number, one in enumerate(self.increments, start=1):
+            expected[self._increment(number) / SKETCHES] = one.sketches
+            expected[self._increment(number) / REJECTED] = one.rejected
+        if self._manifest.observed:
+            expected[self._presence_file(self._manifest.observed)] = self._manifest.presence
         with ThreadPoolExecutor(max(1, os.cpu_count() or 1)) as pool:
-            found = list(pool.map(_digest_if_there, files))
-        for file, one, own in zip(files, self.increments, found, strict=True):
-            self._check(file, one.sketches, own)
-        self._grown(0)
-
-    def _check(self, file: Path, expected: str, found: str | None) -> None:
-        if found != expected:
-            what = "is gone" if found is None else "is not what was written"
+            found = dict(zip(expected, pool.map(_digest_if_there, expected), strict=True))
+        for file in (file for file in expected if found[file] != expected[file]):
+            what = "is gone" if found[file] is None else "is not what was written"
             raise StateError(
                 f"{file} {what}, and a verdict on the rest would not be one on all that was taken in; restore "
                 f"{self._folder} from a copy, or take all logs in again with another --state"
@@ -187,10 +185,40 @@ class State:
         return Kept(folder, files, self._manifest.rows)
 
     def presence(self) -> Presence:
-        """In how many principals fragments were seen, for the caller to keep or drop."""
-        found = self._grown(0)
-        self._presence = None
-        return found
+        """In how many principals fragments were seen: what a look before this one kept, and what was taken in since."""
+        slots = presence_slots(self._memory, sum(one.bytes for one in self.increments))
+        presence = Presence(self._least, slots)
+        if self._manifest.observed:
+            presence.table = _read_table(self._presence_file(self._manifest.observed))
+        while len(presence.table) < slots:
+            # A slot is of the lowest bits of a fragment: what was in one slot may be of either of the two that follow.
+            presence.table = np.concatenate([presence.table] * 2)
+        count = len(self.increments)
+        if self._manifest.observed < count:
+            new = (
+                self._increment(number) / SKETCHES for number in range(self._manifest.observed + 1, count + 1)
+            )
+            for batch in Kept(self._folder, new, 0).only("parts", "principal"):
+                presence.observe(batch)
+            self._keep(presence)
+        return presence
+
+    def _keep(self, presence: Presence) -> None:
+        before, count = self._manifest.observed, len(self.increments)
+        with (
+            _disk(self._folder, "all that was taken in is kept, run it again"),
+            tempfile.TemporaryDirectory(dir=self._folder, prefix=".stillwatch-") as name,
+        ):
+            table = Path(name) / "presence"
+            _write_table(presence.table, table)
+            sync(table)
+            table.replace(self._presence_file(count))
+            manifest = msgspec.structs.replace(
+                self._manifest, observed=count, presence=_digest(self._presence_file(count))
+            )
+            self._seal(Path(name), manifest)
+            if before:
+                self._presence_file(before).unlink()
 
     def _taken(self, source: Source, rows: range, files: list[LogFile], before: int) -> Taken:
         paths = sum(one.paths for one in self.increments)
@@ -208,41 +236,25 @@ class State:
     def _presence_file(self, increments: int) -> Path:
         return self._folder / f"presence-{increments:06d}"
 
-    def _grown(self, more: int) -> Presence:
-        """The bitmaps as they lie on disk, with the slots that a log takes of so many bytes more."""
-        slots = presence_slots(self._memory, sum(one.bytes for one in self.increments) + more)
-        if self._presence is None:
-            self._presence = Presence(self._least, slots)
-            if self.increments:
-                file = self._presence_file(len(self.increments))
-                self._check(file, self._manifest.presence, _digest_if_there(file))
-                self._presence.table = _read_table(file)
-        while len(self._presence.table) < slots:
-            # A slot is of the lowest bits of a fragment: what was in one slot may be of either of the two that follow.
-            self._presence.table = np.concatenate([self._presence.table] * 2)
-        return self._presence
-
-    def _commit(self, stage: Path, increment: Increment, presence: Presence) -> None:
-        """Make an increment part of the state: all of it under its own names first, then the manifest."""
-        number = len(self.increments) + 1
-        table = stage / "presence"
-        _write_table(presence.table, table)
-        for file in (table, *(stage / "increment").iterdir(), stage / "increment"):
+    def _commit(self, stage: Path, increment: Increment) -> None:
+        """Make an increment part of the state."""
+        for file in (*(stage / "increment").iterdir(), stage / "increment"):
             sync(file)
-        manifest = Manifest(VERSION, self._manifest.bound, (*self.increments, increment), _digest(table))
+        (stage / "increment").replace(self._increment(len(self.increments) + 1))
+        self._seal(stage, msgspec.structs.replace(self._manifest, increments=(*self.increments, increment)))
+
+    def _seal(self, stage: Path, manifest: Manifest) -> None:
+        """Write the manifest, once all that it names lies under its own name on the disk."""
         written = stage / MANIFEST
         written.write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=1) + b"\n")
         sync(written)
-        table.replace(self._presence_file(number))
-        (stage / "increment").replace(self._increment(number))
         sync(self._folder)
         written.replace(self._folder / MANIFEST)
         sync(self._folder)
         self._manifest = manifest
-        self._presence_file(number - 1).unlink(missing_ok=True)
 
 
-def _write(source: Source, rejects: RejectLog, sketches: Sketching, stage: Path, presence: Presence) -> int:
+def _write(source: Source, rejects: RejectLog, sketches: Sketching, stage: Path) -> int:
     """Write the sketches of a log; returns how many exchanges it has."""
     rows = 0
     with (
@@ -251,20 +263,17 @@ def _write(source: Source, rejects: RejectLog, sketches: Sketching, stage: Path,
     ):
         for batch in batches:
             writer.write_batch(batch)
-            presence.observe(batch)
             rows += batch.num_rows
     return rows
 
 
 @contextmanager
-def _disk(folder: Path) -> Iterator[None]:
+def _disk(folder: Path, left: str = "what it held is as it was") -> Iterator[None]:
     """What the disk refuses is an error that says what became of the state."""
     try:
         yield
     except OSError as error:
-        raise StateError(
-            f"cannot write the state in {folder}: {error.strerror or error}; what it held is as it was"
-        ) from error
+        raise StateError(f"cannot write the state in {folder}: {error.strerror or error}; {left}") from error
 
 
 def _refuse_another_folder(folder: Path) -> None:
@@ -291,7 +300,9 @@ def _locked(folder: Path) -> int:
 def _clear(folder: Path, manifest: Manifest) -> None:
     """Remove what runs that were killed left."""
     count = len(manifest.increments)
-    kept = {f"increment-{number:06d}" for number in range(1, count + 1)} | {f"presence-{count:06d}"}
+    kept = {f"increment-{number:06d}" for number in range(1, count + 1)} | {
+        f"presence-{manifest.observed:06d}"
+    }
     for path in (path for pattern in LEFT for path in folder.glob(pattern) if path.name not in kept):
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)

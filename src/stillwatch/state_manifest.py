@@ -39,6 +39,9 @@ class Increment(msgspec.Struct, frozen=True):
     sketches: str
     """SHA-256 of the sketches."""
 
+    rejected: str
+    """SHA-256 of the list of what could not be read."""
+
     nulled: dict[str, int]
     skipped: dict[str, int]
     zoneless: int
@@ -51,6 +54,9 @@ class Manifest(msgspec.Struct, frozen=True):
     version: int
     bound: Bound
     increments: tuple[Increment, ...] = ()
+    observed: int = 0
+    """Increments of which the fragments are in the bitmaps that are kept; 0 where none are kept yet."""
+
     presence: str = ""
     """SHA-256 of the bitmaps."""
 

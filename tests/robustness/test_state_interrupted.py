@@ -117,18 +117,32 @@ def test_a_run_that_is_killed_at_any_moment_can_be_repeated(
     assert written(folder / "result") == written(both / "result")
 
 
-@pytest.mark.parametrize("size", [20_000, 400_000])
+def limited(size: int) -> str:
+    return f"import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, ({size}, {size}))"
+
+
 def test_a_state_that_may_not_grow_is_a_clear_error_and_stays(
-    size: int, first: Path, both: Path, halves: tuple[Path, Path], key: Path, tmp_path: Path
+    first: Path, both: Path, halves: tuple[Path, Path], key: Path, tmp_path: Path
 ) -> None:
     before = held(first / "state"), written(first / "result")
-    small = f"import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, ({size}, {size}))"
-    said = fails(*arguments(halves[1], key, first), folder=tmp_path, before=small)
+    said = fails(*arguments(halves[1], key, first), folder=tmp_path, before=limited(20_000))
     assert f"cannot write the state in {first / 'state'}: File too large" in said
     assert "what it held is as it was" in said
     assert (held(first / "state"), written(first / "result")) == before
     assert run(*arguments(halves[1], key, first), folder=tmp_path).returncode == 0
     assert held(first / "state") == held(both / "state")
+
+
+def test_bitmaps_that_may_not_be_written_lose_nothing_that_was_taken_in(
+    first: Path, both: Path, halves: tuple[Path, Path], key: Path, tmp_path: Path
+) -> None:
+    size = max(len(data) for name, data in held(both / "state").items() if name.endswith("sketches.arrow"))
+    assert size < len(held(both / "state")["presence-000002"])
+    said = fails(*arguments(halves[1], key, first), folder=tmp_path, before=limited(size + 1))
+    assert "all that was taken in is kept, run it again" in said
+    assert run(*arguments(halves[1], key, first), folder=tmp_path).returncode == 0
+    assert held(first / "state") == held(both / "state")
+    assert written(first / "result") == written(both / "result")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
