@@ -232,7 +232,7 @@ def test_a_day_of_rubbish_is_refused_and_its_records_are_listed(two: Path, tmp_p
     (tmp_path / "bad.jsonl").write_bytes(b'{"exchange_id": "x", "messages": 1}\n' * 50)
     with pytest.raises(TooManyRejectsError):
         scan(
-            Source((tmp_path / "bad.jsonl",), format="native_jsonl"),
+            Source((tmp_path / "bad.jsonl",), format="native-jsonl"),
             two / "result",
             Keys(local=TEST_KEY),
             QUIET,

@@ -33,7 +33,8 @@ LOGS = typer.Argument(
     metavar="LOG...",
     help="Files, folders or patterns, on disk or s3://BUCKET/KEY: a log, or sketches of one.",
 )
-OUT = typer.Option(
+OUT = typer.Option(..., "--out", metavar="DIR", help="Folder for the result; made if need be.")
+OUT_OR_NONE = typer.Option(
     None,
     "--out",
     metavar="DIR",
@@ -122,7 +123,7 @@ ENGINE = typer.Option("duckdb", "--engine", help="duckdb, or spark for a cluster
 
 def scan(
     logs: list[str] = LOGS,
-    out: Path | None = OUT,
+    out: Path | None = OUT_OR_NONE,
     format: str = FORMAT,
     key: Path | None = KEY,
     identities: Path | None = IDENTITIES,
