@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from stillwatch.keys import Keys
     from stillwatch.rejects import RejectLog
     from stillwatch.sketching import Source
+    from stillwatch.state import Taken
     from stillwatch.streams import Members
 
 
@@ -51,10 +52,20 @@ class Result:
     """Families that were drawn for review, where that was asked for."""
     circle: dict[str, Any] | None = None
     """What peers may be shown, where the scan was given a circle's key."""
+    taken: Taken | None = None
+    """What a state took in of the log, where there is one."""
 
 
-def state(scanned: Scanned, source: Source, keys: Keys, rejects: RejectLog, options: Options) -> Result:
-    """Rule on every group and family and say what was found."""
+def state(
+    scanned: Scanned,
+    source: Source,
+    keys: Keys,
+    rejects: RejectLog,
+    options: Options,
+    taken: Taken | None = None,
+) -> Result:
+    """Rule on every group and family and say what was found. ``taken``: which of the exchanges are of ``source``,
+    where not all are."""
     core, label = scanned.groups.judged, scanned.groups.label
     judged = judge(scanned, scanned.merged, core, scanned.by_group, options, label)
     assured = guarantee.assess(scanned, judged, keys, options)
@@ -73,7 +84,7 @@ def state(scanned: Scanned, source: Source, keys: Keys, rejects: RejectLog, opti
     groups = held.accusing
     matches = _matches(scanned, groups, names, campaign_ids)
     shown = [number for number, judged in enumerate(groups) if judged.ruling.verdict in SHOWN]
-    exemplars = _exemplars(scanned, shown, source, keys, options)
+    exemplars = _exemplars(scanned, shown, source, keys, options, taken)
     family_rows = _family_rows(scanned, families, groups, names, campaign_ids, options)
     innocent = _closest_innocent(family_rows)
     parts = [groups[number].taking_part for number in shown]
@@ -87,7 +98,9 @@ def state(scanned: Scanned, source: Source, keys: Keys, rejects: RejectLog, opti
         campaign["reasons"] += guarantee.over_time(groups[number], options)
     rows = account_rows(scanned, held.groups, campaign_ids, options.bar.suspicion)
     accounts = account_table(scanned, decisions.spare(rows, held.cleared))
-    overview = overview_of(context, rejects, family_rows, accounts, __version__, len(source.paths))
+    overview = overview_of(
+        context, rejects, family_rows, accounts, __version__, taken.paths if taken else len(source.paths)
+    )
     overview["text"] = _text_shown(source, options)
     overview["guarantee"] = guarantee.state(assured, options)
     overview["labels"] = None
@@ -104,6 +117,7 @@ def state(scanned: Scanned, source: Source, keys: Keys, rejects: RejectLog, opti
         shareable(
             scanned, shown, campaign_ids, family_rows, keys, options.rule.least_principals
         ),
+        taken,
     )  # fmt: skip
 
 
@@ -285,7 +299,7 @@ def _text_shown(source: Source, options: Options) -> str:
 
 
 def _exemplars(
-    scanned: Scanned, shown: list[int], source: Source, keys: Keys, options: Options
+    scanned: Scanned, shown: list[int], source: Source, keys: Keys, options: Options, taken: Taken | None
 ) -> dict[int, list[dict[str, Any]]]:
     if options.sketch_only or not shown or source.sketched:
         return {}
@@ -293,6 +307,8 @@ def _exemplars(
     early = {}
     for group in shown:
         rows = scanned.merged.row[scanned.merged.stream == group]
+        if taken is not None:
+            rows = rows[(rows >= taken.rows.start) & (rows < taken.rows.stop)]
         early[group] = rows[np.lexsort((request[rows], at[rows]))][:60:20]
     del at, request
     ids = texts_at(scanned.sketches, "exchange_id", np.concatenate(list(early.values()))).to_pylist()

@@ -77,7 +77,7 @@ def staged(
             names = _order(stage, seals)
             _check_places(names, out)
             for name in names:
-                _sync(stage / name)
+                sync(stage / name)
         except OSError as error:
             raise OutputError(
                 f"cannot write {what}: {_cause(error)}; an earlier result there is as it was"
@@ -126,20 +126,20 @@ def _move(
             state = "the result there is incomplete, run it again"
         for folder_of in {(out / name).parent for name in names}:
             folder_of.mkdir(exist_ok=True)
-        _sync(out)
+        sync(out)
         for place, name in enumerate(names):
             if place == len(kept):
-                _sync(out)
+                sync(out)
             os.replace(stage / name, out / name)
             state = "the result there is incomplete, run it again"
-        _sync(out)
+        sync(out)
     except OSError as error:
         raise OutputError(f"cannot write {what}: {_cause(error)}; {state}") from error
     finally:
         os.close(folder)
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
     """Have the disk hold a file, or the names in a folder, before what comes next."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
@@ -160,12 +160,12 @@ def _locked_stage(out: Path) -> tuple[Path, int]:
             lock = os.open(stage / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
         except FileNotFoundError:
             continue  # another run took the new folder for a stale one, before it had a lock
-        if _lock(lock) is not False and _holds(lock, stage / LOCK):
+        if locked(lock) is not False and _holds(lock, stage / LOCK):
             return stage, lock
         os.close(lock)
 
 
-def _lock(descriptor: int) -> bool | None:
+def locked(descriptor: int) -> bool | None:
     """Whether the lock is ours now; None where the file system has no locks."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -196,7 +196,7 @@ def _remove_stale(out: Path) -> None:
         except OSError:
             continue  # gone meanwhile, or another user's
         try:
-            if _lock(lock):
+            if locked(lock):
                 shutil.rmtree(stage, ignore_errors=True)
         except OSError:
             continue

@@ -7,6 +7,7 @@ every later number wrong.
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -175,7 +176,7 @@ class RejectLog:
         finally:
             self._file = None
             if isinstance(error, TooManyRejectsError):
-                self._aside.replace(self.path)
+                shutil.move(self._aside, self.path)  # perhaps to another disk
             elif error is not None:
                 self._aside.unlink(missing_ok=True)
         if error is None and not self._staged:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from stillwatch import findings
@@ -17,33 +19,45 @@ from stillwatch.rejects import RejectLog
 from stillwatch.sketching import Source, sketch_log
 from stillwatch.spool import Spool
 from stillwatch.spreading import sketch_apart
+from stillwatch.state import State, StateError, Taken
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     import pyarrow as pa
 
     from stillwatch.keys import Keys
     from stillwatch.sources import Progress
 
-__all__ = ["Options", "scan"]
+__all__ = ["Options", "scan", "take_in"]
 
 RETIRED = ("circle.json", "shadow.parquet", "pictures/c-*.svg")
 """Files of an earlier result of which a new one may have none."""
 
 
 def scan(
-    source: Source, out: Path, keys: Keys, options: Options, progress: Progress | None = None
+    source: Source,
+    out: Path,
+    keys: Keys,
+    options: Options,
+    progress: Progress | None = None,
+    kept: Path | None = None,
 ) -> findings.Result:
     """Scan a log and write the files of the contract into ``out``; returns what they say.
 
-    Raises ``LogError`` for a log that cannot be read, ``OutputError`` where ``out`` cannot be written,
-    ``CalibrationError`` where the options hold a calibration of another version or other settings.
+    ``kept``: folder of the :mod:`stillwatch.state` that the log is taken into; the result is of all that it holds.
+
+    Raises ``LogError`` for a log that cannot be read, ``OutputError`` where ``out`` cannot be written, ``StateError``
+    for a state that cannot be gone on with, ``CalibrationError`` where the options hold a calibration of another
+    version or other settings.
     """
     return_what_is_freed()
     options = calibrated(options)
     source.spare(out / name for name in RESULT)
+    if kept is not None:
+        if kept.resolve() == out.resolve():
+            raise StateError(f"{kept} is the folder of the result; name another one with --state")
+        return _with_state(source, out, keys, options, progress, kept)
     with (
         staged(out, retired=RETIRED) as stage,
         RejectLog(out / "rejected.jsonl", limit=options.reject_share, stage=stage) as rejects,
@@ -56,13 +70,60 @@ def scan(
     return result
 
 
+def take_in(
+    source: Source, keys: Keys, options: Options, kept: Path, progress: Progress | None = None
+) -> Taken:
+    """Take a log into a state and look at nothing; a later scan with the state finds what is in it.
+
+    Raises what :func:`scan` raises for the log and the state.
+    """
+    return_what_is_freed()
+    with _opened(kept, keys, options) as state, TemporaryDirectory(prefix=".stillwatch-", dir=kept) as place:
+        return _taken(state, source, Path(place), keys, options, progress, None)
+
+
+def _with_state(
+    source: Source, out: Path, keys: Keys, options: Options, progress: Progress | None, kept: Path
+) -> findings.Result:
+    with (
+        _opened(kept, keys, options) as state,
+        staged(out, retired=RETIRED) as stage,
+        RejectLog(out / "rejected.jsonl", limit=1.0, stage=stage) as rejects,
+    ):
+        with TemporaryDirectory(prefix=".stillwatch-aside-", dir=stage) as place:
+            aside = Path(place)
+            state.verify()
+            taken = _taken(state, source, aside, keys, options, progress, out / "rejected.jsonl")
+            state.tell(rejects)
+            scanned = examine(state.sketches(aside), state.presence(), options)
+            result = findings.state(scanned, taken.source, keys, rejects, options, taken)
+        findings.write(result, stage)
+    return result
+
+
+def _opened(kept: Path, keys: Keys, options: Options) -> State:
+    return State(kept, keys, options.rule.least_principals, options.memory)
+
+
+def _taken(
+    state: State, source: Source, folder: Path, keys: Keys, options: Options, progress: Progress | None,
+    listed: Path | None,
+) -> Taken:  # fmt: skip
+    """Take a log into an open state; ``folder`` is for what workers write."""
+
+    def sketches(new: Source, rejects: RejectLog) -> AbstractContextManager[Iterator[pa.RecordBatch]]:
+        return _sketches(new, keys, rejects, folder, options, progress)
+
+    return state.take(source, options.reject_share, sketches, listed)
+
+
 def _read(
     source: Source, keys: Keys, rejects: RejectLog, spool: Spool, options: Options, progress: Progress | None
 ) -> Presence:
     """Write the sketches of a log into a spool; returns which fragments were seen in how many principals."""
     slots = presence_slots(amount(options.memory), source.bytes)
     presence = Presence(options.rule.least_principals, slots)
-    with _sketches(source, keys, rejects, spool, options, progress) as batches:
+    with _sketches(source, keys, rejects, spool.folder, options, progress) as batches:
         for batch in batches:
             spool.write(batch)
             presence.observe(batch)
@@ -71,10 +132,10 @@ def _read(
 
 @contextmanager
 def _sketches(
-    source: Source, keys: Keys, rejects: RejectLog, spool: Spool, options: Options, progress: Progress | None
+    source: Source, keys: Keys, rejects: RejectLog, folder: Path, options: Options, progress: Progress | None
 ) -> Iterator[Iterator[pa.RecordBatch]]:
     if options.engine != SPARK:
         yield sketch_log(source, keys, rejects, progress)
         return
-    with closing(SparkEngine(spool.folder)) as engine:
-        yield sketch_apart(source, keys, rejects, engine, spool.folder, progress)
+    with closing(SparkEngine(folder)) as engine:
+        yield sketch_apart(source, keys, rejects, engine, folder, progress)

@@ -71,17 +71,59 @@ class Sketches(Protocol):
         """What an engine reads as a table with the rows of ``batches``, which need not fit into memory."""
 
 
-class Spool:
+class Kept:
+    """Sketch batches in files of Arrow, one after the other: read several times, a batch or a column at a time.
+
+    ``folder``: where more may be put aside, which its owner removes.
+    """
+
+    def __init__(self, folder: Path, files: Iterable[Path], rows: int) -> None:
+        self.folder = folder
+        self.rows = rows
+        self._files = list(files)
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        """The batches in order; may be asked for as often as needed."""
+        return self.read(())
+
+    def only(self, *columns: str) -> Iterable[pa.RecordBatch]:
+        """Some columns of the batches, in order; the others are not read."""
+        return _Only(self, columns)
+
+    def read(self, columns: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
+        """Some columns of the batches, once; all of them where none is named."""
+        fields = [SKETCH_SCHEMA.get_field_index(name) for name in columns]
+        for file in self._files:
+            # Read and not mapped: pages of a mapped file count as this process's memory until the system wants them.
+            with pa.OSFile(str(file)) as source:
+                reader = pa.ipc.open_file(source, options=pa.ipc.IpcReadOptions(included_fields=fields))
+                for index in range(reader.num_record_batches):
+                    yield reader.get_batch(index)
+
+    def table(self, columns: Iterable[str]) -> Columns:
+        """Some columns of all rows; each is read when it is asked for and not held."""
+        return _OnDisk(self, list(columns))
+
+    def aside(self, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Any:
+        """Rows that are written beside the sketches, as a dataset that an engine reads in batches."""
+        path = self.folder / f"aside-{sum(1 for _ in self.folder.iterdir())}.arrow"
+        with pa.ipc.new_file(str(path), schema) as writer:
+            for batch in batches:
+                writer.write_batch(batch)
+        return dataset.dataset(path, schema, format="ipc")
+
+
+class Spool(Kept):
     """Sketch batches in a temporary folder beside the result, removed on exit whatever happens.
 
     ``parent``: folder in which the temporary one is made (it needs about 500 bytes an exchange).
     """
 
     def __init__(self, parent: Path) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix=".stillwatch-spool-", dir=parent))
-        self._path = self.folder / "sketches.arrow"
-        self._writer: pa.ipc.RecordBatchFileWriter | None = pa.ipc.new_file(str(self._path), SKETCH_SCHEMA)
-        self.rows = 0
+        folder = Path(tempfile.mkdtemp(prefix=".stillwatch-spool-", dir=parent))
+        path = folder / "sketches.arrow"
+        super().__init__(folder, [path], 0)
+        self._writer: pa.ipc.RecordBatchFileWriter | None = pa.ipc.new_file(str(path), SKETCH_SCHEMA)
 
     def __enter__(self) -> Spool:
         """Return the spool itself."""
@@ -106,58 +148,33 @@ class Spool:
             self._writer.close()
             self._writer = None
 
-    def __iter__(self) -> Iterator[pa.RecordBatch]:
-        """The batches in the order of writing; may be asked for as often as needed."""
-        return self._read(())
-
-    def only(self, *columns: str) -> Iterable[pa.RecordBatch]:
-        """Some columns of the batches, in the order of writing; the others are not read."""
-        return _Only(self, columns)
-
-    def _read(self, columns: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
+    def read(self, columns: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
+        """Some columns of the batches, once; nothing can be written after that."""
         self._close()
-        fields = [SKETCH_SCHEMA.get_field_index(name) for name in columns]
-        # Read and not mapped: pages of a mapped file count as this process's memory until the system wants them.
-        with pa.OSFile(str(self._path)) as source:
-            reader = pa.ipc.open_file(source, options=pa.ipc.IpcReadOptions(included_fields=fields))
-            for index in range(reader.num_record_batches):
-                yield reader.get_batch(index)
-
-    def table(self, columns: Iterable[str]) -> Columns:
-        """Some columns of all rows; each is read when it is asked for and not held."""
-        self._close()
-        return _OnDisk(self, list(columns))
-
-    def aside(self, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Any:
-        """Rows that are written beside the sketches, as a dataset that an engine reads in batches."""
-        path = self.folder / f"aside-{sum(1 for _ in self.folder.iterdir())}.arrow"
-        with pa.ipc.new_file(str(path), schema) as writer:
-            for batch in batches:
-                writer.write_batch(batch)
-        return dataset.dataset(path, schema, format="ipc")
+        return super().read(columns)
 
 
 @dataclass(frozen=True, slots=True)
 class _Only:
-    """Some columns of a spool's batches, again for every ``iter``."""
+    """Some columns of batches on disk, again for every ``iter``."""
 
-    spool: Spool
+    kept: Kept
     columns: tuple[str, ...]
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
-        return self.spool._read(self.columns)
+        return self.kept.read(self.columns)
 
 
 @dataclass(frozen=True, slots=True)
 class _OnDisk:
-    """Columns of a spool, read one at a time."""
+    """Columns of batches on disk, read one at a time."""
 
-    spool: Spool
+    kept: Kept
     column_names: list[str]
 
     @property
     def num_rows(self) -> int:
-        return self.spool.rows
+        return self.kept.rows
 
     def __getitem__(self, name: str) -> pa.ChunkedArray:
         if name not in self.column_names:
@@ -166,7 +183,7 @@ class _OnDisk:
 
     def chunks(self, name: str) -> Iterator[pa.Array]:
         """One column, a batch at a time."""
-        return (batch.column(0) for batch in self.spool._read((name,)))
+        return (batch.column(0) for batch in self.kept.read((name,)))
 
 
 def chunks_of(columns: Columns, name: str) -> Iterable[pa.Array]:

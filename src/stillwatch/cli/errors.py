@@ -21,10 +21,11 @@ def known_errors() -> tuple[type[Exception], ...]:
     from stillwatch.response import ResponseError
     from stillwatch.review import ServeError
     from stillwatch.share import ShareError
+    from stillwatch.state import StateError
     from stillwatch.store import StoreError
 
     return (
         LogError, OutputError, KeyFileError, RegistryError, ExplainError, RecipeError, CalibrationError, LabelsError,
         EngineError, LabError, ResponseError, StoreError, PeersError, ShareError,
-        ServeError, ValuationError, LiveError,
+        ServeError, ValuationError, LiveError, StateError,
     )  # fmt: skip

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from stillwatch.findings import Result
     from stillwatch.keys import Keys
     from stillwatch.peers import Peers
+    from stillwatch.state import Taken
 
 CAMPAIGN_FOUND = 3
 """Exit code of ``--exit-code`` where an extraction campaign was found."""
@@ -33,6 +34,12 @@ LOGS = typer.Argument(
     help="Files, folders or patterns, on disk or s3://BUCKET/KEY: a log, or sketches of one.",
 )
 OUT = typer.Option(..., "--out", metavar="DIR", help="Folder for the result; made if need be.")
+OUT_OR_NONE = typer.Option(
+    None,
+    "--out",
+    metavar="DIR",
+    help="Folder for the result; made if need be. With --state it may be left out: the log is then taken in and no more.",
+)
 FORMAT = typer.Option("auto", "--format", help="Format of the log; found by itself.")
 KEY = typer.Option(None, "--key", metavar="FILE", help="Secret key; made at first use, mode 0600.")
 IDENTITIES = typer.Option(
@@ -85,6 +92,13 @@ SKETCH_ONLY = typer.Option(
     False, "--sketch-only", help="Write nothing of any text: the report has no examples."
 )
 MEMORY = typer.Option(DEFAULT, "--memory", help="Memory that the run may take, such as 4GB.")
+STATE = typer.Option(
+    None,
+    "--state",
+    metavar="DIR",
+    help="Folder that keeps what was scanned, made if need be: the next run reads its own day's log alone, and the "
+    "result is of all that was taken in.",
+)
 CALIBRATION = typer.Option(
     None, "--calibration", metavar="FILE", help="Bar that `stillwatch calibrate` made on clean traffic."
 )
@@ -114,7 +128,7 @@ ENGINE = typer.Option("duckdb", "--engine", help="duckdb, or spark for a cluster
 
 def scan(
     logs: list[str] = LOGS,
-    out: Path = OUT,
+    out: Path | None = OUT_OR_NONE,
     format: str = FORMAT,
     key: Path | None = KEY,
     identities: Path | None = IDENTITIES,
@@ -128,6 +142,7 @@ def scan(
     show_text: bool = SHOW_TEXT,
     sketch_only: bool = SKETCH_ONLY,
     memory: str = MEMORY,
+    state: Path | None = STATE,
     calibration: Path | None = CALIBRATION,
     labels: Path | None = LABELS,
     shadow: int = SHADOW,
@@ -138,6 +153,8 @@ def scan(
     engine: str = ENGINE,
 ) -> None:
     """Find extraction campaigns in a log and write the result into a folder."""
+    if out is None and state is None:
+        raise typer.BadParameter("name a folder for the result, or one with --state", param_hint="--out")
     _check(engine, memory, show_text, sketch_only)
     from stillwatch import keys
     from stillwatch.calibration.labels import read_labels
@@ -146,7 +163,7 @@ def scan(
     from stillwatch.engine.memory import amount
     from stillwatch.families.assign import Rule
     from stillwatch.registry import Registry, read_registry
-    from stillwatch.scan import Options
+    from stillwatch.scan import Options, take_in
     from stillwatch.scan import scan as run
     from stillwatch.sketching import Source, paths_of
     from stillwatch.verdict import Bar
@@ -170,8 +187,17 @@ def scan(
         peers=heard(peers, secrets),
         peer_bits=peer_bits,
     )
+    source = Source(paths_of(logs), format, identities)
     with reading("Reading the log") as progress:
-        result = run(Source(paths_of(logs), format, identities), out, secrets, options, progress)
+        if out is None:
+            assert state is not None
+            taken = take_in(source, secrets, options, state, progress)
+        else:
+            result = run(source, out, secrets, options, progress, state)
+    if out is None:
+        typer.echo(f"{len(taken.rows):,} exchanges were taken in; {state} holds {taken.held:,}")
+        _tell_of_repetition(taken)
+        return
     _tell(result, out)
     if exit_code and any(campaign["verdict"] == "extraction" for campaign in result.campaigns):
         raise typer.Exit(CAMPAIGN_FOUND)
@@ -183,8 +209,18 @@ def _tell(result: Result, out: Path) -> None:
 
     typer.echo(summary(result.overview, result.campaigns))
     typer.echo(f"\n{out / 'report.html'}")
+    if result.taken is not None:
+        _tell_of_repetition(result.taken)
     if (unlike := result.overview["guarantee"]["calibration"]) and unlike["differences"]:
         typer.echo(f"stillwatch: warning: {result.overview['guarantee']['statement']}", err=True)
+
+
+def _tell_of_repetition(taken: Taken) -> None:
+    if taken.before:
+        typer.echo(
+            f"stillwatch: {taken.before:,} of the {taken.files:,} files of the log had been taken in before and count once",
+            err=True,
+        )
 
 
 def heard(files: list[Path], secrets: Keys) -> Peers | None:

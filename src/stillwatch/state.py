@@ -1,0 +1,341 @@
+"""What scans keep for the next one, so that a day's run reads its own day's log alone.
+
+A folder, in which nothing that counts is ever changed:
+
+======================= ==========================================================================================
+``state.json``          what the state is bound to and what it holds, in order; comes last, under another name first
+``increment-000001``    what one run took in: ``sketches.arrow``, and ``rejected.jsonl`` as a result has it
+``presence-000001``     bitmaps of the principals in which fragments were seen, as of the last look, after so many increments
+``lock``                held by the process that works on it
+======================= ==========================================================================================
+
+What ``state.json`` does not name was never there: a run that is killed leaves the state as it was, and the next one
+removes what it left. No text is in it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+
+from stillwatch.engine.memory import amount, presence_slots
+from stillwatch.families.fragments import Presence
+from stillwatch.fingerprint import SKETCH_SCHEMA, SKETCH_VERSION
+from stillwatch.listing import LogFile, list_files, opened, state_of, unchanged
+from stillwatch.objective.model import load as load_objective
+from stillwatch.outputs import locked, sync
+from stillwatch.rejects import RejectLog
+from stillwatch.spool import Kept
+from stillwatch.state_manifest import MANIFEST, Bound, Increment, Manifest, StateError, read_manifest
+
+if TYPE_CHECKING:
+    from stillwatch.keys import Keys
+    from stillwatch.sketching import Source
+
+LOCK = "lock"
+SKETCHES, REJECTED = "sketches.arrow", "rejected.jsonl"
+__all__ = ["Increment", "State", "StateError", "Taken"]
+
+LEFT = (".stillwatch-*", "increment-*", "presence-*", REJECTED)
+"""What a run that was killed may have left, where ``state.json`` does not name it."""
+CHUNK_BYTES = 8 << 20
+
+Sketching = Callable[["Source", RejectLog], AbstractContextManager[Iterator[pa.RecordBatch]]]
+"""The one pass over the text of a log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What of a log the state holds now."""
+
+    source: Source
+    """Whose text can be read."""
+
+    rows: range
+    """Which of the state's exchanges are of it; none where the log was taken in earlier than the last one."""
+
+    held: int
+    """Exchanges that the state holds."""
+
+    paths: int
+    """Paths that were given for them."""
+
+    before: int
+    """Files of the log that an earlier run had taken in, and that were passed over."""
+
+    files: int
+    """Files of the log."""
+
+
+class State:
+    """An open state. ``key``: that of the sketches; ``memory``: what the run may take; ``least``: principals from which a
+    fragment is heavy."""
+
+    def __init__(self, folder: Path, keys: Keys, least: int, memory: str) -> None:
+        self._folder, self._least, self._memory = folder, least, amount(memory)
+        bound = Bound(SKETCH_VERSION, keys.name, load_objective().version, keys.circle_name)
+        with _disk(folder):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            _refuse_another_folder(folder)
+            self._held = _locked(folder)
+        try:
+            self._manifest = read_manifest(folder, bound)
+            with _disk(folder):
+                _clear(folder, self._manifest)
+        except BaseException:
+            os.close(self._held)
+            raise
+
+    def __enter__(self) -> State:
+        """Return the state itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Let others have it."""
+        os.close(self._held)
+
+    @property
+    def increments(self) -> tuple[Increment, ...]:
+        """What it holds, in order."""
+        return self._manifest.increments
+
+    def take(
+        self, source: Source, reject_share: float, sketches: Sketching, listed: Path | None = None
+    ) -> Taken:
+        """Take in what of a log was not taken in before. ``listed``: where the records that could not be read are listed
+        where they are too many, by default in the folder of the state.
+
+        Raises ``LogError`` where the log cannot be read, and :class:`StateError` where the state cannot be written;
+        what it held is as it was then.
+        """
+        files = list_files(source.paths)
+        states = [state_of(file) for file in files]
+        digests = [_digest(file) for file in files]
+        known = {digest for one in self.increments for digest in one.files} - {NOTHING}
+        new = [place for place, digest in enumerate(digests) if digest not in known]
+        if not new:
+            return self._taken(source, self._rows_of_last(digests), files, len(files))
+        if len(new) < len(files):
+            source = replace(source, paths=tuple(files[place] for place in new))
+        with (
+            _disk(self._folder),
+            tempfile.TemporaryDirectory(dir=self._folder, prefix=".stillwatch-") as name,
+        ):
+            stage = Path(name) / "increment"
+            stage.mkdir()
+            with RejectLog(listed or self._folder / REJECTED, limit=reject_share, stage=stage) as rejects:
+                rows = _write(source, rejects, sketches, stage)
+            for place in new:
+                unchanged(files[place], states[place])
+            increment = Increment(
+                tuple(digests[place] for place in new), len(source.paths), source.bytes, rows,
+                _digest(stage / SKETCHES), _digest(stage / REJECTED), dict(rejects.nulled), dict(rejects.skipped),
+                rejects.zoneless, rejects.unmapped,
+            )  # fmt: skip
+            self._commit(Path(name), increment)
+        rows_before = self._manifest.rows - rows
+        return self._taken(source, range(rows_before, rows_before + rows), files, len(files) - len(new))
+
+    def verify(self) -> None:
+        """Refuse files that are not what was written. To take in reads none of them."""
+        expected = {}
+        for number, one in enumerate(self.increments, start=1):
+            expected[self._increment(number) / SKETCHES] = one.sketches
+            expected[self._increment(number) / REJECTED] = one.rejected
+        if self._manifest.observed:
+            expected[self._presence_file(self._manifest.observed)] = self._manifest.presence
+        with ThreadPoolExecutor(max(1, os.cpu_count() or 1)) as pool:
+            found = dict(zip(expected, pool.map(_digest_if_there, expected), strict=True))
+        for file in (file for file in expected if found[file] != expected[file]):
+            what = "is gone" if found[file] is None else "is not what was written"
+            raise StateError(
+                f"{file} {what}, and a verdict on the rest would not be one on all that was taken in; restore "
+                f"{self._folder} from a copy, or take all logs in again with another --state"
+            )
+
+    def tell(self, rejects: RejectLog) -> None:
+        """Count all that was read for what the state holds, and what could not be."""
+        for number, one in enumerate(self.increments, start=1):
+            rejects.accept(one.rows)
+            with (self._increment(number) / REJECTED).open("rb") as lines:
+                for line in lines:
+                    told = msgspec.json.decode(line)
+                    rejects.reject(told["file"], told["row"], told["reason"])
+            rejects.note(one.nulled, one.skipped, one.zoneless)
+            rejects.unmapped += one.unmapped
+
+    def sketches(self, folder: Path) -> Kept:
+        """All sketches, in the order in which they were taken in; more may be put aside in ``folder``."""
+        files = (self._increment(number + 1) / SKETCHES for number in range(len(self.increments)))
+        return Kept(folder, files, self._manifest.rows)
+
+    def presence(self) -> Presence:
+        """In how many principals fragments were seen: what a look before this one kept, and what was taken in since."""
+        slots = presence_slots(self._memory, sum(one.bytes for one in self.increments))
+        presence = Presence(self._least, slots)
+        if self._manifest.observed:
+            presence.table = _read_table(self._presence_file(self._manifest.observed))
+        while len(presence.table) < slots:
+            # A slot is of the lowest bits of a fragment: what was in one slot may be of either of the two that follow.
+            presence.table = np.concatenate([presence.table] * 2)
+        count = len(self.increments)
+        if self._manifest.observed < count:
+            new = (
+                self._increment(number) / SKETCHES for number in range(self._manifest.observed + 1, count + 1)
+            )
+            for batch in Kept(self._folder, new, 0).only("parts", "principal"):
+                presence.observe(batch)
+            self._keep(presence)
+        return presence
+
+    def _keep(self, presence: Presence) -> None:
+        before, count = self._manifest.observed, len(self.increments)
+        with (
+            _disk(self._folder, "all that was taken in is kept, run it again"),
+            tempfile.TemporaryDirectory(dir=self._folder, prefix=".stillwatch-") as name,
+        ):
+            table = Path(name) / "presence"
+            _write_table(presence.table, table)
+            sync(table)
+            table.replace(self._presence_file(count))
+            manifest = msgspec.structs.replace(
+                self._manifest, observed=count, presence=_digest(self._presence_file(count))
+            )
+            self._seal(Path(name), manifest)
+            if before:
+                self._presence_file(before).unlink()
+
+    def _taken(self, source: Source, rows: range, files: list[LogFile], before: int) -> Taken:
+        paths = sum(one.paths for one in self.increments)
+        return Taken(source, rows, self._manifest.rows, paths, before, len(files))
+
+    def _rows_of_last(self, digests: Iterable[str]) -> range:
+        """The exchanges of a log that the last increment took in; none where an earlier one did."""
+        last = self.increments[-1]
+        rows = last.rows if set(last.files) >= set(digests) - {NOTHING} else 0
+        return range(self._manifest.rows - rows, self._manifest.rows)
+
+    def _increment(self, number: int) -> Path:
+        return self._folder / f"increment-{number:06d}"
+
+    def _presence_file(self, increments: int) -> Path:
+        return self._folder / f"presence-{increments:06d}"
+
+    def _commit(self, stage: Path, increment: Increment) -> None:
+        """Make an increment part of the state."""
+        for file in (*(stage / "increment").iterdir(), stage / "increment"):
+            sync(file)
+        (stage / "increment").replace(self._increment(len(self.increments) + 1))
+        self._seal(stage, msgspec.structs.replace(self._manifest, increments=(*self.increments, increment)))
+
+    def _seal(self, stage: Path, manifest: Manifest) -> None:
+        """Write the manifest, once all that it names lies under its own name on the disk."""
+        written = stage / MANIFEST
+        written.write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=1) + b"\n")
+        sync(written)
+        sync(self._folder)
+        written.replace(self._folder / MANIFEST)
+        sync(self._folder)
+        self._manifest = manifest
+
+
+def _write(source: Source, rejects: RejectLog, sketches: Sketching, stage: Path) -> int:
+    """Write the sketches of a log; returns how many exchanges it has."""
+    rows = 0
+    with (
+        sketches(source, rejects) as batches,
+        pa.ipc.new_file(str(stage / SKETCHES), SKETCH_SCHEMA) as writer,
+    ):
+        for batch in batches:
+            writer.write_batch(batch)
+            rows += batch.num_rows
+    return rows
+
+
+@contextmanager
+def _disk(folder: Path, left: str = "what it held is as it was") -> Iterator[None]:
+    """What the disk refuses is an error that says what became of the state."""
+    try:
+        yield
+    except OSError as error:
+        raise StateError(f"cannot write the state in {folder}: {error.strerror or error}; {left}") from error
+
+
+def _refuse_another_folder(folder: Path) -> None:
+    if (folder / MANIFEST).exists():
+        return
+    own = {path for pattern in (*LEFT, LOCK) for path in folder.glob(pattern)}
+    if any(path not in own for path in folder.iterdir()):
+        raise StateError(
+            f"{folder} holds other files and no {MANIFEST}: it is no state; name an empty folder with --state"
+        )
+
+
+def _locked(folder: Path) -> int:
+    """The open lock that says that this folder is ours; the system lets it go with the process."""
+    lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    if locked(lock) is False:
+        os.close(lock)
+        raise StateError(
+            f"another process works on {folder}; wait until it has ended, or name another folder with --state"
+        )
+    return lock
+
+
+def _clear(folder: Path, manifest: Manifest) -> None:
+    """Remove what runs that were killed left."""
+    count = len(manifest.increments)
+    kept = {f"increment-{number:06d}" for number in range(1, count + 1)} | {
+        f"presence-{manifest.observed:06d}"
+    }
+    for path in (path for pattern in LEFT for path in folder.glob(pattern) if path.name not in kept):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def _digest(file: LogFile) -> str:
+    """SHA-256 of a file, or of an object."""
+    digest = hashlib.sha256()
+    with opened(file) as raw:
+        while data := raw.read(CHUNK_BYTES):
+            digest.update(data)
+    return digest.hexdigest()
+
+
+def _digest_if_there(file: Path) -> str | None:
+    return _digest(file) if file.is_file() else None
+
+
+NOTHING = hashlib.sha256().hexdigest()
+"""That of a file that holds nothing: such a one is no sign that a log was taken in before."""
+
+_TABLE = pa.schema([("principals", pa.uint16())])
+
+
+def _write_table(table: np.ndarray, file: Path) -> None:
+    # Most bitmaps are empty for long.
+    with pa.ipc.new_file(str(file), _TABLE, options=pa.ipc.IpcWriteOptions(compression="lz4")) as writer:
+        writer.write_batch(pa.record_batch([pa.array(table)], schema=_TABLE))
+
+
+def _read_table(file: Path) -> np.ndarray:
+    with pa.OSFile(str(file)) as raw:
+        table: np.ndarray = pa.ipc.open_file(raw).get_batch(0).column(0).to_numpy().copy()
+    return table

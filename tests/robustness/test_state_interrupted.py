@@ -1,0 +1,163 @@
+"""A run with a state that is killed, or whose disk is full: the state stays, and the run can be repeated."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from stillwatch import keys
+from stillwatch.examine import Options
+from stillwatch.scan import scan
+from stillwatch.sketching import Source
+from tests.scans import command, environment, fails, run, written
+
+DIES = """
+import os, signal
+
+def counted(real):
+    def call(*given, **named):
+        global left
+        left -= 1
+        if left < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return real(*given, **named)
+    return call
+
+left = {steps}
+for name in ("fsync", "replace", "rename", "unlink", "rmdir"):
+    setattr(os, name, counted(getattr(os, name)))
+"""
+"""Ends the process, as a loss of power would, where it is about to do one more thing to the disk than so many."""
+
+
+@pytest.fixture
+def halves(log: Path, tmp_path: Path) -> tuple[Path, Path]:
+    table = pq.read_table(log)
+    places = tmp_path / "first.parquet", tmp_path / "second.parquet"
+    middle = len(table) // 2
+    pq.write_table(table.slice(0, middle), places[0])
+    pq.write_table(table.slice(middle), places[1])
+    return places
+
+
+def arguments(log: Path, key: Path, folder: Path) -> tuple[str | Path, ...]:
+    return (
+        "scan", log, "--key", key, "--sketch-only", "--out", folder / "result", "--state", folder / "state",
+    )  # fmt: skip
+
+
+def held(state: Path) -> dict[str, bytes]:
+    """All that a state holds."""
+    return {
+        path.relative_to(state).as_posix(): path.read_bytes()
+        for path in sorted(state.rglob("*"))
+        if path.is_file() and not path.relative_to(state).as_posix().startswith(".")
+    }
+
+
+def repeat(log: Path, key: Path, folder: Path) -> None:
+    """The run as it was meant, in this process."""
+    options = Options(sketch_only=True)
+    scan(Source((log,)), folder / "result", keys.load(key), options, kept=folder / "state")
+
+
+@pytest.fixture
+def first(halves: tuple[Path, Path], key: Path, tmp_path: Path) -> Path:
+    """A folder with the state of the first half, and its result."""
+    folder = tmp_path / "first"
+    repeat(halves[0], key, folder)
+    return folder
+
+
+@pytest.fixture
+def both(first: Path, halves: tuple[Path, Path], key: Path, tmp_path: Path) -> Path:
+    """A folder with the state of both, of runs that nobody disturbed."""
+    folder = tmp_path / "both"
+    shutil.copytree(first, folder)
+    repeat(halves[1], key, folder)
+    return folder
+
+
+def test_a_run_that_dies_at_any_step_can_be_repeated(
+    first: Path, both: Path, halves: tuple[Path, Path], key: Path, tmp_path: Path
+) -> None:
+    died = 0
+    for steps in (0, 2, 4, 5, 6, 8, 10, 12):
+        folder = tmp_path / f"after-{steps}"
+        shutil.copytree(first, folder)
+        found = run(*arguments(halves[1], key, folder), folder=tmp_path, before=DIES.format(steps=steps))
+        died += found.returncode == -signal.SIGKILL
+        repeat(halves[1], key, folder)
+        assert held(folder / "state") == held(both / "state"), steps
+        assert written(folder / "result") == written(both / "result"), steps
+        assert not list((folder / "state").glob(".*"))
+        shutil.rmtree(folder)
+    assert died >= 6
+
+
+def test_a_run_that_is_killed_at_any_moment_can_be_repeated(
+    first: Path, both: Path, halves: tuple[Path, Path], key: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "killed"
+    shutil.copytree(first, folder)
+    given = arguments(halves[1], key, folder)
+    shutil.copytree(first, tmp_path / "timed")
+    began = time.monotonic()
+    assert run(*arguments(halves[1], key, tmp_path / "timed"), folder=tmp_path).returncode == 0
+    whole = time.monotonic() - began
+    moments = random.Random(7)
+    for _ in range(3):
+        with subprocess.Popen(
+            command(*given), env=environment(tmp_path), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        ) as process:
+            try:
+                process.wait(timeout=moments.uniform(0.4, 1.0) * whole)
+            except subprocess.TimeoutExpired:
+                process.send_signal(signal.SIGKILL)
+    repeat(halves[1], key, folder)
+    assert held(folder / "state") == held(both / "state")
+    assert written(folder / "result") == written(both / "result")
+
+
+def limited(size: int) -> str:
+    return f"import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, ({size}, {size}))"
+
+
+def test_a_state_that_may_not_grow_is_a_clear_error_and_stays(
+    first: Path, both: Path, halves: tuple[Path, Path], key: Path, tmp_path: Path
+) -> None:
+    before = held(first / "state"), written(first / "result")
+    said = fails(*arguments(halves[1], key, first), folder=tmp_path, before=limited(20_000))
+    assert f"cannot write the state in {first / 'state'}: File too large" in said
+    assert "what it held is as it was" in said
+    assert (held(first / "state"), written(first / "result")) == before
+    repeat(halves[1], key, first)
+    assert held(first / "state") == held(both / "state")
+
+
+def test_bitmaps_that_may_not_be_written_lose_nothing_that_was_taken_in(
+    first: Path, both: Path, halves: tuple[Path, Path], key: Path, tmp_path: Path
+) -> None:
+    given = arguments(halves[1], key, first)
+    alone = [word for place, word in enumerate(given) if "--out" not in given[max(0, place - 1) : place + 1]]
+    assert run(*alone, folder=tmp_path).returncode == 0
+    said = fails(*given, folder=tmp_path, before=limited(20_000))
+    assert "all that was taken in is kept, run it again" in said
+    repeat(halves[1], key, first)
+    assert held(first / "state") == held(both / "state")
+    assert written(first / "result") == written(both / "result")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_that_may_not_be_written_is_a_clear_error(log: Path, key: Path, tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir(mode=0o500)
+    said = fails(*arguments(log, key, tmp_path), folder=tmp_path)
+    assert f"cannot write the state in {tmp_path / 'state'}: Permission denied" in said
