@@ -20,7 +20,7 @@ from starlette.routing import Route
 
 from stillwatch.live.admission import Admission, RefusedError
 from stillwatch.live.asking import EDITS, Asking, Question
-from stillwatch.live.deciding import Decision
+from stillwatch.live.deciding import NOTHING, Decision
 from stillwatch.live.following import Following
 from stillwatch.live.interface import GUARDRAIL_PATH, PATH, Guarded, document
 from stillwatch.live.metrics import Metrics
@@ -28,6 +28,8 @@ from stillwatch.live.tokens import May
 from stillwatch.response.actions import Action
 
 LOG = logging.getLogger("stillwatch.live")
+GOES_ON = msgspec.json.encode(NOTHING.as_json())
+"""The answer to nearly every question."""
 ANY_METHOD = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 Told = TypeVar("Told")
@@ -82,7 +84,8 @@ class Service:
         start = time.perf_counter()
         question = _decoded(body, Question)
         decision = await self._answer(question, "decision")
-        answer = Response(msgspec.json.encode(decision.as_json()), media_type="application/json")
+        told = GOES_ON if decision is NOTHING else msgspec.json.encode(decision.as_json())
+        answer = Response(told, media_type="application/json")
         self._metrics.seconds.observe(time.perf_counter() - start)
         return answer
 
