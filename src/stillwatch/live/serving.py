@@ -138,7 +138,9 @@ def application(setting: Setting, keys: Keys) -> ASGIApp:
         store.close()
 
     routes = [*service.routes(), *beside.routes(admission)]
-    return Front(routes, Starlette(routes=routes, lifespan=lifespan))
+    rest = Starlette(routes=routes, lifespan=lifespan)
+    rest.router.redirect_slashes = False  # an answer would repeat what the request calls this host
+    return Front(routes, rest)
 
 
 class _Beside:
