@@ -141,32 +141,32 @@ def _answer(reader: io.BufferedReader, one: Hostile) -> tuple[int, bytes] | None
     return status, bytes(said) + (b"" if one.headless else reader.read(length))
 
 
-def slow(port: int, token: str, stop: threading.Event, found: Found) -> None:
-    """Hold a connection with a head, or a body, that comes byte by byte; again when the service lets go of it."""
-    head = (
-        b"POST /v1/decision HTTP/1.1\r\nhost: x\r\nx-api-key: "
-        + token.encode()
-        + b"\r\ncontent-length: 500\r\n"
-    )
-    for sent in (head, head + b"\r\n"):
-        while not stop.is_set():
-            with socket.create_connection(("127.0.0.1", port), timeout=ANSWER_S) as connection:
-                connection.sendall(sent)
-                connection.settimeout(0.0)
-                begun, open_ = time.monotonic(), True
-                while open_ and not stop.wait(0.5):
-                    if time.monotonic() - begun > SLOW_S:
-                        found.wrong[f"a slow connection held for {SLOW_S:g} s"] += 1
-                        return
-                    try:
-                        connection.send(b"x")
-                        open_ = bool(connection.recv(1000)) and False
-                    except BlockingIOError:
-                        continue
-                    except OSError:
-                        open_ = False
-                if not open_:
+def slow(port: int, raw: bytes, stop: threading.Event, found: Found) -> None:
+    """Hold a connection with a request that goes on byte by byte; another when the service lets go of it."""
+    while not stop.is_set():
+        with socket.create_connection(("127.0.0.1", port), timeout=ANSWER_S) as connection:
+            connection.sendall(raw)
+            connection.settimeout(0.0)
+            begun = time.monotonic()
+            while not stop.wait(0.5):
+                if _let_go(connection):
                     found.slow += 1
+                    break
+                if time.monotonic() - begun > SLOW_S:
+                    found.wrong[f"a slow connection held for {SLOW_S:g} s"] += 1
+                    return
+
+
+def _let_go(connection: socket.socket) -> bool:
+    """Send a byte more; returns whether there is an answer by now, or an end."""
+    try:
+        connection.send(b"x")
+        connection.recv(1000)
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass
+    return True
 
 
 def attack(folder: Path, requests: int, seed: int, attackers: int = 4, slow_ones: int = SLOW) -> Found:
@@ -177,8 +177,13 @@ def attack(folder: Path, requests: int, seed: int, attackers: int = 4, slow_ones
         made = [Attacker(service.port, service.token, seed * 1000 + n) for n in range(attackers)]
         held = [Found() for _ in range(slow_ones)]
         threads = [threading.Thread(target=one.run, args=(-(-requests // attackers),)) for one in made]
+        head = (
+            f"POST /v1/decision HTTP/1.1\r\nhost: x\r\nx-api-key: {service.token}\r\ncontent-length: 500\r\n"
+        )
+        # By turns a head that does not end, and a body.
         waiting = [
-            threading.Thread(target=slow, args=(service.port, service.token, stop, one)) for one in held
+            threading.Thread(target=slow, args=(service.port, (head + "\r\n" * (n % 2)).encode(), stop, one))
+            for n, one in enumerate(held)
         ]
         begun = time.monotonic()
         with Sampling(service.process.pid, 0.25) as sampling:
@@ -187,6 +192,8 @@ def attack(folder: Path, requests: int, seed: int, attackers: int = 4, slow_ones
             for thread in threads:
                 thread.join()
             whole.seconds = time.monotonic() - begun
+            while not all(one.slow or one.wrong for one in held):
+                time.sleep(0.5)
         stop.set()
         for thread in waiting:
             thread.join()
