@@ -34,8 +34,8 @@ FLAT_OUT = 20
 PACED, RATE = 64, 2000
 """Connections that pause, and requests a second of all of them together."""
 SENDERS = 4
-RAISED = -10
-"""Niceness with ``--raised``."""
+BEFORE_OTHERS = ("chrt", "--rr")
+"""With ``--raised``: real-time, so that what else the machine does must wait. Needs root."""
 CONSTANT = """
 import uvicorn
 HEADERS = [(b"content-type", b"application/json"), (b"content-length", b"LENGTH")]
@@ -76,7 +76,7 @@ class Load:
 
     def __init__(self, folder: Path, seconds: int, raised: bool) -> None:
         self._folder, self._seconds = folder, seconds
-        self._first = ["nice", "-n", str(RAISED)] if raised else []
+        self._first = [*BEFORE_OTHERS, "1"] if raised else []
 
     def run(
         self, server: int, url: str, body: str, token: str, connections: int, rate: int = 0
@@ -124,8 +124,7 @@ def pin(process: int, raised: bool) -> None:
     """Keep a process, with all its threads, on the first core."""
     subprocess.run(["taskset", "-a", "-c", "-p", "0", str(process)], check=True, stdout=subprocess.DEVNULL)
     if raised:
-        for thread in Path(f"/proc/{process}/task").iterdir():
-            os.setpriority(os.PRIO_PROCESS, int(thread.name), RAISED)
+        subprocess.run([*BEFORE_OTHERS, "--all-tasks", "--pid", "1", str(process)], check=True)
 
 
 @contextmanager
@@ -232,7 +231,11 @@ def main(root: Path, about: str | None) -> None:
         "load_before": f"{os.getloadavg()[0]:.1f}", "raised": int(chosen.raised),
     }  # fmt: skip
     print(f"load of the machine before: {stamp['load_before']} on {os.cpu_count()} cores")
+    if chosen.raised:
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
     rows = [] if chosen.only == "http" else steps(chosen.rounds)
+    if chosen.raised:
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
     if chosen.only != "process":
         if shutil.which("wrk") is None or shutil.which("taskset") is None:
             sys.exit("wrk and taskset are needed: apt-get install wrk util-linux")
