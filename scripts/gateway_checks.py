@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,8 @@ TRACE = "First I look at the rows, then I compare them."
 REPLY = "Copper is dearest."
 """What the server of integration_model.py thinks and says."""
 FOLLOWS_SECONDS = 3
+OPENED_SECONDS = 240
+"""Within which the looks must have opened a case, on a machine that has other things to do."""
 WORDS = [
     f"{first}{second}{third}"
     for first in "bdfgklmnprst"
@@ -98,6 +100,50 @@ def metric(url: str, token: str, name: str) -> float:
     with urllib.request.urlopen(asked, timeout=10) as answer:
         lines = answer.read().decode().splitlines()
     return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.split("{")[0].split(" ")[0] == name)
+
+
+def settled(url: str, token: str, seconds: float) -> int:
+    """Exchanges that have come in once none came for so many seconds."""
+    came, since = 0.0, time.monotonic()
+    while time.monotonic() - since < seconds:
+        now = metric(url, token, "stillwatch_exchanges_total")
+        if now != came:
+            came, since = now, time.monotonic()
+        time.sleep(1)
+    return int(came)
+
+
+def opened_case(folder: Path, planted: Collection[str], checks: Checks) -> str:
+    """The one case that the looks have opened, of exactly the accounts that were planted; its number."""
+    deadline, found = time.monotonic() + OPENED_SECONDS, []
+    while not found and time.monotonic() < deadline:
+        time.sleep(2)
+        found = json.loads(stillwatch(folder, "review", "list", "--json"))["rows"]
+    if not found:
+        raise SystemExit("the looks opened no case; the log of the service says what they counted")
+    case = max(found, key=lambda one: one["principals"])
+    shown = stillwatch(folder, "review", "preview", case["id"], "--action", "throttle", "--json")
+    hit = {row["account_id"] for row in json.loads(shown)["hits"]}
+    # What was sent within minutes says nothing by its hours and days, and it may be that a person must look.
+    checks.check(f"one case was opened by the looks, as {case['verdict']}", len(found) == 1, found)
+    checks.check(
+        f"its {len(hit)} accounts are those {len(planted)} that were planted",
+        hit == set(planted),
+        len(hit & set(planted)),
+    )
+    return str(case["id"])
+
+
+def asked(url: str, token: str, account: str) -> dict[str, Any]:
+    """What ``/v1/decision`` says of an account."""
+    told = urllib.request.Request(
+        f"{url}/v1/decision",
+        json.dumps({"account_id": account}).encode(),
+        {"authorization": f"Bearer {token}"},
+    )
+    with urllib.request.urlopen(told, timeout=30) as answer:
+        found: dict[str, Any] = json.load(answer)
+    return found
 
 
 def calls(python: Path, url: str, told: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

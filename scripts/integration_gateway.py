@@ -3,6 +3,7 @@
     litellm-gateway   LiteLLM's proxy with the guardrail that we ship, then with LiteLLM's own generic one
     envoy             Envoy, with ext_authz over HTTP
     middleware        the openai client through the ASGI middleware, around a small server of a model
+    otel, kafka       traffic by OpenTelemetry's exporter and by a topic, told in integration_live.py
 
 Decisions are made by the commands that a person would type.
 """
@@ -15,6 +16,7 @@ from pathlib import Path
 from gateway_checks import LITELLM, REPLY, TRACE, Checks, calls, decide, model, one, plug_ins, small_case
 from integration_envoy import envoy
 from integration_litellm_gateway import litellm_gateway
+from integration_live import kafka, otel
 from program_environment import environment
 
 
@@ -61,7 +63,13 @@ def middleware(cache: Path, checks: Checks) -> None:
                 checks.check("and the same reply", all(f["content"] == REPLY for f in found[4:]), found[4:])
 
 
-GATEWAYS = {"litellm-gateway": litellm_gateway, "envoy": envoy, "middleware": middleware}
+GATEWAYS = {
+    "litellm-gateway": litellm_gateway,
+    "envoy": envoy,
+    "middleware": middleware,
+    "otel": otel,
+    "kafka": kafka,
+}
 
 
 def run(program: str, cache: Path) -> int:

@@ -25,18 +25,18 @@ from gateway_checks import (
     metric,
     model,
     one,
+    opened_case,
     plug_ins,
+    settled,
     stillwatch,
     undo,
     watch,
 )
+from integration_population import CAMPAIGN_ACCOUNTS, DISTILLATION_PROMPT, OF_TWO_HUNDRED
 from litellm_proxy import CONFIG, pasted_block, proxy
 from program_environment import environment
 from running_program import free_port, stop
 
-TALKERS = 130
-"""With the campaign, the editor's users and the reseller's customers: two hundred users."""
-CAMPAIGN = 40
 SETTLED_SECONDS = 100
 """Longer than the callback waits between two batches."""
 GENERIC = """
@@ -59,14 +59,6 @@ THINKER = """
 def key_of(account: str) -> str:
     """What LiteLLM calls an account in its log: the hash of the key."""
     return hashlib.sha256(f"sk-{account}".encode()).hexdigest()
-
-
-def prompt_of_campaign(python: Path) -> str:
-    said = subprocess.run(
-        [python, "-c", "import integration_traffic as t; print(t.DISTILLATION_PROMPT)"], cwd=HERE, check=True,
-        capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
-    return said.stdout.strip()
 
 
 def litellm_gateway(cache: Path, checks: Checks) -> None:
@@ -113,35 +105,14 @@ def litellm_gateway(cache: Path, checks: Checks) -> None:
 
 def _find_campaign(python: Path, folder: Path, gateway: str, service: tuple[str, str], checks: Checks) -> str:
     """Drive the proxy; its callback posts what it logs, and the looks open a case by themselves."""
-    drive = [python, HERE / "integration_traffic.py", gateway, "--talkers", str(TALKERS)]
+    drive = [python, HERE / "integration_traffic.py", gateway, "--talkers", str(OF_TWO_HUNDRED)]
     sent = json.loads(subprocess.run(drive, check=True, timeout=1800, stdout=subprocess.PIPE).stdout)
     served = sent["served"] == sent["requests"] - 3
     checks.check(f"{sent['served']} of {sent['requests']} requests were served", served, sent)
-    came, since = 0.0, time.monotonic()
-    while time.monotonic() - since < SETTLED_SECONDS:
-        now = metric(*service, "stillwatch_exchanges_total")
-        if now != came:
-            came, since = now, time.monotonic()
-        time.sleep(2)
+    came = settled(*service, SETTLED_SECONDS)
     # LiteLLM's callback drops what it logs while it sends a batch.
-    checks.check(f"{came:.0f} of them came in through generic_api", came > 0.8 * sent["requests"], came)
-    found = json.loads(stillwatch(folder, "review", "list", "--json"))["rows"]
-    if not found:
-        raise SystemExit("the looks opened no case; the log of the service says what they counted")
-    case = max(found, key=lambda one: one["principals"])
-    people = json.loads(
-        stillwatch(folder, "review", "preview", case["id"], "--action", "throttle", "--json")
-    )["hits"]
-    expected = {key_of(f"user-{number:03d}") for number in range(CAMPAIGN)}
-    hit = {row["account_id"] for row in people}
-    # All of it was sent within minutes, so hours and days say nothing, and it may be that a person must look.
-    checks.check(f"one case was opened by the looks, as {case['verdict']}", len(found) == 1, found)
-    checks.check(
-        f"its {len(hit)} accounts are those {CAMPAIGN} that were planted",
-        hit == expected,
-        len(hit & expected),
-    )
-    return str(case["id"])
+    checks.check(f"{came} of them came in through generic_api", came > 0.8 * sent["requests"], came)
+    return opened_case(folder, {key_of(f"user-{number:03d}") for number in range(CAMPAIGN_ACCOUNTS)}, checks)
 
 
 def _act_on_it(python: Path, folder: Path, gateway: str, case: str, checks: Checks) -> None:
@@ -183,7 +154,7 @@ def _family(python: Path, folder: Path, gateway: str, case: str, checks: Checks)
     shown = json.loads(stillwatch(folder, "review", "show", case, "--json"))
     families = sorted(shown["campaigns"][0]["families"], key=lambda one: -one["exchanges"])
     number = decide(folder, case, "suspend", "--family", families[0]["family_id"])
-    prompt = prompt_of_campaign(python)
+    prompt = DISTILLATION_PROMPT
     found = calls(
         python, gateway,
         [one("user-003"), one("user-003", SEED_TEXT, system=prompt), one("user-500", SEED_TEXT, system=prompt)],

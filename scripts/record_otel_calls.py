@@ -45,7 +45,7 @@ QUESTION = {"role": "user", "content": "What is the weather in Oulu?"}
 user: ContextVar[tuple[str, str] | None] = ContextVar("user", default=None)
 
 
-class _Named(SpanProcessor, LogRecordProcessor):
+class Named(SpanProcessor, LogRecordProcessor):
     """Writes the caller on every span and event, as a program must that wants to know later who it was."""
 
     def on_start(self, span: Any, parent_context: Any = None) -> None:  # noqa: ARG002 - the SDK's signature
@@ -113,8 +113,8 @@ def providers(collector: str, folder: Path, name: str) -> tuple[TracerProvider, 
     """Providers that export as protobuf to the collector and as JSON into the folder."""
     resource = Resource.create({"service.name": f"{name}-fixture"})
     tracing, logging = TracerProvider(resource=resource), LoggerProvider(resource=resource)
-    tracing.add_span_processor(_Named())
-    logging.add_log_record_processor(_Named())
+    tracing.add_span_processor(Named())
+    logging.add_log_record_processor(Named())
     to_collector = OTLPSpanExporter(endpoint=f"{collector}/v1/traces")
     tracing.add_span_processor(BatchSpanProcessor(to_collector))
     tracing.add_span_processor(BatchSpanProcessor(FileSpanExporter(str(folder / f"{name}-traces.jsonl"))))

@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from stillwatch import hashing
-from stillwatch.fingerprint import SKETCH_SCHEMA, Limits, sketch
+from stillwatch.fingerprint import SKETCH_SCHEMA, Limits, fragments, sketch
 from stillwatch.keys import KeyFileError, Keys, load
 from stillwatch.segment import words_of
 from tests.conftest import exchange, to_batch, words
@@ -180,6 +182,43 @@ def test_the_sketch_of_a_batch_is_the_sketches_of_its_rows(keys: Keys) -> None:
     assert whole.to_pylist() == [batch.to_pylist()[0] for batch in single]
     sliced = sketch(to_batch(rows).slice(7, 20), keys)
     assert sliced.to_pylist() == whole.to_pylist()[7:27]
+
+
+PIECES = (
+    "seven",
+    "plain",
+    "words",
+    "of a longer text here",
+    "ÉTÉ",
+    "ﬁne",
+    "東京",
+    "e\u0301",
+    "don't",
+    "3.14",
+    "\u200b",
+)
+DEFINED = '{"name": "a tool that looks things up in the index of names"}'
+
+
+@settings(deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["system", "user", "assistant", "tool", "Developer"]),
+            st.lists(st.sampled_from(PIECES), max_size=30).map(" ".join),
+        ),
+        max_size=6,
+    ),
+    st.lists(st.sampled_from([DEFINED, "für Ämter"]), max_size=2),
+)
+def test_fragments_of_one_request_are_those_of_its_sketch(
+    turns: list[tuple[str, str]], tools: list[str]
+) -> None:
+    keys = Keys(local=b"a key for tests and nothing else")
+    (row,) = sketch(to_batch([exchange(0, "a", turns, tools=tools)]), keys).to_pylist()
+    expected = {fragment for part in row["parts"] for fragment in part["fragments"]}
+    roles, contents = [role for role, _ in turns], [content for _, content in turns]
+    assert fragments(roles, contents, tools, keys) == expected
 
 
 def test_an_overlong_text_is_read_from_both_ends_and_counted(keys: Keys) -> None:

@@ -7,9 +7,11 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from stillwatch.formats import MalformedError, StatedMessage
-from stillwatch.formats._content import add_turns, media_token, stated_messages, without_blobs
+from stillwatch.formats._content import _BLOB, add_turns, media_token, stated_messages, without_blobs
 from stillwatch.formats._decode import decode, mend
 from stillwatch.formats._replies import Reply, reply_of
 from stillwatch.formats._times import to_microseconds
@@ -46,6 +48,23 @@ def test_media_are_one_token_however_they_are_sent() -> None:
 def test_words_and_short_codes_are_no_media() -> None:
     text = "Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbeamtengesellschaft " + "a1B2" * 40
     assert without_blobs(text) == text
+
+
+@settings(deadline=None)
+@given(
+    st.lists(
+        st.one_of(
+            st.integers(150, 450).map(lambda length: "aZ9+"[length % 4] * length),
+            st.text("ab /+=\n:,é", max_size=260),
+            st.just("data:image/png;base64,"),
+        ),
+        max_size=6,
+    ),
+    st.sampled_from(["", " "]),
+)
+def test_a_look_at_few_places_misses_no_medium(pieces: list[str], between: str) -> None:
+    text = between.join(pieces)
+    assert without_blobs(text) == _BLOB.sub(lambda found: media_token(found.group(1)), text)
 
 
 def test_a_tool_result_inside_a_users_message_is_a_tools_message() -> None:

@@ -12,6 +12,7 @@ Schleimer, Wilkerson & Aiken 2003), so a shared run of seven words or more is al
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -144,20 +145,27 @@ def fragments(
     ``roles`` and ``contents`` are of its messages in order, ``tools`` its definitions; a sketch of one row costs ten times
     as much.
     """
-    codes = kernel.role_codes(pa.array(roles, pa.string()))
+    codes = kernel.codes_of(roles)
     parts = kernel.select_parts(np.array([0, len(codes)]), codes, np.zeros(1, bool)).tolist()
     texts: dict[int, list[str]] = {SYSTEM: [], TOOLS: list(tools), NEW: []}
     for part, content in zip(parts, contents, strict=True):
         if part in texts:
             texts[part].append(content)
-    return frozenset(
-        fragment
-        for role, own in texts.items()
-        if own
-        for fragment in _texts(
-            pa.array(own, pa.string()), role, keys.pair("fragment"), limits, plain=True
-        ).fragments.tolist()
-    )
+    pair = keys.pair("fragment")
+    found: set[int] = set()
+    for role, own in texts.items():
+        if own:
+            found.update(_sketched(*_bytes_of(own), role, pair, limits, plain=True).fragments.tolist())
+    return frozenset(found)
+
+
+def _bytes_of(texts: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+    """Bounds and bytes of a few texts, normalised; where they are ASCII, arrays of Arrow would cost more than the sketch."""
+    if not all(map(str.isascii, texts)):
+        return string_buffers(normalise(pa.array(texts, pa.string())))
+    bounds = np.array([0, *accumulate(map(len, texts))], np.int64)
+    bounds.flags.writeable = False  # as those of Arrow are: the loops are compiled once
+    return bounds, np.frombuffer("".join(texts).encode("ascii"), np.uint8)
 
 
 def _fields() -> list[tuple[str, pa.Field]]:
@@ -239,8 +247,14 @@ class _Texts:
 
 def _texts(texts: pa.Array, role: int, pair: tuple[int, int], limits: Limits, *, plain: bool) -> _Texts:
     """Fingerprint each of m texts, all of one role; ``plain``: fragments alone, no scores and no vocabulary."""
-    texts = normalise(texts)
-    bounds, data = string_buffers(texts)
+    return _sketched(*string_buffers(normalise(texts)), role, pair, limits, plain=plain)
+
+
+def _sketched(
+    bounds: NDArray[np.int64], data: NDArray[np.uint8], role: int, pair: tuple[int, int], limits: Limits, *,
+    plain: bool,
+) -> _Texts:  # fmt: skip
+    """The same of texts ``data[bounds[i]:bounds[i + 1]]`` that are normalised."""
     classes, fold = tables()
     model = load_objective()
     key0, key1 = pair

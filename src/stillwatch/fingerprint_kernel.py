@@ -13,6 +13,8 @@ from stillwatch.objective.kernel import score
 from stillwatch.segment import segment
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 FRAGMENT_UNITS = 60
@@ -26,10 +28,14 @@ _USER, _ASSISTANT, _TOOL, _UNKNOWN = 1, 2, 3, 1
 def role_codes(roles: pa.Array) -> NDArray[np.uint8]:
     """Code of each of m roles: 0 system, 1 user (and whatever is not known), 2 assistant, 3 tool."""
     encoded = roles.fill_null("user").dictionary_encode()
-    names = encoded.dictionary.to_pylist()
-    table = np.array([_ROLE_CODES.get(name.lower(), _UNKNOWN) for name in names] or [0], np.uint8)
+    table = codes_of(encoded.dictionary.to_pylist() or ["user"])
     codes: NDArray[np.uint8] = table[encoded.indices.to_numpy()]
     return codes
+
+
+def codes_of(names: Sequence[str]) -> NDArray[np.uint8]:
+    """The same of a few roles that are at hand by name."""
+    return np.array([_ROLE_CODES.get(name.lower(), _UNKNOWN) for name in names], np.uint8)
 
 
 def list_bounds(lists: pa.Array) -> NDArray[np.int64]:

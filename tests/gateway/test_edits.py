@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stillwatch.gateway.replies import cap_request, edit, untagged
@@ -206,6 +206,7 @@ def text_of(stream: bytes) -> str:
 
 
 @pytest.mark.parametrize("name", STREAMS)
+@settings(deadline=None)
 @given(data=st.data())
 def test_a_stream_loses_its_trace_wherever_it_is_cut(name: str, data: st.DataObject) -> None:
     newline = data.draw(st.sampled_from(["\n", "\r\n"]))

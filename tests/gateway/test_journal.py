@@ -126,6 +126,18 @@ def test_a_bad_record_costs_no_other_and_its_reason_is_kept(journal: Journal, tm
     letters = [json.loads(text) for text in (tmp_path / "rejected.jsonl").read_text().splitlines()]
     assert [(one["file"], one["row"]) for one in letters] == [("array", 31), ("lines", 31)]
     assert "secret" not in (tmp_path / "rejected.jsonl").read_text()
+
+
+def test_the_list_of_what_was_rejected_does_not_fill_the_disk(
+    journal: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stillwatch.live.intake.REJECTED_BYTES", 1000)
+    intake = Intake(journal, KEYS, tmp_path)
+    for _ in range(100):
+        intake.take(b"not json", "here")
+    files = sorted(file.name for file in tmp_path.glob("rejected*"))
+    assert files in (["rejected.1.jsonl"], ["rejected.1.jsonl", "rejected.jsonl"])
+    assert all((tmp_path / name).stat().st_size < 1300 for name in files)
     assert intake.take(b"no json", "x").rejected == ((1, "no known format, or no JSON"),)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import time
+from contextlib import suppress
 
 import pytest
 from typer.testing import CliRunner
@@ -137,6 +138,35 @@ def test_a_body_that_never_ends_costs_one_connection_for_a_while(service: Watch)
         assert service.ask(account_id="honest")["allow"]
         slow.settimeout(20)
         assert b" 408 " in slow.recv(1000)
+
+
+def test_a_head_beyond_its_limit_is_refused_and_the_next_connection_is_served(service: Watch) -> None:
+    found = b"closed while it came"
+    with socket.create_connection(("127.0.0.1", service.port), timeout=20) as flood, suppress(OSError):
+        flood.sendall(b"POST /v1/decision HTTP/1.1\r\nHost: x\r\n")
+        for number in range(2000):
+            flood.sendall(f"x-{number}: {SECRET * 40}\r\n".encode())
+        found = flood.recv(1000)
+    assert found == b"closed while it came" or b" 400 " in found.partition(b"\r\n")[0]
+    assert service.ask(account_id="honest")["allow"]
+    assert SECRET not in service.errors.read_text()
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/v1/decision", 405),
+        ("POST", "/v1/decision/", 404),
+        ("POST", "/v1/nothing", 404),
+        ("PUT", "/metrics", 405),
+    ],
+)
+def test_what_is_asked_otherwise_is_answered_by_the_framework(
+    service: Watch, method: str, path: str, status: int
+) -> None:
+    found, told, _ = service.send(method, path, b"{}")
+    assert found == status
+    assert "location" not in told
 
 
 def test_litellm_s_generic_guardrail_is_answered(service: Watch) -> None:

@@ -124,6 +124,7 @@ def all_formats() -> Mapping[str, Format]:
     return found
 
 
+@cache
 def line_formats() -> tuple[LineFormat, ...]:
     """Return the formats that read JSON objects, in the order of their names."""
     return tuple(format_ for format_ in all_formats().values() if isinstance(format_, LineFormat))

@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 
 if TYPE_CHECKING:
@@ -37,11 +38,14 @@ class RefusedError(Exception):
 
     def __init__(self, status: int, reason: str, text: str, retry_after_s: int | None = None) -> None:
         super().__init__(reason)
-        self.reason = reason
-        headers = {} if retry_after_s is None else {"retry-after": str(retry_after_s)}
-        if status == 401:
+        self.status, self.reason, self.text, self.retry_after_s = status, reason, text, retry_after_s
+
+    def answer(self) -> Response:
+        """What whoever asked is told."""
+        headers = {} if self.retry_after_s is None else {"retry-after": str(self.retry_after_s)}
+        if self.status == 401:
             headers["www-authenticate"] = "Bearer"
-        self.answer: Response = JSONResponse({"error": {"code": reason, "message": text}}, status, headers)
+        return JSONResponse({"error": {"code": self.reason, "message": self.text}}, self.status, headers)
 
 
 class Admission:
@@ -82,26 +86,38 @@ class Admission:
         Raises :class:`RefusedError` where it is too large or too slow.
         """
         most = self.limits.body_bytes if most is None else most
-        too_large = RefusedError(413, "too_large", f"a body has at most {most:,} bytes")
         length = request.headers.get("content-length", "")
         if length.isdecimal() and int(length) > most:
-            raise too_large
-        parts, size = [], 0
+            raise _too_large(most)
         try:
             async with asyncio.timeout(self.limits.body_s):
-                async for part in request.stream():
-                    size += len(part)
-                    if size > most:
-                        raise too_large
-                    parts.append(part)
+                return await _received(request, most)
         except TimeoutError:
             raise RefusedError(408, "too_slow", f"a body must come within {self.limits.body_s:g} s") from None
-        return b"".join(parts)
 
     def refuse(self, error: RefusedError) -> Response:
         """The answer to a request that was not admitted; it is counted."""
         self._metrics.refused.labels(error.reason).inc()
-        return error.answer
+        return error.answer()
+
+
+def _too_large(most: int) -> RefusedError:
+    return RefusedError(413, "too_large", f"a body has at most {most:,} bytes")
+
+
+async def _received(request: Request, most: int) -> bytes:
+    parts, size, more = [], 0, True
+    while more:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        part = message.get("body", b"")
+        size += len(part)
+        if size > most:
+            raise _too_large(most)
+        parts.append(part)
+        more = message.get("more_body", False)
+    return b"".join(parts)
 
 
 def _given(request: Request, own_header: bool) -> str:

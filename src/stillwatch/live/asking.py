@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from stillwatch.live.metrics import Metrics
 
 MOST_FRAGMENTS = 100_000
+AT_ONCE_BYTES = 8 << 10
+"""Size of a question up to which the fragments of its request are made where it is answered: to hand it to a thread would
+take longer."""
 _FRAGMENT = re.compile(r"[0-9a-f]{16}")
 EDITS = frozenset({Action.HIDE_REASONING, Action.CAP_LOGPROBS})
 """Actions that change a reply, which some gateways cannot."""
@@ -56,10 +59,11 @@ class Asking:
         interface: str,
         unable: frozenset[Action] = frozenset(),
         *,
+        size: int,
         once: bool = False,
     ) -> Decision:
-        """Answer one question. ``unable``: actions that whoever asks cannot take; they are counted. ``once``: it cannot
-        ask again with the request.
+        """Answer one question of so many bytes. ``unable``: actions that whoever asks cannot take; they are counted.
+        ``once``: it cannot ask again with the request.
 
         Raises ``ValueError`` for a fingerprint that is none.
         """
@@ -69,15 +73,17 @@ class Asking:
         deciding = self._following.deciding
         decision = deciding.decide(account, end_user, question.model, now, _told(question))
         if decision.wants_request and (question.request is not None or once):
-            fragments = await self._fragments(question.request)
+            fragments = await self._fragments(question.request, size)
             decision = deciding.decide(account, end_user, question.model, now, fragments)
         self._count(decision, interface, unable)
         if question.missed > 0:
             self._metrics.missed.inc(question.missed)
         return decision
 
-    async def _fragments(self, request: Mapping[str, Any] | None) -> frozenset[int]:
+    async def _fragments(self, request: Mapping[str, Any] | None, size: int) -> frozenset[int]:
         try:
+            if request is not None and size <= AT_ONCE_BYTES:
+                return fragments_of(request, self._keys)
             if request is not None:
                 return await to_thread.run_sync(fragments_of, request, self._keys)
         except RequestError:

@@ -6,7 +6,7 @@ from importlib.util import find_spec
 
 from stillwatch.store import StoreError, require_extra
 
-NEEDED = ("starlette", "uvicorn", "prometheus_client")
+NEEDED = ("starlette", "uvicorn", "httptools", "prometheus_client")
 
 
 def require(*, kafka: bool = False) -> None:

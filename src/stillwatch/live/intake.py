@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 REJECTED = "rejected.jsonl"
 """Dead letters: when, from where, which record, and why; nothing of its text."""
+REJECTED_BYTES = 64 << 20
+"""Size at which they begin anew; the file before, ``rejected.1.jsonl``, is kept, and the one before that is not."""
 AUTO = "auto"
 INFLATED_BYTES = 64 << 20
 """Largest body once it is no longer compressed."""
@@ -99,8 +101,11 @@ class Intake:
             descriptor = os.open(self._rejected, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
             try:
                 os.write(descriptor, lines)
+                full = os.fstat(descriptor).st_size > REJECTED_BYTES
             finally:
                 os.close(descriptor)
+            if full:
+                self._rejected.replace(self._rejected.with_suffix(".1.jsonl"))
 
 
 def inflated(body: bytes, encoding: str) -> bytes:

@@ -20,7 +20,7 @@ from starlette.routing import Route
 
 from stillwatch.live.admission import Admission, RefusedError
 from stillwatch.live.asking import EDITS, Asking, Question
-from stillwatch.live.deciding import Decision
+from stillwatch.live.deciding import NOTHING, Decision
 from stillwatch.live.following import Following
 from stillwatch.live.interface import GUARDRAIL_PATH, PATH, Guarded, document
 from stillwatch.live.metrics import Metrics
@@ -28,6 +28,8 @@ from stillwatch.live.tokens import May
 from stillwatch.response.actions import Action
 
 LOG = logging.getLogger("stillwatch.live")
+GOES_ON = msgspec.json.encode(NOTHING.as_json())
+"""The answer to nearly every question."""
 ANY_METHOD = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 Told = TypeVar("Told")
@@ -81,14 +83,16 @@ class Service:
         body = await self._admission.body(request)
         start = time.perf_counter()
         question = _decoded(body, Question)
-        decision = await self._answer(question, "decision")
-        answer = Response(msgspec.json.encode(decision.as_json()), media_type="application/json")
+        decision = await self._answer(question, "decision", size=len(body))
+        told = GOES_ON if decision is NOTHING else msgspec.json.encode(decision.as_json())
+        answer = Response(told, media_type="application/json")
         self._metrics.seconds.observe(time.perf_counter() - start)
         return answer
 
     async def guardrail(self, request: Request) -> Response:
         """Answer LiteLLM's generic guardrail, which can block and nothing else."""
-        told = _decoded(await self._admission.body(request), Guarded)
+        sent = await self._admission.body(request)
+        told = _decoded(sent, Guarded)
         if told.input_type != "request":
             return JSONResponse({"action": "NONE"})
         who = told.request_data
@@ -101,7 +105,7 @@ class Service:
             account_id=account, end_user_id=who.user_api_key_end_user_id or None, model=told.model,
             request=body if told.structured_messages else None,
         )  # fmt: skip
-        decision = await self._answer(question, "guardrail", EDITS, once=True)
+        decision = await self._answer(question, "guardrail", EDITS, size=len(sent), once=True)
         if decision.allowed:
             return JSONResponse({"action": "NONE"})
         wait = "" if decision.retry_after_s is None else f"; try again in {decision.retry_after_s} s"
@@ -127,7 +131,7 @@ class Service:
             account_id=account, end_user_id=request.headers.get(self._headers.end_user) or None,
             model=model if isinstance(model, str) else None, request=asked,
         )  # fmt: skip
-        return _to_envoy(await self._answer(question, "envoy", once=True))
+        return _to_envoy(await self._answer(question, "envoy", size=len(body), once=True))
 
     async def metrics(self, _: Request) -> Response:
         """The counters, as Prometheus reads them."""
@@ -152,10 +156,11 @@ class Service:
         interface: str,
         unable: frozenset[Action] = frozenset(),
         *,
+        size: int,
         once: bool = False,
     ) -> Decision:
         try:
-            return await self._asking.answer(question, interface, unable, once=once)
+            return await self._asking.answer(question, interface, unable, size=size, once=once)
         except ValueError as error:
             raise RefusedError(400, "malformed", str(error)) from None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import gc
 import ipaddress
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -20,6 +21,7 @@ from stillwatch.live import LiveError
 if TYPE_CHECKING:
     from starlette.applications import Starlette
     from starlette.routing import Route
+    from starlette.types import ASGIApp
 
     from stillwatch.identities import Identities
     from stillwatch.keys import Keys
@@ -83,7 +85,7 @@ def address(text: str) -> tuple[str, int]:
     return host, int(port)
 
 
-def application(setting: Setting, keys: Keys) -> Starlette:
+def application(setting: Setting, keys: Keys) -> ASGIApp:
     """The application over an open store; what it runs beside begins and ends with it.
 
     Raises :class:`StoreError`, :class:`ServiceError`.
@@ -93,6 +95,7 @@ def application(setting: Setting, keys: Keys) -> Starlette:
     from stillwatch.live.admission import Admission, Limits
     from stillwatch.live.asking import Asking
     from stillwatch.live.following import Following
+    from stillwatch.live.front import Front
     from stillwatch.live.matching import fragments_of
     from stillwatch.live.metrics import Metrics
     from stillwatch.live.service import Headers, Service
@@ -134,7 +137,10 @@ def application(setting: Setting, keys: Keys) -> Starlette:
         await to_thread.run_sync(beside.stop)
         store.close()
 
-    return Starlette(routes=[*service.routes(), *beside.routes(admission)], lifespan=lifespan)
+    routes = [*service.routes(), *beside.routes(admission)]
+    rest = Starlette(routes=routes, lifespan=lifespan)
+    rest.router.redirect_slashes = False  # an answer would repeat what the request calls this host
+    return Front(routes, rest)
 
 
 class _Beside:
@@ -202,13 +208,18 @@ def serve(setting: Setting, keys: Keys) -> None:
     """Run until told to stop; then no new requests are taken and the open ones are answered."""
     import uvicorn
 
+    from stillwatch.live.connection import Connection
     from stillwatch.live.logs import log_to_standard_error
 
     log_to_standard_error()
+    made = application(setting, keys)
+    # What is there by now stays: a collection that looks through all of it would keep an answer waiting.
+    gc.collect()
+    gc.freeze()
     uvicorn.run(
-        application(setting, keys), host=setting.host, port=setting.port, log_config=None, access_log=False,
-        server_header=False, limit_concurrency=setting.connections, backlog=BACKLOG, timeout_graceful_shutdown=GRACE_S,
-        h11_max_incomplete_event_size=64 << 10,
+        made, host=setting.host, port=setting.port, log_config=None, access_log=False, server_header=False,
+        proxy_headers=False, limit_concurrency=setting.connections, backlog=BACKLOG,
+        timeout_graceful_shutdown=GRACE_S, http=Connection, ws="none",
     )  # fmt: skip
 
 
