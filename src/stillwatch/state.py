@@ -45,10 +45,10 @@ if TYPE_CHECKING:
     from stillwatch.keys import Keys
     from stillwatch.sketching import Source
 
+__all__ = ["State", "StateError", "Taken"]
+
 LOCK = "lock"
 SKETCHES, REJECTED = "sketches.arrow", "rejected.jsonl"
-__all__ = ["Increment", "State", "StateError", "Taken"]
-
 LEFT = (".stillwatch-*", "increment-*", "presence-*", REJECTED)
 """What a run that was killed may have left, where ``state.json`` does not name it."""
 CHUNK_BYTES = 8 << 20
