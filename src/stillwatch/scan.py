@@ -85,16 +85,14 @@ def take_in(
 def _with_state(
     source: Source, out: Path, keys: Keys, options: Options, progress: Progress | None, kept: Path
 ) -> findings.Result:
-    with (
-        _opened(kept, keys, options) as state,
-        staged(out, retired=RETIRED) as stage,
-        RejectLog(out / "rejected.jsonl", limit=1.0, stage=stage) as rejects,
-    ):
+    listed = out / "rejected.jsonl"
+    with _opened(kept, keys, options) as state, staged(out, retired=RETIRED) as stage:
+        state.verify()
         with TemporaryDirectory(prefix=".stillwatch-aside-", dir=stage) as place:
             aside = Path(place)
-            state.verify()
-            taken = _taken(state, source, aside, keys, options, progress, out / "rejected.jsonl")
-            state.tell(rejects)
+            taken = _taken(state, source, aside, keys, options, progress, listed)
+            with RejectLog(listed, limit=1.0, stage=stage) as rejects:
+                state.tell(rejects)
             scanned = examine(state.sketches(aside), state.presence(), options)
             result = findings.state(scanned, taken.source, keys, rejects, options, taken)
         findings.write(result, stage)

@@ -45,10 +45,10 @@ if TYPE_CHECKING:
     from stillwatch.keys import Keys
     from stillwatch.sketching import Source
 
+__all__ = ["State", "StateError", "Taken"]
+
 LOCK = "lock"
 SKETCHES, REJECTED = "sketches.arrow", "rejected.jsonl"
-__all__ = ["Increment", "State", "StateError", "Taken"]
-
 LEFT = (".stillwatch-*", "increment-*", "presence-*", REJECTED)
 """What a run that was killed may have left, where ``state.json`` does not name it."""
 CHUNK_BYTES = 8 << 20
@@ -128,10 +128,13 @@ class State:
         digests = [_digest(file) for file in files]
         known = {digest for one in self.increments for digest in one.files} - {NOTHING}
         new = [place for place, digest in enumerate(digests) if digest not in known]
-        if not new:
-            return self._taken(source, self._rows_of_last(digests), files, len(files))
-        if len(new) < len(files):
+        before = len(files) - len(new)
+        if before and all(digests[place] == NOTHING for place in new):
+            return self._taken(source, self._rows_of_last(digests), files, before)
+        paths = len(source.paths)
+        if before:
             source = replace(source, paths=tuple(files[place] for place in new))
+            paths = sum(digests[place] != NOTHING for place in new)
         with (
             _disk(self._folder),
             tempfile.TemporaryDirectory(dir=self._folder, prefix=".stillwatch-") as name,
@@ -143,13 +146,13 @@ class State:
             for place in new:
                 unchanged(files[place], states[place])
             increment = Increment(
-                tuple(digests[place] for place in new), len(source.paths), source.bytes, rows,
+                tuple(digests[place] for place in new), paths, source.bytes, rows,
                 _digest(stage / SKETCHES), _digest(stage / REJECTED), dict(rejects.nulled), dict(rejects.skipped),
                 rejects.zoneless, rejects.unmapped,
             )  # fmt: skip
             self._commit(Path(name), increment)
         rows_before = self._manifest.rows - rows
-        return self._taken(source, range(rows_before, rows_before + rows), files, len(files) - len(new))
+        return self._taken(source, range(rows_before, rows_before + rows), files, before)
 
     def verify(self) -> None:
         """Refuse files that are not what was written. To take in reads none of them."""
