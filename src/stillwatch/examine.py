@@ -183,7 +183,9 @@ def examine(spool: Sketches, presence: Presence, options: Options) -> Scanned:
         engine.close()
     # Fills were measured and are asked for no more; there are more of them than of anything else.
     merged = merged.without_fills()
-    return Scanned(sketches, principals, licensed, families, members, by_family, chosen, groups, merged, by_group)
+    return Scanned(
+        sketches, principals, licensed, families, members, by_family, chosen, groups, merged, by_group
+    )
 
 
 def _chosen(

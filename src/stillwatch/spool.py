@@ -194,6 +194,15 @@ def chunks_of(columns: Columns, name: str) -> Iterable[pa.Array]:
     return chunks
 
 
+def between(ascending: NDArray[np.integer[Any]], start: int, stop: int) -> tuple[int, int]:
+    """Where the rows from ``start`` to before ``stop`` stand in a list of rows.
+
+    Bounds of another type than the list's have numpy copy the list, for every batch of a log.
+    """
+    first, last = np.searchsorted(ascending, np.array([start, stop], ascending.dtype)).tolist()
+    return first, last
+
+
 def at_rows(
     columns: Columns, name: str, rows: NDArray[np.integer[Any]]
 ) -> Iterator[tuple[NDArray[np.intp], pa.Array]]:
@@ -203,7 +212,7 @@ def at_rows(
     ascending = rows[order]
     start = 0
     for chunk in chunks_of(columns, name):
-        first, last = np.searchsorted(ascending, [start, start + len(chunk)])
+        first, last = between(ascending, start, start + len(chunk))
         if first < last:
             yield order[first:last], chunk.take(pa.array(ascending[first:last] - start))
         start += len(chunk)

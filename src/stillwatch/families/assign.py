@@ -33,8 +33,8 @@ class Rule:
     """Principals that must share a fragment, and a family, in a log of at most ``crowd`` principals."""
 
     crowd: int = 20_000
-    """Principals of a log beyond which more must: see :meth:`least`. Families of a larger log that can be no campaign are
-    not measured in full (:mod:`stillwatch.screening`)."""
+    """Principals of a log beyond which more must share a fragment, as the cube root of how many times as many there are; and
+    beyond which families that can be no campaign are not measured in full."""
 
     joining: Joining = Joining()
     """When two fragments may belong to one template."""

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from stillwatch.families.fragments import Dictionary, parts_of, slot_of
 from stillwatch.fingerprint import NEW
+from stillwatch.spool import between
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,7 +37,7 @@ def slots(
     owners, fills = [], []
     start = 0
     for batch in batches:
-        first, last = np.searchsorted(row, [start, start + batch.num_rows])
+        first, last = between(row, start, start + batch.num_rows)
         if first < last:
             owner, fill = _fill_batch(
                 row[first:last] - start,
