@@ -313,6 +313,7 @@ def test_days_cut_a_log_into_blocks_of_its_own_traffic(logs: list[Path]) -> None
         scored([logs[0], logs[0]])
 
 
+@pytest.mark.slow
 def test_the_commands_from_clean_logs_to_a_calibrated_scan(logs: list[Path], tmp_path: Path) -> None:
     bar, key = tmp_path / "bar.json", tmp_path / "key"
     key.write_bytes(TEST_KEY)

@@ -125,6 +125,7 @@ def test_days_that_were_taken_in_without_a_look_are_in_the_result_of_a_later_one
     assert "name a folder for the result, or one with --state" in told.output
 
 
+@pytest.mark.slow
 def test_only_the_examples_are_of_the_last_day_alone(days: list[Path], tmp_path: Path) -> None:
     for day in days:
         take(day, tmp_path, Options())

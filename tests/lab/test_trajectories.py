@@ -15,6 +15,7 @@ from tests.lab.small import SEEDS, WORLD
 SEED = SEEDS[:1]
 
 
+@pytest.mark.slow
 def test_trajectories_transfer_the_use_of_tools():
     sources = generators(SEED, 71)
     agent = Shape(tools.WORDS, 48, 2)

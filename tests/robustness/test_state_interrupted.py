@@ -103,6 +103,7 @@ def test_a_run_that_dies_at_any_step_can_be_repeated(
     assert died >= 6
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_at_any_moment_can_be_repeated(
     first: Path, both: Path, halves: tuple[Path, Path], key: Path, tmp_path: Path
 ) -> None:
