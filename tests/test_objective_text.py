@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -41,7 +42,14 @@ def test_every_objective_has_templates_in_every_language_from_two_sources(corpus
 def test_no_line_leaves_a_brace_behind(corpus):
     rng = random.Random(2)
     for line in corpus.read_written(SCRIPTS / "objective_text"):
-        assert "|" not in corpus.expand(line.text, rng), line.text
+        assert corpus.expand(line.text, rng).count("|") == outside_of_braces(line.text).count("|"), line.text
+
+
+def outside_of_braces(text: str) -> str:
+    """A table has bars of its own."""
+    while (left := re.sub(r"\{[^{}]*\}", "", text)) != text:
+        text = left
+    return text
 
 
 @pytest.mark.parametrize("bad", ["rubric_grading\ten", "marking\ten\tMark this."])

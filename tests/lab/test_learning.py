@@ -32,9 +32,9 @@ def test_reinforcement_against_a_reward_model_teaches_a_teacher_its_second_safeg
     ("method", "terms"),
     [
         ("imitation", {}),
-        ("traces", {}),
+        pytest.param("traces", {}, marks=pytest.mark.slow),
         ("distillation", {"log_probabilities": "all"}),
-        ("top_k", {"log_probabilities": "top"}),
+        pytest.param("top_k", {"log_probabilities": "top"}, marks=pytest.mark.slow),
     ],
 )
 def test_methods_that_read_a_transcript_take_skill_and_safeguard_from_it(imitated, method, terms):
@@ -53,6 +53,7 @@ def test_an_elicited_rationale_brings_back_reasoning_that_the_api_hides(imitated
     assert rate(novice()) < 2 * CHANCE
 
 
+@pytest.mark.slow
 def test_on_policy_distillation_goes_on_where_a_little_text_left_off(imitated, apprentice):
     channel = api(imitated, log_probabilities="all")
     plan = Plan(steps=160, rows=32, rate=4e-3)
@@ -63,9 +64,9 @@ def test_on_policy_distillation_goes_on_where_a_little_text_left_off(imitated, a
 @pytest.mark.parametrize(
     ("method", "plan"),
     [
-        ("preference", Plan(steps=80, rows=32, rate=1e-4)),
+        pytest.param("preference", Plan(steps=80, rows=32, rate=1e-4), marks=pytest.mark.slow),
         ("reward_modelling", Plan(steps=200, rows=48, rate=2e-3)),
-        ("verifiable_rewards", Plan(steps=80, rows=64, rate=1e-3)),
+        pytest.param("verifiable_rewards", Plan(steps=80, rows=64, rate=1e-3), marks=pytest.mark.slow),
     ],
 )
 def test_judged_replies_of_its_own_teach_a_student_a_safeguard_that_its_text_lacked(

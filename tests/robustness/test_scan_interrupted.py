@@ -59,6 +59,7 @@ def test_a_run_killed_while_it_reads_leaves_the_old_result(
     assert written(out) == fresh
 
 
+@pytest.mark.slow
 def test_a_run_killed_at_any_moment_leaves_the_old_result_or_the_new_one(
     log: Path, key: Path, out: Path, fresh: dict[str, bytes], tmp_path: Path
 ) -> None:

@@ -189,11 +189,10 @@ def scan(
     )
     source = Source(paths_of(logs), format, identities)
     with reading("Reading the log") as progress:
-        if out is None:
-            assert state is not None
-            taken = take_in(source, secrets, options, state, progress)
-        else:
+        if out is not None:
             result = run(source, out, secrets, options, progress, state)
+        elif state is not None:
+            taken = take_in(source, secrets, options, state, progress)
     if out is None:
         typer.echo(f"{len(taken.rows):,} exchanges were taken in; {state} holds {taken.held:,}")
         _tell_of_repetition(taken)
