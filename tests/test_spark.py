@@ -39,6 +39,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkEngine]:
         engine.close()
 
 
+@pytest.mark.slow
 @pytest.mark.spark
 @pytest.mark.parametrize("signal", all_signals(), ids=lambda signal: signal.name)
 def test_the_statistics_of_every_signal_are_those_of_duckdb(spark: SparkEngine, signal: object) -> None:
