@@ -9,7 +9,6 @@ object of counts. Runs in the environment of scripts/record_otel_fixtures.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
 import random
@@ -21,8 +20,8 @@ from opentelemetry.instrumentation.genai.openai import OpenAIInstrumentor
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
-from integration_population import TALKERS, Request, campaign, ordinary
-from integration_traffic import CONCURRENT, send
+from integration_population import Request, campaign, ordinary
+from integration_traffic import CONCURRENT, arguments, send
 from record_otel_calls import Named, acting_for
 
 
@@ -43,11 +42,7 @@ async def run(url: str, seed: int, talkers: int) -> dict[str, int]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("url")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--talkers", type=int, default=TALKERS, help="people in conversations")
-    chosen = parser.parse_args()
+    chosen = arguments(__doc__)
     tracing = TracerProvider()
     tracing.add_span_processor(Named())
     tracing.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))

@@ -44,12 +44,17 @@ async def run(url: str, seed: int, talkers: int) -> dict[str, int]:
     return {"requests": len(requests), "served": sum(served), "accounts": len(accounts)}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+def arguments(description: str | None) -> argparse.Namespace:
+    """Where to send, and what."""
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("url")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--talkers", type=int, default=TALKERS, help="people in conversations")
-    chosen = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    chosen = arguments(__doc__)
     print(json.dumps(asyncio.run(run(chosen.url, chosen.seed, chosen.talkers))))
 
 

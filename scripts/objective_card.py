@@ -260,7 +260,7 @@ templates; and {library_rows} passages of the standard library of Python {platfo
 ## Held out by source
 
 Every source is scored by a model that saw none of its lines. Texts that reach 15 for any objective, in per
-cent (number of texts); 15 is what the mean of a family must reach. The judge prompts are published grading
+cent (number of texts); the mean of a family must reach 10. The judge prompts are published grading
 templates by others; `arena_a` and `arena_b` are the templates of the project's arena, whole ones of several
 sentences, held out together; the other sources were written for this model.
 

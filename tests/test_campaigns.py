@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
-from stillwatch.campaigns import Suspicion, _find, _find_alike
+from stillwatch.campaigns import Groups, Suspicion, _find, _find_alike, _find_beside, split
+from stillwatch.evidence import Measured
 from stillwatch.links.base import Suspects
 
 EVERYBODY = 4_000
@@ -29,3 +31,40 @@ def test_what_the_accounts_of_an_operator_and_many_others_send_is_judged_apart()
     pasted = suspects(range(260), range(200, 300))
     assert [link.kind for link in _find(pasted)] == ["companions"], "the accounts share it far beyond chance"
     assert not _find_alike(pasted, Suspicion().alike)
+
+
+def test_what_asks_for_nothing_is_judged_with_a_suspect_of_the_same_principals_and_not_with_its_like() -> (
+    None
+):
+    asks, frame, other_frame, popular = range(30), range(30), range(1, 31), range(25, 400)
+    beside = np.array([False, True, True, True])
+    found = _find_beside(suspects(asks, frame, other_frame, popular), beside, Suspicion().same)
+    assert {(link.first, link.second) for link in found} == {(0, 1), (0, 2)}
+
+
+def measured(*bits: float) -> Measured:
+    """Streams with so many bits, all of them of the dose."""
+    names = ("mixing", "pacing", "routine", "dose")
+    value = np.zeros((len(bits), len(names)))
+    value[:, 3] = bits
+    return Measured(names, value, value.astype(np.int64), value, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("families", "groups", "cleared", "apart"),
+    [
+        ((12.0, 9.0), (11.0,), ([0, 1], [0]), False),
+        ((12.0, 9.0), (5.9,), ([0, 1], [0]), True),
+        ((12.0, 9.0), (8.0,), ([0, 1], []), True),
+        ((7.0, 6.0), (5.0,), ([], []), False),
+    ],
+    ids=["still accused", "lost too much", "below the bar that one clears", "never accused"],
+)
+def test_a_group_is_taken_apart_where_joining_cost_the_accusation(
+    families: tuple[float, ...], groups: tuple[float, ...], cleared: tuple[list[int], list[int]], apart: bool
+) -> None:
+    joined = Groups(np.zeros(2, np.int32), np.ones(2, bool), ())
+    found = split(joined, measured(*families), measured(*groups), cleared, Suspicion().loss)
+    assert (found is not None) == apart
+    if found is not None:
+        assert found.label.tolist() == [0, 1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from stillwatch.evidence import CONDUCT, DOSE, Measured, load_weights
 from stillwatch.signals import all_signals
-from stillwatch.verdict import Bar, margin, threshold
+from stillwatch.verdict import Bar, Case, Verdict, margin, rule, threshold
 
 NAMES = tuple(signal.name for signal in all_signals())
 
@@ -65,3 +66,21 @@ def test_routine_is_not_waited_for_where_pacing_speaks_for(pacing: float, silent
 def test_silent_conduct_takes_more_bits(silent: bool, beyond: float) -> None:
     bar = Bar()
     assert float(margin(threshold(bar) + 1.0, silent, bar)) == pytest.approx(beyond)
+
+
+@pytest.mark.parametrize(
+    ("silent", "doubtful", "verdict", "reason"),
+    [
+        (False, False, Verdict.EXTRACTION, "evidence"),
+        (True, True, Verdict.UNDETERMINED, "a signal of conduct says nothing"),
+        (False, True, Verdict.UNDETERMINED, "subjects of their own"),
+    ],
+)
+def test_who_is_not_accused_for_doubt_is_told_why(
+    silent: bool, doubtful: bool, verdict: Verdict, reason: str
+) -> None:
+    found = rule(
+        Case(12.0, 0.9, 9.0, 5.0, 1.0, 0.9, silent, doubtful, 30, 30, 0.0, 0.0, 0.0, 0.0, math.nan, 2), Bar()
+    )
+    assert found.verdict is verdict
+    assert reason in found.reasons[0]

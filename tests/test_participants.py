@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from statistics import median
+from types import SimpleNamespace
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stillwatch.judging import _vouched
 from stillwatch.participants import (
     CROWDED,
     DEVIATIONS,
@@ -22,6 +25,7 @@ from stillwatch.participants import (
     sends_whole,
     takes_part,
 )
+from stillwatch.principals import Principals
 
 HOUR = 3_600_000_000
 DAYS = 14
@@ -232,3 +236,20 @@ def test_of_two_campaigns_the_weaker_is_the_piece_and_nobody_is_left_out_of_both
         list(range(1, 21)),
     ]
     assert all(stays.all() for stays in of_one_hand([first, first], [12.0, 12.0]))
+
+
+@pytest.mark.parametrize(("cards", "vouched"), [([7, 7, 7, 7, 7], True), ([7, 7, 7, 8, 9], False)])
+def test_a_common_card_vouches_for_as_many_as_hold_it_and_a_young_account_for_few(
+    cards: list[int], vouched: bool
+) -> None:
+    """Three take part; two more send the whole template at hours of their own, from accounts opened for it."""
+    day_us = 24 * HOUR
+    begun = np.array([1, 1, 1, 40, 40], np.int64) * day_us
+    known = Principals(
+        np.arange(5), np.arange(5, dtype=np.int32), *(pa.nulls(5, pa.string()),) * 3, np.ones(5, np.int64),
+        begun, begun, np.arange(5, dtype=np.int32), begun, (np.arange(5, dtype=np.int32), np.array(cards)),
+    )  # fmt: skip
+    part, own = np.array([True, True, True, False, False]), np.arange(5, dtype=np.int32)
+    at = np.array([40, 40, 40, 41, 41], np.int64) * day_us
+    found = _vouched(SimpleNamespace(principals=known), own, part, np.ones(5, bool), np.arange(5), at)  # type: ignore[arg-type]
+    assert found.tolist() == [False, False, False, vouched, vouched]

@@ -130,8 +130,7 @@ def group(
     weak = [
         link for kind in (free & ~moved, free & moved) for link in _find_alike(_only(known, kind), rule.alike)
     ]
-    together = _find_alike(_only(known, free | beside), rule.same)
-    weak += [link for link in together if beside[link.first] != beside[link.second]]
+    weak += _find_beside(_only(known, free | beside), beside, rule.same)
     for link in weak:
         forest.join(link.first, link.second)
     judged = set(np.flatnonzero(asked).tolist()).union(*((link.first, link.second) for link in weak))
@@ -155,6 +154,11 @@ def _find_alike(known: Suspects, least: float) -> list[Linked]:
         if common >= least * (len(first) + len(second) - common):
             found.append(link)
     return found
+
+
+def _find_beside(known: Suspects, beside: NDArray[np.bool_], least: float) -> list[Linked]:
+    """Links of a suspect with a family of much the same principals that asks for nothing (``beside``: bool[families])."""
+    return [link for link in _find_alike(known, least) if beside[link.first] != beside[link.second]]
 
 
 def _only(known: Suspects, chosen: NDArray[np.bool_]) -> Suspects:

@@ -176,7 +176,9 @@ class RejectLog:
         finally:
             self._file = None
             if isinstance(error, TooManyRejectsError):
-                shutil.move(self._aside, self.path)  # perhaps to another disk
+                beside = self.path.with_name(self.path.name + ".partial")
+                shutil.move(self._aside, beside)  # perhaps to another disk
+                beside.replace(self.path)
             elif error is not None:
                 self._aside.unlink(missing_ok=True)
         if error is None and not self._staged:

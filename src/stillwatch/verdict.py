@@ -215,7 +215,7 @@ def rule(case: Case, bar: Bar) -> Ruling:
         or _one_house(case, alike)
         or _evaluation(case, CERTAIN_EVALUATION if clear else EVALUATION_PARTITION)
         or (_extraction(case, probability, bar) if clear else None)
-        or (_undetermined(probability, beyond, bar) if alike else None)
+        or (_undetermined(case, probability, beyond, bar) if alike else None)
         or _unexplained(case, bar)
         or _innocent(case)
     )
@@ -281,7 +281,7 @@ def _extraction(case: Case, probability: float, bar: Bar) -> _Found:
     )
 
 
-def _undetermined(probability: float, beyond: float, bar: Bar) -> _Found:
+def _undetermined(case: Case, probability: float, beyond: float, bar: Bar) -> _Found:
     reason = (
         f"the probability is {_percent(probability)} at a prior of {bar.prior:g}: too much to pass over, too "
         "little to accuse"
@@ -290,6 +290,16 @@ def _undetermined(probability: float, beyond: float, bar: Bar) -> _Found:
         reason = (
             f"its evidence lies {beyond:.1f} bits beyond the threshold, and innocent streams of the clean traffic "
             f"that the bar was calibrated on lie up to {bar.excess:.1f} bits beyond"
+        )
+    elif case.doubtful and -bar.doubtful_bits <= beyond < 0:
+        reason = (
+            f"its evidence of {case.bits:+.1f} bits would do, but "
+            + (
+                "a signal of conduct says nothing"
+                if case.silent
+                else "its principals come back to subjects of their own"
+            )
+            + f", and {bar.doubtful_bits:g} bits more are asked for then"
         )
     return Verdict.UNDETERMINED, (reason,)
 
