@@ -19,6 +19,7 @@ from stillwatch.history import by_objective, iso, replaced
 from stillwatch.objective.classes import OBJECTIVES
 from stillwatch.report.wording import percent, spoken
 from stillwatch.signals import all_signals
+from stillwatch.spool import at_rows, chunks_of
 from stillwatch.verdict import Verdict, needed
 
 if TYPE_CHECKING:
@@ -134,7 +135,7 @@ def missing_columns(scanned: Scanned) -> set[str]:
         if not column.required
         and column.name not in _NOT_SKETCHED
         and (name := _SKETCHED_AS.get(column.name, column.name)) in sketches.column_names
-        and sketches[name].null_count == sketches.num_rows
+        and all(chunk.null_count == len(chunk) for chunk in chunks_of(sketches, name))
     }
 
 
@@ -190,7 +191,10 @@ def _scale(context: Context, rows: NDArray[np.int32], judged: Judged) -> dict[st
     models = models_of(scanned, rows)
     whole = {row["model"]: row["exchanges"] for row in context.models}
     tokens = {
-        name: int(pa.compute.sum(scanned.sketches[name].take(pa.array(rows))).as_py() or 0) or None
+        name: sum(
+            int(pa.compute.sum(found).as_py() or 0) for _, found in at_rows(scanned.sketches, name, rows)
+        )
+        or None
         for name in ("input_tokens", "output_tokens")
     }
     share = len(rows) / scanned.sketches.num_rows

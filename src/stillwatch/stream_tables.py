@@ -158,13 +158,12 @@ def _word_table(
     """Words of the vocabulary samples in the ``chosen`` streams by principal, and in how many exchanges."""
     kept = np.flatnonzero(chosen[members.stream])
     kept = kept[np.argsort(members.row[kept], kind="stable")]
-    words, starts = _words_at(sketches, members.row[kept])
+    rows = members.row[kept]
+    words, starts = _words_at(sketches, rows, owners.words[rows])
     most = np.full(len(sizes), len(words)) if whole else sizes // COMMON
-    bounds, member, _ = stream_counts.by_stream(
-        members.stream[kept], np.arange(len(kept)), members.row[kept], len(sizes)
-    )
+    bounds, member, _ = stream_counts.by_stream(members.stream[kept], np.arange(len(kept)), rows, len(sizes))
     stream, word, exchanges, owner = stream_counts.count_words(
-        bounds, member, starts, words, owners.of_row[members.row[kept]], len(owners.hashes), most
+        bounds, member, starts, words, owners.of_row[rows], len(owners.hashes), most
     )
     return pa.table(
         {"stream_id": stream, "principal": owners.hashes[owner], "word": word, "exchanges": exchanges}
@@ -177,14 +176,18 @@ def _numbers_at(sketches: Columns, name: str, rows: NDArray[np.int32], unknown: 
     return np.concatenate(chunks)[rows].astype(np.int64, copy=False) if chunks else np.empty(0, np.int64)
 
 
-def _words_at(sketches: Columns, rows: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Words of the vocabulary samples at some rows, ascending, and where those of each begin and end."""
-    words, lengths_at = [np.empty(0, np.int64)], np.zeros(len(rows) + 1, np.int64)
-    if len(rows):
-        for places, lists in at_rows(sketches, "vocabulary", rows):
-            words.append(lists.flatten().to_numpy(zero_copy_only=False).astype(np.int64, copy=False))
-            lengths_at[places + 1] = lists.value_lengths().fill_null(0).to_numpy()
-    return np.concatenate(words), np.cumsum(lengths_at)
+def _words_at(
+    sketches: Columns, rows: NDArray[np.int32], held: NDArray[np.int32]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Words of the vocabulary samples at some ascending rows, of which ``held`` are known, and where those of each begin
+    and end."""
+    starts = np.zeros(len(rows) + 1, np.int64)
+    np.cumsum(held, out=starts[1:])
+    words = np.empty(starts[-1], np.int64)
+    for places, lists in at_rows(sketches, "vocabulary", rows) if len(rows) else ():
+        first, last = starts[places[0]], starts[places[-1] + 1]
+        words[first:last] = lists.flatten().to_numpy(zero_copy_only=False)
+    return words, starts
 
 
 _SETTINGS_SQL = f"""

@@ -233,7 +233,7 @@ def only(members: Members, chosen: NDArray[np.int32], streams: int) -> Members:
     label = np.full(streams, -1, np.int32)
     label[chosen] = np.arange(len(chosen), dtype=np.int32)
     stream, fill_stream = label[members.stream], label[members.fill_stream]
-    inside, fills = stream >= 0, fill_stream >= 0
+    inside, fills = np.flatnonzero(stream >= 0), np.flatnonzero(fill_stream >= 0)
     return Members(
         stream[inside], members.row[inside], members.objective[inside], members.variety[inside],
         fill_stream[fills], members.fill_row[fills], members.fill[fills],

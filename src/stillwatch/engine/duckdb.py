@@ -10,6 +10,9 @@ import pyarrow as pa
 
 from stillwatch.engine.base import EngineError
 
+KEPT_WHEN_FREED = "1MB"
+"""What of the memory that a statement gives back may stay with the engine."""
+
 
 class DuckDBEngine:
     """One in-memory database. ``memory``: a DuckDB size such as ``2GB``; ``threads``: 0 takes all cores; ``folder``:
@@ -28,6 +31,8 @@ class DuckDBEngine:
         if folder is not None:
             self._connection.execute("SET temp_directory = ?", [str(folder)])
         self._connection.execute("SET preserve_insertion_order = false")
+        # Else what a large statement used is kept for the next one, beside what others hold meanwhile.
+        self._connection.execute(f"SET allocator_bulk_deallocation_flush_threshold = '{KEPT_WHEN_FREED}'")
         if threads:
             self._connection.execute(f"SET threads = {int(threads)}")
 
