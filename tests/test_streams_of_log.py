@@ -47,7 +47,8 @@ def tables(rows: list[dict[str, Any]], stated: dict[str, datetime] | None = None
     engine = DuckDBEngine("256MB", threads=1)
     try:
         narrowed = narrow(sketches, frozenset({"BR"}))
-        return register_log(engine, narrowed, releases_of(sketches, stated or {}))
+        register_log(engine, narrowed, releases_of(sketches, stated or {}))
+        return {name: engine.query(f"SELECT * FROM {name}") for name in ("whereabouts", "releases")}
     finally:
         engine.close()
 

@@ -286,32 +286,26 @@ def merge_streams(members: Members, label: NDArray[np.int32]) -> Members:
 
 def register_log(
     engine: Engine, narrowed: pa.Table, stated: Mapping[int, int] = MappingProxyType({})
-) -> dict[str, pa.Table]:
-    """Make a log known to an engine: its sketches, and tables of its principals, whatever streams they are
-    in.
+) -> None:
+    """Make a log known to an engine: its sketches, and tables of its principals, whatever streams they are in:
+    ``principals``, ``traits``, ``released``, ``releases`` and ``whereabouts``.
 
     ``stated``: when models were released, microseconds since 1970 by number of model. Where nothing is stated, the
     first use of a model that appears well inside the log stands for its release.
     """
     engine.register({"sketch": narrowed})
-    tables = {
-        "principals": engine.query(_PRINCIPALS_SQL),
-        "traits": engine.query(_TRAITS_SQL),
-        "visits": engine.query(_VISITS_SQL),
-    }
-    engine.register(tables)
+    engine.keep("principals", _PRINCIPALS_SQL)
+    engine.keep("traits", _TRAITS_SQL)
     if stated:
         model, at_us = np.array(sorted(stated.items()), np.int64).T
         engine.register({"released": pa.table({"model": model, "at_us": at_us})})
     else:
         engine.register({"released": engine.query(_FIRST_USES_SQL)})
-    made = {
-        "releases": _with_share(engine.query(_RELEASES_SQL)),
-        "whereabouts": engine.query(_WHEREABOUTS_SQL),
-    }
+    engine.register({"releases": _with_share(engine.query(_RELEASES_SQL))})
+    engine.keep("visits", _VISITS_SQL)
+    engine.keep("whereabouts", _WHEREABOUTS_SQL)
     # No signal reads the visits themselves, and there are nearly as many as exchanges.
-    engine.register(made | {"visits": tables["visits"].slice(0, 0)})
-    return tables | made
+    engine.forget("visits")
 
 
 def _with_share(releases: pa.Table) -> pa.Table:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
@@ -43,19 +44,34 @@ class DuckDBEngine:
 
     def query(self, sql: str) -> pa.Table:
         """Rows of ``sql`` with 64-bit integers, whatever width DuckDB summed in."""
-        try:
+        with _explained():
             table = self._connection.sql(sql).to_arrow_table()
-        except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
-            raise EngineError(
-                "the statistics need more memory, or more room on the disk of the working folder where they are "
-                "put aside; give more with --memory"
-            ) from error
         fields = [
             pa.field(field.name, pa.int64()) if pa.types.is_decimal(field.type) else field
             for field in table.schema
         ]
         return table.cast(pa.schema(fields))
 
+    def keep(self, name: str, sql: str) -> None:
+        """A table of its own, which is put aside with the rest where it does not fit."""
+        with _explained():
+            self._connection.execute(f"CREATE TEMP TABLE {name} AS {sql}")
+
+    def forget(self, name: str) -> None:
+        """Drop the table."""
+        self._connection.execute(f"DROP TABLE {name}")
+
     def close(self) -> None:
         """Close the database."""
         self._connection.close()
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    try:
+        yield
+    except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
+        raise EngineError(
+            "the statistics need more memory, or more room on the disk of the working folder where they are "
+            "put aside; give more with --memory"
+        ) from error

@@ -52,11 +52,7 @@ class SparkEngine:
             with pq.ParquetWriter(place, table.schema) as writer:
                 for batch in table.to_batches():
                     writer.write_batch(batch)
-            frame = self._session.read.schema(_spark_schema(table.schema)).parquet(str(place))
-            frame.createOrReplaceTempView(name)
-            if name in self._places:
-                self._places[name].unlink()
-            self._places[name] = place
+            self._know(name, place, _spark_schema(table.schema))
 
     def query(self, sql: str) -> pa.Table:
         """Rows of ``sql``, which come to this process."""
@@ -66,6 +62,26 @@ class SparkEngine:
             for field in table.schema
         ]
         return table.cast(pa.schema(fields))
+
+    def keep(self, name: str, sql: str) -> None:
+        """The same, written by the workers; no row comes to this process."""
+        place = self._folder / f"{name}-{self._written}.parquet"
+        self._written += 1
+        frame = self._session.sql(sql)
+        self._run(lambda: frame.write.parquet(str(place)))
+        self._know(name, place, frame.schema)
+
+    def forget(self, name: str) -> None:
+        """Forget the table, and remove its files."""
+        self._session.catalog.dropTempView(name)
+        _remove(self._places.pop(name))
+
+    def _know(self, name: str, place: Path, schema: Any) -> None:
+        """Files of Parquet under a name, in place of those that had it."""
+        self._session.read.schema(schema).parquet(str(place)).createOrReplaceTempView(name)
+        if name in self._places:
+            _remove(self._places[name])
+        self._places[name] = place
 
     def spread(self, items: Sequence[bytes], work: Callable[[bytes], bytes]) -> list[bytes]:
         """``work`` on each item, by whichever worker is free; the results in order of the items.
@@ -110,6 +126,14 @@ class SparkEngine:
         for name in self._places:
             self._session.catalog.dropTempView(name)
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _remove(place: Path) -> None:
+    """Remove files of a table: one that was written here, or a folder of what workers wrote."""
+    if place.is_dir():
+        shutil.rmtree(place)
+    else:
+        place.unlink()
 
 
 def _session() -> SparkSession:
