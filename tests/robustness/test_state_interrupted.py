@@ -101,7 +101,7 @@ def test_a_run_that_dies_at_any_step_can_be_repeated(
         assert written(folder / "result") == written(both / "result"), steps
         assert not list((folder / "state").glob(".*"))
         shutil.rmtree(folder)
-    assert died >= len(every) - 2 and died
+    assert died > len(every) // 2
 
 
 @pytest.mark.slow
