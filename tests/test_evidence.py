@@ -44,7 +44,7 @@ def test_a_stream_is_doubtful_where_a_signal_of_conduct_has_no_value_or_subjects
     whole = measured(4)
     value, bits = whole.value.copy(), whole.bits.copy()
     bits[:, NAMES.index("mixing")] = [2.0, 2.0, -0.9, -1.0]
-    value[0, NAMES.index("load")] = np.nan
+    value[:, NAMES.index("load")] = [np.nan, 1.0, 1.0, 1.0]
     value[1, NAMES.index(CONDUCT[0])] = np.nan
     value[:, NAMES.index(DOSE)] = 0.9
     assert replace(whole, value=value, bits=bits).doubtful.tolist() == [False, True, False, True]
@@ -57,9 +57,39 @@ def test_routine_is_not_waited_for_where_pacing_speaks_for(pacing: float, silent
     value[:, NAMES.index("routine")] = np.nan
     bits[:, NAMES.index("routine")], bits[:, NAMES.index("pacing")] = 0.0, pacing
     bits[:, NAMES.index("mixing")], value[:, NAMES.index(DOSE)] = 1.0, 0.9
+    value[:, NAMES.index("load")] = 1.0
     assert replace(whole, value=value, bits=bits).doubtful.tolist() == [silent]
     value[:, NAMES.index("mixing")] = np.nan
     assert replace(whole, value=value, bits=bits).doubtful.all()
+
+
+@pytest.mark.parametrize(
+    ("load", "rhythm", "wordings", "guests"),
+    [
+        (0.5, 0.7, 0.0, True),
+        (0.9, 0.7, 0.0, False),  # even shares: dealt out
+        (0.5, 1.0, 0.0, False),  # round the clock: no people
+        (0.5, 0.7, 4.0, False),  # reworded from one exchange to the next: made not to be recognised
+        (np.nan, 0.7, 0.0, False),
+    ],
+)
+def test_guests_of_one_host_take_uneven_shares_at_their_own_hours(
+    load: float, rhythm: float, wordings: float, guests: bool
+) -> None:
+    whole = measured(1)
+    value, bits = whole.value.copy(), whole.bits.copy()
+    for name, one in {
+        "load": load,
+        "rhythm": rhythm,
+        "mixing": 0.0,
+        "pacing": 0.0,
+        "routine": 0.0,
+        DOSE: 0.9,
+    }.items():
+        value[:, NAMES.index(name)] = one
+    bits[:, NAMES.index("wordings")], bits[:, NAMES.index("mixing")] = wordings, 1.0
+    found = replace(whole, value=value, bits=bits)
+    assert found.guests.tolist() == found.doubtful.tolist() == [guests]
 
 
 @pytest.mark.parametrize(("silent", "beyond"), [(False, 1.0), (True, -5.0)])
@@ -69,18 +99,22 @@ def test_silent_conduct_takes_more_bits(silent: bool, beyond: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("silent", "doubtful", "verdict", "reason"),
+    ("silent", "guests", "doubtful", "verdict", "reason"),
     [
-        (False, False, Verdict.EXTRACTION, "evidence"),
-        (True, True, Verdict.UNDETERMINED, "a signal of conduct says nothing"),
-        (False, True, Verdict.UNDETERMINED, "subjects of their own"),
+        (False, False, False, Verdict.EXTRACTION, "evidence"),
+        (True, False, True, Verdict.UNDETERMINED, "a signal of conduct says nothing"),
+        (False, True, True, Verdict.UNDETERMINED, "as customers of one vendor or people at one event do"),
+        (False, False, True, Verdict.UNDETERMINED, "subjects of their own"),
     ],
 )
 def test_who_is_not_accused_for_doubt_is_told_why(
-    silent: bool, doubtful: bool, verdict: Verdict, reason: str
+    silent: bool, guests: bool, doubtful: bool, verdict: Verdict, reason: str
 ) -> None:
     found = rule(
-        Case(12.0, 0.9, 9.0, 5.0, 1.0, 0.9, silent, doubtful, 30, 30, 0.0, 0.0, 0.0, 0.0, math.nan, 2), Bar()
+        Case(
+            12.0, 0.9, 9.0, 5.0, 1.0, 0.9, silent, guests, doubtful, 30, 30, 0.0, 0.0, 0.0, 0.0, math.nan, 2
+        ),
+        Bar(),
     )
     assert found.verdict is verdict
     assert reason in found.reasons[0]

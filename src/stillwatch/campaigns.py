@@ -37,7 +37,7 @@ class Suspicion:
     objective: float = 0.1
     """Least value of the objective signal."""
 
-    weak: float = -2.0
+    weak: float = -12.0
     """Least bits of any suspect: what more speaks against is no part of a campaign."""
 
     attached: float = 0.8

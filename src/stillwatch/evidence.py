@@ -44,6 +44,10 @@ back do not live as an audience does, whatever hours they keep."""
 OWN_SUBJECTS = -1.0
 """Bits of mixing from which a stream's principals come back to subjects of their own."""
 
+UNEVEN, PEOPLES_HOURS, WORDED = 0.75, 0.95, 1.0
+"""Value of the load up to which shares are uneven, value of the rhythm up to which hours are people's, and bits of the
+wordings beyond which a text is varied on purpose."""
+
 RETURNING = 0.6
 """Value of the dose below which most of what a stream's principals do is left to a few of them."""
 
@@ -118,9 +122,13 @@ class Measured:
     theirs to say much. Where ``pacing`` speaks for, ``routine`` is not waited for: both compare a principal's hours with
     the stream's, and a stream of one day has no second one."""
 
+    guests: NDArray[np.bool_] = field(init=False)
+    """bool[s]: whether principals take uneven shares of a text that stays as it is, at people's hours. So do customers
+    of one vendor and those who came to one event: what they have in common is their host's."""
+
     doubtful: NDArray[np.bool_] = field(init=False)
-    """bool[s]: whether conduct is silent, or ``mixing`` says that principals have subjects of their own: common hours are a
-    timetable then, such as that of a course."""
+    """bool[s]: whether conduct is silent, or ``mixing`` says that principals have subjects of their own, so that common
+    hours are a timetable such as that of a course; or they are guests."""
 
     def __post_init__(self) -> None:
         """Sum up the bits."""
@@ -128,12 +136,15 @@ class Measured:
         of_conduct = self.bits[:, places]
         mixing, pacing, routine = (np.isnan(self.value[:, place]) for place in places)
         silent = mixing | pacing | (routine & ~(self.bits_of("pacing") > 0)) | (self.of(DOSE) < RETURNING)
+        guests = (self.of("load") <= UNEVEN) & (self.of("rhythm") <= PEOPLES_HOURS)
+        guests &= self.bits_of("wordings") <= WORDED
         for name, value in (
             ("total", self.bits.sum(axis=1) + self.start),
             ("conduct", of_conduct.sum(axis=1) + self.bits_of(DOSE)),
             ("against", of_conduct.min(axis=1)),
             ("silent", silent),
-            ("doubtful", silent | (self.bits_of("mixing") <= OWN_SUBJECTS)),
+            ("guests", guests),
+            ("doubtful", silent | guests | (self.bits_of("mixing") <= OWN_SUBJECTS)),
         ):
             object.__setattr__(self, name, value)
 

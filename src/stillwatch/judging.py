@@ -238,6 +238,7 @@ def _case(
         against=float(measured.against[stream]),
         returning=float(sums.dose[stream]),
         silent=bool(measured.silent[stream]),
+        guests=bool(measured.guests[stream]),
         doubtful=bool(measured.doubtful[stream]),
         principals=principals,
         accounts=accounts,

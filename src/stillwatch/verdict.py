@@ -67,7 +67,8 @@ class Bar:
 
     doubtful_bits: float = 6.0
     """Bits beyond the threshold of probability that all evidence together must weigh where one signal of conduct is
-    silent, as in a stream of few exchanges, or most principals sent it once or twice, or have subjects of their own."""
+    silent, as in a stream of few exchanges, or most principals sent it once or twice, or have subjects of their own, or take
+    uneven shares at people's hours."""
 
     unexplained: float = 22.0
     """Bits of all signals but the objective from which a stream is undetermined though it asks for nothing, where no
@@ -111,8 +112,11 @@ class Case:
     silent: bool
     """Whether a signal of conduct says nothing."""
 
+    guests: bool
+    """Whether principals take uneven shares at people's hours, as guests of one host do."""
+
     doubtful: bool
-    """The same, or whether one says that principals have subjects of their own."""
+    """Either, or whether a signal of conduct says that principals have subjects of their own."""
 
     principals: int
     accounts: int
@@ -294,14 +298,19 @@ def _undetermined(case: Case, probability: float, beyond: float, bar: Bar) -> _F
     elif case.doubtful and -bar.doubtful_bits <= beyond < 0:
         reason = (
             f"its evidence of {case.bits:+.1f} bits would do, but "
-            + (
-                "a signal of conduct says nothing"
-                if case.silent
-                else "its principals come back to subjects of their own"
-            )
+            + _doubt(case)
             + f", and {bar.doubtful_bits:g} bits more are asked for then"
         )
     return Verdict.UNDETERMINED, (reason,)
+
+
+def _doubt(case: Case) -> str:
+    """Why more is asked for of a doubtful case."""
+    if case.silent:
+        return "a signal of conduct says nothing"
+    if case.guests:
+        return "its principals take uneven shares at people's hours, as customers of one vendor or people at one event do"
+    return "its principals come back to subjects of their own"
 
 
 def _unexplained(case: Case, bar: Bar) -> _Found | None:
