@@ -1,4 +1,4 @@
-"""What programs hand in, read by the readers of logs: a body of a request, records of a topic, lines of a file that grows."""
+"""What programs hand in, read by the readers of logs: bodies of requests, records of topics, lines of files that grow."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ def check_format(name: str) -> str:
 
 
 def format_of_body(body: bytes, name: str = AUTO) -> LineFormat | None:
-    """The format of a body: the one that is named, or the one that recognises it or its first lines; None where none does."""
+    """The format of a body: the one that is named, or the one that recognises it or its first lines; None where none is."""
     if name != AUTO:
-        found = all_formats()[name]
-        return found if isinstance(found, LineFormat) else None
+        named = all_formats()[name]
+        return named if isinstance(named, LineFormat) else None
     for form in line_formats():
         if isinstance(form, MessageFormat) and form.recognises_message(body):
             return form
