@@ -41,8 +41,8 @@ def bind(checkpoint: Path, state: State, source: str) -> None:
     if named is None:
         if held is not None:
             raise StateError(
-                f"the state follows a stream, and {checkpoint} is not its checkpoint: give its own one with --checkpoint. Where "
-                "that is lost, begin with another --state"
+                f"the state follows a stream, and {checkpoint} is not its checkpoint: give that one with --checkpoint. "
+                "Where it is lost, begin with another --state"
             )
         named = Named(VERSION, secrets.token_hex(16), source)
         _write(file, named)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 EVER = "36500d"
 """How old a file may be before Spark leaves it out unread: as good as never."""
+COLUMNS = "path string, modificationTime timestamp, length long, content binary"
 WAKE_S = 1
 """Seconds between two looks at whether to stop."""
 
@@ -107,7 +108,7 @@ def _rows(session: SparkSession, source: Folder | Topic) -> DataFrame:
     if isinstance(source, Folder):
         from pyspark.sql.functions import regexp_replace
 
-        reader = session.readStream.format("binaryFile").option("recursiveFileLookup", "true")
+        reader = session.readStream.format("binaryFile").schema(COLUMNS).option("recursiveFileLookup", "true")
         reader = reader.option("maxFilesPerTrigger", source.most).option("maxFileAge", EVER)
         # The content is no column that is asked for, so that no file is read here.
         return reader.load(_uri(source.place)).select(regexp_replace("path", "^file:/+", "/").alias("item"))

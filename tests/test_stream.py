@@ -1,0 +1,165 @@
+"""A stream counts what a scan counts, to the byte, however often its process is killed and whatever is broken in it."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from stillwatch.engine.spark import SparkEngine
+from stillwatch.rejects import DamagedLogError
+from stillwatch.streaming import Folder
+from tests.scans import written
+from tests.streamed import TOGETHER, by_scan, filling, held, run_stream, session, start
+
+DIES = """
+import os, signal
+from stillwatch import {module} as place
+
+left, real = {times}, place.{name}
+
+def call(*given, **named):
+    global left
+    left -= 1
+    if not left and {first}:
+        os.kill(os.getpid(), signal.SIGKILL)
+    answer = real(*given, **named)
+    if not left:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return answer
+
+place.{name} = call
+"""
+"""Ends the process, as a loss of power would, before or after one of its steps."""
+WAIT_S = 300
+
+
+@pytest.fixture(scope="module", autouse=True)
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkEngine]:
+    with session(tmp_path_factory.mktemp("spark")) as engine:
+        yield engine
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """The files of a folder, in the order in which they came."""
+    return filling(tmp_path_factory.mktemp("filling"))
+
+
+@pytest.fixture(scope="module")
+def scanned(files: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the state and the result of scans of the same files."""
+    folder = tmp_path_factory.mktemp("scanned")
+    by_scan(files, folder)
+    return folder
+
+
+def log_of(files: list[Path]) -> Path:
+    return files[0].parents[1]
+
+
+def is_as_scanned(folder: Path, scanned: Path) -> None:
+    assert held(folder / "state") == held(scanned / "state")
+    assert written(folder / "result") == written(scanned / "result")
+    assert len(written(folder / "result")["rejected.jsonl"].splitlines()) == 3
+    assert not list((folder / "state").glob(".*")), "nothing is left"
+
+
+def killed(
+    files: list[Path], folder: Path, module: str, name: str, times: int, *, before: bool = False
+) -> None:
+    """Run a stream that dies at a step."""
+    dies = DIES.format(module=module, name=name, times=times, first=before)
+    process = start(log_of(files), folder, "--once", before=dies)
+    _, said = process.communicate(timeout=WAIT_S)
+    assert process.returncode == -signal.SIGKILL, said
+
+
+@pytest.mark.spark
+def test_a_stream_that_dies_between_the_two_commits_counts_each_file_once(
+    files: list[Path], scanned: Path, tmp_path: Path
+) -> None:
+    killed(files, tmp_path, "state", "State._seal", 3)
+    done = {path.name for path in (tmp_path / "checkpoint" / "commits").iterdir() if path.name.isdigit()}
+    assert done == {"0"}
+    assert json.loads((tmp_path / "state" / "state.json").read_bytes())["streamed"]["batch"] == 1
+    told = run_stream(Folder(log_of(files), TOGETHER), tmp_path)
+    assert [(batch.number, batch.again, batch.exchanges > 0) for batch in told[:2]] == [
+        (1, True, False),
+        (2, False, True),
+    ]
+    is_as_scanned(tmp_path, scanned)
+    assert sum(batch.exchanges for batch in run_stream(Folder(log_of(files), TOGETHER), tmp_path)) == 0
+    is_as_scanned(tmp_path, scanned)
+
+
+@pytest.mark.slow
+@pytest.mark.spark
+@pytest.mark.parametrize(
+    ("module", "name", "times", "before"),
+    [
+        ("streaming", "sketch_parts", 1, False),
+        ("state", "State._commit", 2, True),
+        ("state", "State._seal", 2, True),
+        ("state", "State._seal", 2, False),
+        ("streaming", "look", 1, True),
+        ("findings", "write", 1, False),
+        ("streaming", "look", 1, False),
+    ],
+)
+def test_a_stream_that_dies_at_any_step_goes_on_where_it_was(
+    files: list[Path], scanned: Path, tmp_path: Path, module: str, name: str, times: int, before: bool
+) -> None:
+    killed(files, tmp_path, module, name, times, before=before)
+    run_stream(Folder(log_of(files), TOGETHER), tmp_path)
+    is_as_scanned(tmp_path, scanned)
+
+
+@pytest.mark.slow
+@pytest.mark.spark
+def test_a_stream_that_is_killed_at_random_moments_goes_on_where_it_was(
+    files: list[Path], scanned: Path, tmp_path: Path
+) -> None:
+    moments, died = random.Random(5), 0
+    for _ in range(6):
+        process = start(log_of(files), tmp_path, "--once")
+        try:
+            process.communicate(timeout=moments.uniform(8, 25))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+            died += 1
+    assert died >= 3
+    run_stream(Folder(log_of(files), TOGETHER), tmp_path)
+    is_as_scanned(tmp_path, scanned)
+
+
+@pytest.mark.slow
+@pytest.mark.spark
+def test_a_file_that_is_broken_ends_the_stream_which_goes_on_once_it_is_mended(
+    files: list[Path], scanned: Path, tmp_path: Path
+) -> None:
+    broken, apart = files[3], tmp_path / "apart"
+    whole, at = broken.read_bytes(), broken.stat().st_mtime_ns
+    try:
+        broken.write_bytes(whole[:-100])
+        os.utime(broken, ns=(at, at))
+        with pytest.raises(DamagedLogError, match=r"part-03\.parquet is no whole Parquet file"):
+            run_stream(Folder(log_of(files), TOGETHER), tmp_path)
+        aside = run_stream(Folder(log_of(files), TOGETHER), apart, set_aside=True)
+    finally:
+        broken.write_bytes(whole)
+        os.utime(broken, ns=(at, at))
+    assert len(held(tmp_path / "state")["manifest"]["increments"]) == 1  # type: ignore[index]
+    told = run_stream(Folder(log_of(files), TOGETHER), tmp_path)
+    is_as_scanned(tmp_path, scanned)
+    assert told[-1].held - aside[-1].held == pq.read_metadata(broken).num_rows
+    rejected = [json.loads(line) for line in (apart / "result" / "rejected.jsonl").read_text().splitlines()]
+    assert [row["row"] for row in rejected if row["file"] == str(broken)] == [0]
