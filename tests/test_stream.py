@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import random
@@ -9,13 +10,14 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 
 from stillwatch.engine.spark import SparkEngine
 from stillwatch.rejects import DamagedLogError
-from stillwatch.streaming import Folder
+from stillwatch.streaming import Folder, Topic
 from tests.scans import written
 from tests.streamed import TOGETHER, by_scan, filling, held, run_stream, session, start
 
@@ -163,3 +165,66 @@ def test_a_file_that_is_broken_ends_the_stream_which_goes_on_once_it_is_mended(
     assert told[-1].held - aside[-1].held == pq.read_metadata(broken).num_rows
     rejected = [json.loads(line) for line in (apart / "result" / "rejected.jsonl").read_text().splitlines()]
     assert [row["row"] for row in rejected if row["file"] == str(broken)] == [0]
+
+
+@pytest.fixture
+def topic(files: list[Path]) -> tuple[str, Any, list[list[bytes]]]:
+    """The address of librdkafka's mock broker, a producer, and records for two partitions of a topic, two of them broken."""
+    confluent = pytest.importorskip(
+        "confluent_kafka", reason="confluent-kafka is not installed (the extra [kafka])"
+    )
+    producer = confluent.Producer({"test.mock.num.brokers": 1})
+    servers = ",".join(f"{one.host}:{one.port}" for one in producer.list_topics(timeout=30).brokers.values())
+    rows = [row for file in files[1:4:2] for row in pq.read_table(file).to_pylist()]
+    values = [json.dumps(row, default=str).encode() for row in rows]
+    values[100:100] = [values[100][:80], b"no json"]
+    partitions: list[list[bytes]] = [[], []]
+    for number, value in enumerate(values):
+        partitions[number % 3 % 2].append(value)
+    return servers, producer, partitions
+
+
+@pytest.mark.spark
+def test_a_topic_is_counted_once_and_gives_what_a_scan_of_its_records_gives(
+    topic: tuple[str, Any, list[list[bytes]]], tmp_path: Path
+) -> None:
+    servers, producer, partitions = topic
+
+    def send(share: slice) -> None:
+        for number, values in enumerate(partitions):
+            for value in values[share]:
+                producer.produce("exchanges", value, partition=number)
+                producer.poll(0)
+        assert producer.flush(60) == 0
+
+    source = Topic(servers, "exchanges", most=2000, split=700)
+    send(slice(None, 1000))
+    told = run_stream(source, tmp_path)
+    assert told[-1].held == 1998
+    send(slice(1000, None))
+    told += run_stream(source, tmp_path)
+    assert [batch.number for batch in told] == list(range(len(told))), "it went on"
+    assert max(batch.exchanges for batch in told) <= 2000
+    assert told[-1].held == sum(map(len, partitions)) - 2
+
+    logs = []
+    ends = [0, 0]
+    for number in range(len(told)):
+        begins, ends = ends, [offset_of(tmp_path, number, partition) for partition in (0, 1)]
+        values = [partitions[one][begins[one] : ends[one]] for one in (0, 1)]
+        logs.append(tmp_path / f"log-{number}.jsonl")
+        logs[-1].write_bytes(b"\n".join(itertools.chain(*values)) + b"\n")
+    by_scan(logs, tmp_path / "scanned", together=1)
+    streamed, scanned = (written(place / "result") for place in (tmp_path, tmp_path / "scanned"))
+    rejected = [json.loads(line) for line in streamed.pop("rejected.jsonl").splitlines()]
+    assert [(row["file"], row["row"]) for row in rejected] == [("exchanges/0", 67), ("exchanges/1", 33)]
+    assert len(scanned.pop("rejected.jsonl").splitlines()) == 2
+    for name in ("overview.json", "report.html"):  # a batch is of more parts than one
+        del streamed[name], scanned[name]
+    assert streamed == scanned
+
+
+def offset_of(folder: Path, batch: int, partition: int) -> int:
+    """Where a batch ends in a partition, by Spark's checkpoint."""
+    told = (folder / "checkpoint" / "offsets" / str(batch)).read_text().splitlines()[-1]
+    return int(json.loads(told).get(str(partition), 0))

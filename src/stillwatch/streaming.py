@@ -159,9 +159,9 @@ def _check(source: Folder | Topic, plan: Plan) -> None:
                 raise StateError(f"{place} lies in the folder of {other}; name another one with {name}")
     require(source)
     if isinstance(source, Topic):
-        from stillwatch.engine.topic import check
+        from stillwatch.engine.topic import bounds
 
-        check(source.servers, source.topic)
+        bounds(source.servers, source.topic)
     elif not source.place.is_dir():
         raise MissingLogError(
             f"{source.place} is no folder. A stream reads the files that are put into one; make it first.",

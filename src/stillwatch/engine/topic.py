@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from pyspark.sql.datasource import DataSource, DataSourceStreamReader, InputPartition
 from pyspark.sql.streaming.datasource import ReadLimit, ReadMaxRows, SupportsTriggerAvailableNow
 
@@ -23,7 +24,7 @@ ANSWER_S = 15.0
 """How long a broker may take to answer."""
 SILENCE_S = 120.0
 """How long records that there must be may fail to come."""
-AT_ONCE = 1000
+AT_ONCE, WAIT_S = 1000, 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,28 +38,34 @@ class Range:
     """Offset after the last; there may be fewer records than that, where the topic is compacted or has transactions."""
 
 
-def check(servers: str, topic: str) -> None:
-    """Refuse a topic that is not there. Raises :class:`EngineError`."""
-    consumer = _consumer(servers)
-    try:
-        _partitions(consumer, topic)
-    except KafkaException as error:
-        raise EngineError(
-            f"the topic {topic} cannot be read ({error.args[0].name()}): check --kafka, --topic and that the broker is up"
-        ) from error
-    finally:
-        consumer.close()
+def bounds(servers: str, topic: str) -> dict[str, tuple[int, int]]:
+    """Of each partition of a topic, its first offset and the one after its last. Raises :class:`EngineError`."""
+    with closing(_consumer(servers)) as consumer:
+        try:
+            found = consumer.list_topics(topic, timeout=ANSWER_S).topics[topic]
+            if found.error is not None:
+                raise KafkaException(found.error)
+            return {
+                str(partition): consumer.get_watermark_offsets(
+                    TopicPartition(topic, partition), timeout=ANSWER_S
+                )
+                for partition in sorted(found.partitions)
+            }
+        except KafkaException as error:
+            raise EngineError(
+                f"the topic {topic} cannot be read ({error.args[0].name()}): see --kafka and --topic, and whether it is up"
+            ) from error
 
 
 def records(servers: str, topic: str, wanted: Range) -> Iterator[tuple[int, bytes]]:
     """The records of a range in their order, each with its offset. Raises :class:`EngineError`."""
     place = f"partition {wanted.partition} of the topic {topic}"
-    consumer = _consumer(servers)
-    try:
+    with closing(_consumer(servers)) as consumer:
         consumer.assign([TopicPartition(topic, wanted.partition, wanted.begin)])
-        heard = time.monotonic()
-        while True:
-            for message in consumer.consume(AT_ONCE, 1.0):
+        at, heard = wanted.begin, time.monotonic()
+        while at < wanted.end:
+            # No more than there are: it waits for all that it is asked for.
+            for message in consumer.consume(min(AT_ONCE, wanted.end - at), WAIT_S):
                 heard = time.monotonic()
                 error = message.error()
                 if error is None and message.offset() < wanted.end:
@@ -68,19 +75,14 @@ def records(servers: str, topic: str, wanted: Range) -> Iterator[tuple[int, byte
                         f"records from offset {wanted.begin} of {place} are gone, before they were taken in; the topic must "
                         "keep them for longer than the stream may stand still"
                     )
-                if (
-                    error is None or error.code() == KafkaError._PARTITION_EOF
-                ) and message.offset() >= wanted.end:
-                    return
-            (at,) = consumer.position([TopicPartition(topic, wanted.partition)])
-            if at.offset >= wanted.end:
-                return
+                if error is None:
+                    at = message.offset() + 1
+                elif error.code() == KafkaError._PARTITION_EOF:
+                    at = message.offset()
             if time.monotonic() - heard > SILENCE_S:
                 raise EngineError(
                     f"{place} is silent for offsets {wanted.begin} to {wanted.end}; start the stream again when it does"
                 )
-    finally:
-        consumer.close()
 
 
 class TopicSource(DataSource):  # type: ignore[misc]
@@ -107,14 +109,13 @@ class TopicReader(DataSourceStreamReader, SupportsTriggerAvailableNow):  # type:
     """
 
     def __init__(self, options: Mapping[str, str]) -> None:
-        self._topic = options["topic"]
+        self._servers, self._topic = options["servers"], options["topic"]
         self._most, self._split = int(options["most"]), int(options["split"])
-        self._consumer = _consumer(options["servers"])
         self._last: dict[str, int] | None = None
 
     def initialOffset(self) -> dict[str, int]:  # noqa: N802 (Spark's names)
         """Return the first offset that each partition still holds."""
-        return {name: low for name, (low, _) in self._bounds().items()}
+        return {name: low for name, (low, _) in bounds(self._servers, self._topic).items()}
 
     def getDefaultReadLimit(self) -> ReadLimit:  # noqa: N802
         """Return how many records a batch may hold."""
@@ -122,17 +123,17 @@ class TopicReader(DataSourceStreamReader, SupportsTriggerAvailableNow):  # type:
 
     def prepareForTriggerAvailableNow(self) -> None:  # noqa: N802
         """Let a run that ends by itself read what there is now."""
-        self._last = {name: high for name, (_, high) in self._bounds().items()}
+        self._last = {name: high for name, (_, high) in bounds(self._servers, self._topic).items()}
 
     def latestOffset(self, start: Mapping[str, int], limit: ReadLimit) -> dict[str, int]:  # noqa: N802
         """Return where a batch that begins at ``start`` ends; a partition that is new begins at 0."""
-        bounds = self._bounds()
-        ends = {name: high for name, (_, high) in bounds.items()} if self._last is None else self._last
+        found = bounds(self._servers, self._topic)
+        ends = {name: high for name, (_, high) in found.items()} if self._last is None else self._last
         begins = {name: start.get(name, 0) for name in ends}
         for name, begin in begins.items():
-            if begin > bounds[name][1]:
+            if begin > found[name][1]:
                 raise EngineError(
-                    f"partition {name} of the topic {self._topic} ends at offset {bounds[name][1]}, and was read up to "
+                    f"partition {name} of the topic {self._topic} ends at offset {found[name][1]}, and was read up to "
                     f"{begin}: it is not the topic that the checkpoint is of; begin with another --checkpoint and --state"
                 )
         left = limit.max_rows if isinstance(limit, ReadMaxRows) else sum(ends.values())
@@ -149,19 +150,6 @@ class TopicReader(DataSourceStreamReader, SupportsTriggerAvailableNow):  # type:
     def read(self, partition: InputPartition) -> Iterator[tuple[str]]:
         """Give the range itself."""
         yield (partition.value,)
-
-    def stop(self) -> None:
-        """Leave the broker."""
-        self._consumer.close()
-
-    def _bounds(self) -> dict[str, tuple[int, int]]:
-        """First offset and the one after the last, of each partition."""
-        return {
-            str(partition): self._consumer.get_watermark_offsets(
-                TopicPartition(self._topic, partition, OFFSET_BEGINNING), timeout=ANSWER_S
-            )
-            for partition in _partitions(self._consumer, self._topic)
-        }
 
 
 def range_of(item: str) -> Range:
@@ -182,13 +170,6 @@ def _shared_out(begins: Mapping[str, int], ends: Mapping[str, int], most: int) -
         reached[name] += taken
         most -= taken
     return {name: reached[name] for name in begins}
-
-
-def _partitions(consumer: Any, topic: str) -> list[int]:
-    found = consumer.list_topics(topic, timeout=ANSWER_S).topics[topic]
-    if found.error is not None:
-        raise KafkaException(found.error)
-    return sorted(found.partitions)
 
 
 def _consumer(servers: str) -> Any:
