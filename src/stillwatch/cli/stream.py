@@ -14,7 +14,6 @@ from stillwatch.cli.scan import (
     CALIBRATION,
     CIRCLE_KEY,
     CROWD,
-    ENGINE,
     IDENTITIES,
     KEY,
     LABELS,
@@ -61,6 +60,7 @@ SET_ASIDE = typer.Option(
     False, "--set-aside",
     help="Go on where a file cannot be read at all: it is named in rejected.jsonl, and nothing of it counts.",
 )  # fmt: skip
+ENGINE = typer.Option("duckdb", "--engine", help="What measures at a look: duckdb, or spark for the cluster.")
 FORMAT = typer.Option(
     "auto", "--format", help="Format of the log, or of the topic's records; found by itself."
 )
