@@ -145,6 +145,29 @@ def test_a_stream_that_is_killed_at_random_moments_goes_on_where_it_was(
 
 @pytest.mark.slow
 @pytest.mark.spark
+def test_a_stream_looks_now_and_then_and_ends_when_it_is_told_to(
+    files: list[Path], scanned: Path, tmp_path: Path
+) -> None:
+    process = start(log_of(files), tmp_path, "--interval", "2s", "--look-every", "2")
+    assert process.stderr is not None
+    told: list[str] = []
+    for line in process.stderr:
+        if line.startswith("stillwatch: "):
+            told.append(line)
+        if len(told) == 2:
+            process.send_signal(signal.SIGTERM)
+            told.append("told to stop")
+    assert process.wait(timeout=WAIT_S) == 0
+    assert told[0].startswith("stillwatch: batch 0 of 2 parts: ")
+    assert "looked" not in told[0]
+    assert told[1].startswith("stillwatch: batch 1 of 2 parts: ")
+    assert "looked: 1 extraction campaign" in told[1]
+    run_stream(Folder(log_of(files), TOGETHER), tmp_path)
+    is_as_scanned(tmp_path, scanned)
+
+
+@pytest.mark.slow
+@pytest.mark.spark
 def test_a_file_that_is_broken_ends_the_stream_which_goes_on_once_it_is_mended(
     files: list[Path], scanned: Path, tmp_path: Path
 ) -> None:

@@ -149,7 +149,7 @@ def _tell(batch: Batch) -> None:
     looked = ""
     if batch.result is not None:
         found = sum(campaign["verdict"] == "extraction" for campaign in batch.result.campaigns)
-        looked = f"; looked: {found:,} extraction campaigns"
+        looked = f"; looked: {found:,} extraction campaign{'s' if found != 1 else ''}"
     typer.echo(
         f"stillwatch: batch {batch.number} of {batch.parts:,} parts: {what}, {batch.held:,} in all{looked}",
         err=True,

@@ -71,11 +71,13 @@ def follow(
     """
     session = session_of_process()
     failed: list[Exception] = []
-    busy = threading.Lock()
+    busy, over = threading.Lock(), threading.Event()
 
     def each(frame: DataFrame, number: int) -> None:
         try:
             with busy:
+                if over.is_set():
+                    raise EngineError("the stream was told to stop; this batch comes again")
                 take(number, [row.item for row in on_spark(frame.collect)])
         except Exception as error:
             failed.append(error)
@@ -99,8 +101,10 @@ def follow(
     except EngineError as error:
         raise (failed[0] if failed else error) from None
     finally:
-        with busy, suppress(Exception):
-            query.stop()
+        with busy:  # the batch that is being taken in comes to its end
+            over.set()
+        with suppress(EngineError):
+            on_spark(query.stop)
 
 
 def _rows(session: SparkSession, source: Folder | Topic) -> DataFrame:
