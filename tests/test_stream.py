@@ -16,6 +16,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from stillwatch.engine.base import EngineError
 from stillwatch.engine.spark import SparkEngine
 from stillwatch.rejects import DamagedLogError
 from stillwatch.streaming import Folder, Topic
@@ -228,21 +229,19 @@ def test_a_topic_is_counted_once_and_gives_what_a_scan_of_its_records_gives(
 
     source = Topic(servers, "exchanges", most=2000, split=700)
     send(slice(None, 1000))
-    told = run_stream(source, tmp_path)
-    assert told[-1].held == sum(len(values[:1000]) for values in partitions) - 2
+    assert held_after(source, tmp_path) == sum(len(values[:1000]) for values in partitions) - 2
     send(slice(1000, None))
-    told += run_stream(source, tmp_path)
-    assert [batch.number for batch in told] == list(range(len(told))), "it went on"
-    assert max(batch.exchanges for batch in told) <= 2000
-    assert told[-1].held == sum(map(len, partitions)) - 2
+    assert held_after(source, tmp_path) == sum(map(len, partitions)) - 2
 
-    logs = []
+    logs: list[Path] = []
     ends = [0, 0]
-    for number in range(len(told)):
+    batches = sum(path.name.isdigit() for path in (tmp_path / "checkpoint" / "commits").iterdir())
+    for number in range(batches):
         begins, ends = ends, [offset_of(tmp_path, number, partition) for partition in (0, 1)]
         values = [partitions[one][begins[one] : ends[one]] for one in (0, 1)]
         logs.append(tmp_path / f"log-{number}.jsonl")
         logs[-1].write_bytes(b"\n".join(itertools.chain(*values)) + b"\n")
+        assert sum(ends) - sum(begins) <= 2000
     by_scan(logs, tmp_path / "scanned", together=1)
     streamed, scanned = (written(place / "result") for place in (tmp_path, tmp_path / "scanned"))
     rejected = [json.loads(line) for line in streamed.pop("rejected.jsonl").splitlines()]
@@ -251,6 +250,23 @@ def test_a_topic_is_counted_once_and_gives_what_a_scan_of_its_records_gives(
     for name in ("overview.json", "report.html"):  # a batch is of more parts than one
         del streamed[name], scanned[name]
     assert streamed == scanned
+
+
+def held_after(source: Topic, folder: Path) -> int:
+    """Exchanges that there are once a stream of a topic has ended.
+
+    It is started again where Spark did not wait for a process that a busy machine was slow to start.
+    """
+    for attempt in range(4):
+        try:
+            run_stream(source, folder)
+        except EngineError:
+            if attempt == 3:
+                raise
+        else:
+            break
+    manifest = json.loads((folder / "state" / "state.json").read_bytes())
+    return sum(increment["rows"] for increment in manifest["increments"])
 
 
 def offset_of(folder: Path, batch: int, partition: int) -> int:
