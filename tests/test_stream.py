@@ -42,7 +42,7 @@ def call(*given, **named):
 place.{name} = call
 """
 """Ends the process, as a loss of power would, before or after one of its steps."""
-WAIT_S = 300
+WAIT_S = 900
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -82,7 +82,10 @@ def killed(
     """Run a stream that dies at a step."""
     dies = DIES.format(module=module, name=name, times=times, first=before)
     process = start(log_of(files), folder, "--once", before=dies)
-    _, said = process.communicate(timeout=WAIT_S)
+    try:
+        _, said = process.communicate(timeout=WAIT_S)
+    finally:
+        process.kill()
     assert process.returncode == -signal.SIGKILL, said
 
 
@@ -158,13 +161,16 @@ def test_a_stream_looks_now_and_then_and_ends_when_it_is_told_to(
     process = start(log_of(files), tmp_path, "--interval", "2s", "--look-every", "2")
     assert process.stderr is not None
     told: list[str] = []
-    for line in process.stderr:
-        if line.startswith("stillwatch: "):
-            told.append(line)
-        if len(told) == 2:
-            process.send_signal(signal.SIGTERM)
-            told.append("told to stop")
-    assert process.wait(timeout=WAIT_S) == 0
+    try:
+        for line in process.stderr:
+            if line.startswith("stillwatch: "):
+                told.append(line)
+            if len(told) == 2:
+                process.send_signal(signal.SIGTERM)
+                told.append("told to stop")
+        assert process.wait(timeout=WAIT_S) == 0
+    finally:
+        process.kill()
     assert told[0].startswith("stillwatch: batch 0 of 2 parts: ")
     assert "looked" not in told[0]
     assert told[1].startswith("stillwatch: batch 1 of 2 parts: ")
