@@ -14,6 +14,8 @@ collect_ignore = [
 ]
 if not HAS_KAFKA:
     collect_ignore += ["src/stillwatch/live/kafka.py"]  # the extra [kafka]
+if not HAS_KAFKA or find_spec("pyspark") is None:
+    collect_ignore += ["src/stillwatch/engine/topic.py"]  # the extras [kafka] and [spark]
 if not HAS_TORCH:
     collect_ignore += ["tests/lab", "src/stillwatch/lab"]
 

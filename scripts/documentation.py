@@ -232,7 +232,7 @@ def _command(name: str) -> str:
         info = parameter.default
         if isinstance(info, ArgumentInfo):
             arguments.append(str(info.metavar))
-            options.append((code(info.metavar), "required", info.help))
+            options.append((code(info.metavar), "required" if info.default is ... else "", info.help))
         elif isinstance(info, OptionInfo):
             options.append((_option_names(info), _option_default(info), info.help))
     usage = " ".join(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from stillwatch import stored
 from stillwatch.rejects import ChangedLogError, EmptyLogError, MissingLogError, UnknownFormatError
 from stillwatch.stored import SCHEME, StoredObject
 
+CHUNK_BYTES = 8 << 20
 LogFile = Path | StoredObject
 """A file of a log, or a place where files of one lie."""
 
@@ -175,6 +177,15 @@ def opened(file: LogFile) -> pa.NativeFile:
         return pa.OSFile(str(file))
     except OSError as error:
         raise unreadable(file) from error
+
+
+def digest_of(file: LogFile) -> str:
+    """SHA-256 of a file, or of an object. Raises what :func:`opened` raises."""
+    digest = hashlib.sha256()
+    with opened(file) as raw:
+        while data := raw.read(CHUNK_BYTES):
+            digest.update(data)
+    return digest.hexdigest()
 
 
 def unreadable(file: LogFile) -> MissingLogError:

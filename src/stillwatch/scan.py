@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -19,7 +20,7 @@ from stillwatch.rejects import RejectLog
 from stillwatch.sketching import Source, sketch_log
 from stillwatch.spool import Spool
 from stillwatch.spreading import sketch_apart
-from stillwatch.state import State, StateError, Taken
+from stillwatch.state import REJECTED, State, StateError, Taken
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from stillwatch.keys import Keys
     from stillwatch.sources import Progress
 
-__all__ = ["Options", "scan", "take_in"]
+__all__ = ["Options", "look", "scan", "take_in"]
 
 RETIRED = ("circle.json", "shadow.parquet", "pictures/c-*.svg")
 """Files of an earlier result of which a new one may have none."""
@@ -60,7 +61,7 @@ def scan(
         return _with_state(source, out, keys, options, progress, kept)
     with (
         staged(out, retired=RETIRED) as stage,
-        RejectLog(out / "rejected.jsonl", limit=options.reject_share, stage=stage) as rejects,
+        RejectLog(out / REJECTED, limit=options.reject_share, stage=stage) as rejects,
     ):
         with Spool(stage) as spool:
             # Named nowhere here, so that it goes once families are found.
@@ -85,17 +86,35 @@ def take_in(
 def _with_state(
     source: Source, out: Path, keys: Keys, options: Options, progress: Progress | None, kept: Path
 ) -> findings.Result:
-    listed = out / "rejected.jsonl"
     with _opened(kept, keys, options) as state, staged(out, retired=RETIRED) as stage:
         state.verify()
         with TemporaryDirectory(prefix=".stillwatch-aside-", dir=stage) as place:
-            aside = Path(place)
-            taken = _taken(state, source, aside, keys, options, progress, listed)
-            with RejectLog(listed, limit=1.0, stage=stage) as rejects:
-                state.tell(rejects)
-            scanned = examine(state.sketches(aside), state.presence(), options)
-            result = findings.state(scanned, taken.source, keys, rejects, options, taken)
-        findings.write(result, stage)
+            taken = _taken(state, source, Path(place), keys, options, progress, out / REJECTED)
+        return _look(state, taken, out, stage, keys, options)
+
+
+def look(state: State, out: Path, keys: Keys, options: Options) -> findings.Result:
+    """Write the result of all that an open state holds into ``out``; no text is there for examples.
+
+    Raises what :func:`scan` raises for the state and the result.
+    """
+    with staged(out, retired=RETIRED) as stage:
+        state.verify()
+        taken = Taken(Source(()), range(0), state.rows, sum(one.paths for one in state.increments), 0, 0)
+        return _look(state, taken, out, stage, keys, replace(options, sketch_only=True))
+
+
+def _look(
+    state: State, taken: Taken, out: Path, stage: Path, keys: Keys, options: Options
+) -> findings.Result:
+    with (
+        TemporaryDirectory(prefix=".stillwatch-aside-", dir=stage) as place,
+        RejectLog(out / REJECTED, limit=1.0, stage=stage) as rejects,
+    ):
+        state.tell(rejects)
+        scanned = examine(state.sketches(Path(place)), state.presence(), options)
+        result = findings.state(scanned, taken.source, keys, rejects, options, taken)
+    findings.write(result, stage)
     return result
 
 

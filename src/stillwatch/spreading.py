@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import pyarrow.parquet as pq
 
+from stillwatch.engine.base import EngineError
 from stillwatch.formats import MessageFormat, PairedFormat, all_formats
 from stillwatch.listing import LogFile, list_files, named, state_of
 from stillwatch.rejects import EmptyLogError, LogError, RejectLog, TooManyRejectsError, UnknownFormatError
@@ -47,7 +48,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What became of it."""
+    """What became of what a worker was given."""
 
     accepted: int = 0
     nulled: dict[str, int] = field(default_factory=dict)
@@ -56,6 +57,12 @@ class Told:
     unmapped: int = 0
     error: tuple[str, str, int | None] | None = None
     """Kind, text and row of what ended it."""
+
+    digest: str = ""
+    """SHA-256 of a file that was read, where that was asked for."""
+
+    size: int = 0
+    """Its bytes."""
 
 
 def sketch_apart(
@@ -77,8 +84,12 @@ def sketch_apart(
         found = engine.spread([msgspec.json.encode(task) for task in tasks], work)
         total, done = source.bytes, 0
         for file, task, answer in zip(files, tasks, found, strict=True):
-            _account(msgspec.json.decode(answer, type=Told), file, task, rejects)
-            yield from _sketches(task)
+            told = msgspec.json.decode(answer, type=Told)
+            if told.error is not None:
+                kind, text, row = told.error
+                told = replace(told, error=(kind, text.replace(task.file, str(file)), row))
+            account(told, str(file), rejects, Path(task.into))
+            yield from sketches_in(Path(task.into))
             done += task.size
             if progress is not None:
                 progress(done, total)
@@ -101,8 +112,21 @@ def _file_of(task: Task) -> LogFile:
 def _sketch(item: bytes, *, source: Source, keys: Keys, alone: bool) -> bytes:
     """On a worker: sketch one file; what it could not read is told and not raised, which would be tried again."""
     task = msgspec.json.decode(item, type=Task)
-    into = Path(task.into)
     own = replace(source, paths=(_file_of(task),))
+
+    def write(made: Path, rejects: RejectLog) -> None:
+        if not alone:
+            refuse_told_in_several_files(own)
+        write_sketches(own, keys, made, rejects)
+
+    return msgspec.json.encode(sketched(Path(task.into), write))
+
+
+def sketched(into: Path, write: Callable[[Path, RejectLog], object]) -> Told:
+    """On a worker: the sketches that ``write`` makes, and what it could not read, once they are whole.
+
+    What lies at ``into`` with ``.parquet`` and ``.rejected`` is the same however often this is done.
+    """
     try:
         with (
             tempfile.TemporaryDirectory(prefix=f"{into.name}-", dir=into.parent) as name,
@@ -111,24 +135,22 @@ def _sketch(item: bytes, *, source: Source, keys: Keys, alone: bool) -> bytes:
             made = Path(name) / "sketches"
             # A file of nothing, or of nothing readable, is an error only where all are.
             with suppress(EmptyLogError, TooManyRejectsError):
-                if not alone:
-                    _refuse_told_in_several_files(own)
-                write_sketches(own, keys, made, rejects)
+                write(made, rejects)
                 made.replace(into.with_suffix(".parquet"))
             (Path(name) / into.with_suffix(".rejected").name).replace(into.with_suffix(".rejected"))
-            told = Told(
+            return Told(
                 rejects.accepted,
                 dict(rejects.nulled),
                 dict(rejects.skipped),
                 rejects.zoneless,
                 rejects.unmapped,
             )
-    except LogError as error:
-        told = Told(error=(type(error).__name__, str(error), error.row))
-    return msgspec.json.encode(told)
+    except (LogError, EngineError) as error:
+        return Told(error=(type(error).__name__, str(error), getattr(error, "row", None)))
 
 
-def _refuse_told_in_several_files(source: Source) -> None:
+def refuse_told_in_several_files(source: Source) -> None:
+    """Refuse a file of which the halves of exchanges may lie in another one, which another worker has."""
     file = source.paths[0]
     found = all_formats().get(kind_of(file, format=source.format))
     if isinstance(found, PairedFormat | MessageFormat):
@@ -139,24 +161,25 @@ def _refuse_told_in_several_files(source: Source) -> None:
         )
 
 
-def _account(told: Told, file: LogFile, task: Task, rejects: RejectLog) -> None:
+def account(told: Told, name: str, rejects: RejectLog, into: Path) -> None:
+    """Count what a worker read; raises what ended it. ``name``: what it was given, as the user knows it."""
     if told.error is not None:
         kind, text, row = told.error
         kinds = {one.__name__: one for one in LogError.__subclasses__()}
-        raise kinds.get(kind, LogError)(text.replace(task.file, str(file)), file=file, row=row)
+        raise kinds.get(kind, LogError)(text, file=name, row=row)
     rejects.accept(told.accepted)
-    with Path(task.into).with_suffix(".rejected").open("rb") as lines:
+    with into.with_suffix(".rejected").open("rb") as lines:
         for line in lines:
             rejected = msgspec.json.decode(line)
-            rejects.reject(str(file), rejected["row"], rejected["reason"])
+            rejects.reject(name, rejected["row"], rejected["reason"])
     rejects.note(Counter(told.nulled), Counter(told.skipped), told.zoneless)
     rejects.unmapped += told.unmapped
     rejects.check(final=False)
 
 
-def _sketches(task: Task) -> Iterator[pa.RecordBatch]:
-    """The sketches of one file, which goes once they were read."""
-    made = Path(task.into).with_suffix(".parquet")
+def sketches_in(into: Path) -> Iterator[pa.RecordBatch]:
+    """The sketches that a worker wrote, which go once they were read."""
+    made = into.with_suffix(".parquet")
     if not made.exists():
         return
     with pq.ParquetFile(made) as table:

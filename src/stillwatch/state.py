@@ -34,24 +34,31 @@ import pyarrow as pa
 from stillwatch.engine.memory import amount, presence_slots
 from stillwatch.families.fragments import Presence
 from stillwatch.fingerprint import SKETCH_SCHEMA, SKETCH_VERSION
-from stillwatch.listing import LogFile, list_files, opened, state_of, unchanged
+from stillwatch.listing import LogFile, digest_of, list_files, state_of, unchanged
 from stillwatch.objective.model import load as load_objective
 from stillwatch.outputs import locked, sync
 from stillwatch.rejects import RejectLog
 from stillwatch.spool import Kept
-from stillwatch.state_manifest import MANIFEST, Bound, Increment, Manifest, StateError, read_manifest
+from stillwatch.state_manifest import (
+    MANIFEST,
+    Bound,
+    Increment,
+    Manifest,
+    StateError,
+    Streamed,
+    read_manifest,
+)
 
 if TYPE_CHECKING:
     from stillwatch.keys import Keys
     from stillwatch.sketching import Source
 
-__all__ = ["State", "StateError", "Taken"]
+__all__ = ["State", "StateError", "Streamed", "Taken"]
 
 LOCK = "lock"
 SKETCHES, REJECTED = "sketches.arrow", "rejected.jsonl"
 LEFT = (".stillwatch-*", "increment-*", "presence-*", REJECTED)
 """What a run that was killed may have left, where ``state.json`` does not name it."""
-CHUNK_BYTES = 8 << 20
 
 Sketching = Callable[["Source", RejectLog], AbstractContextManager[Iterator[pa.RecordBatch]]]
 """The one pass over the text of a log."""
@@ -114,6 +121,52 @@ class State:
         """What it holds, in order."""
         return self._manifest.increments
 
+    @property
+    def rows(self) -> int:
+        """Exchanges that it holds."""
+        return self._manifest.rows
+
+    @property
+    def files(self) -> frozenset[str]:
+        """SHA-256 of each file that was taken in."""
+        return frozenset(digest for one in self.increments for digest in one.files) - {NOTHING}
+
+    @property
+    def streamed(self) -> Streamed | None:
+        """How far the stream that it follows was taken in; None where it follows none."""
+        return self._manifest.streamed
+
+    def follow(self, streamed: Streamed) -> None:
+        """Keep how far a stream was taken in where a batch of it holds nothing."""
+        with (
+            _disk(self._folder),
+            tempfile.TemporaryDirectory(dir=self._folder, prefix=".stillwatch-") as name,
+        ):
+            self._seal(Path(name), msgspec.structs.replace(self._manifest, streamed=streamed))
+
+    def add(
+        self, streamed: Streamed, files: tuple[str, ...], paths: int, size: int,
+        sketches: Callable[[RejectLog], Iterable[pa.RecordBatch]],
+    ) -> int:  # fmt: skip
+        """Take in a batch of a stream and, with it and no sooner, keep that it was; returns how many exchanges it has.
+
+        ``files``: digests of its files; ``paths``: how many parts it has; ``size``: bytes of them. Raises what :meth:`take`
+        raises.
+        """
+        with (
+            _disk(self._folder),
+            tempfile.TemporaryDirectory(dir=self._folder, prefix=".stillwatch-") as name,
+        ):
+            stage = Path(name) / "increment"
+            stage.mkdir()
+            with RejectLog(self._folder / REJECTED, limit=1.0, stage=stage) as rejects:
+                rows = _write(sketches(rejects), stage)
+            if rejects.seen or rejects.skipped:
+                self._commit(Path(name), _told(files, paths, size, rows, rejects, stage), streamed)
+            else:
+                self._seal(Path(name), msgspec.structs.replace(self._manifest, streamed=streamed))
+        return rows
+
     def take(
         self, source: Source, reject_share: float, sketches: Sketching, listed: Path | None = None
     ) -> Taken:
@@ -125,8 +178,8 @@ class State:
         """
         files = list_files(source.paths)
         states = [state_of(file) for file in files]
-        digests = [_digest(file) for file in files]
-        known = {digest for one in self.increments for digest in one.files} - {NOTHING}
+        digests = [digest_of(file) for file in files]
+        known = self.files
         new = [place for place, digest in enumerate(digests) if digest not in known]
         before = len(files) - len(new)
         if before and all(digests[place] == NOTHING for place in new):
@@ -141,16 +194,19 @@ class State:
         ):
             stage = Path(name) / "increment"
             stage.mkdir()
-            with RejectLog(listed or self._folder / REJECTED, limit=reject_share, stage=stage) as rejects:
-                rows = _write(source, rejects, sketches, stage)
+            with (
+                RejectLog(listed or self._folder / REJECTED, limit=reject_share, stage=stage) as rejects,
+                sketches(source, rejects) as batches,
+            ):
+                rows = _write(batches, stage)
             for place in new:
                 unchanged(files[place], states[place])
-            increment = Increment(
-                tuple(digests[place] for place in new), paths, source.bytes, rows,
-                _digest(stage / SKETCHES), _digest(stage / REJECTED), dict(rejects.nulled), dict(rejects.skipped),
-                rejects.zoneless, rejects.unmapped,
-            )  # fmt: skip
-            self._commit(Path(name), increment)
+            taken = tuple(digests[place] for place in new)
+            self._commit(
+                Path(name),
+                _told(taken, paths, source.bytes, rows, rejects, stage),
+                self._manifest.streamed,
+            )
         rows_before = self._manifest.rows - rows
         return self._taken(source, range(rows_before, rows_before + rows), files, before)
 
@@ -217,7 +273,7 @@ class State:
             sync(table)
             table.replace(self._presence_file(count))
             manifest = msgspec.structs.replace(
-                self._manifest, observed=count, presence=_digest(self._presence_file(count))
+                self._manifest, observed=count, presence=digest_of(self._presence_file(count))
             )
             self._seal(Path(name), manifest)
             if before:
@@ -239,12 +295,13 @@ class State:
     def _presence_file(self, increments: int) -> Path:
         return self._folder / f"presence-{increments:06d}"
 
-    def _commit(self, stage: Path, increment: Increment) -> None:
+    def _commit(self, stage: Path, increment: Increment, streamed: Streamed | None) -> None:
         """Make an increment part of the state."""
         for file in (*(stage / "increment").iterdir(), stage / "increment"):
             sync(file)
         (stage / "increment").replace(self._increment(len(self.increments) + 1))
-        self._seal(stage, msgspec.structs.replace(self._manifest, increments=(*self.increments, increment)))
+        increments = (*self.increments, increment)
+        self._seal(stage, msgspec.structs.replace(self._manifest, increments=increments, streamed=streamed))
 
     def _seal(self, stage: Path, manifest: Manifest) -> None:
         """Write the manifest, once all that it names lies under its own name on the disk."""
@@ -257,17 +314,23 @@ class State:
         self._manifest = manifest
 
 
-def _write(source: Source, rejects: RejectLog, sketches: Sketching, stage: Path) -> int:
-    """Write the sketches of a log; returns how many exchanges it has."""
+def _write(batches: Iterable[pa.RecordBatch], stage: Path) -> int:
+    """Write sketches; returns of how many exchanges they are."""
     rows = 0
-    with (
-        sketches(source, rejects) as batches,
-        pa.ipc.new_file(str(stage / SKETCHES), SKETCH_SCHEMA) as writer,
-    ):
+    with pa.ipc.new_file(str(stage / SKETCHES), SKETCH_SCHEMA) as writer:
         for batch in batches:
             writer.write_batch(batch)
             rows += batch.num_rows
     return rows
+
+
+def _told(
+    files: tuple[str, ...], paths: int, size: int, rows: int, rejects: RejectLog, stage: Path
+) -> Increment:
+    return Increment(
+        files, paths, size, rows, digest_of(stage / SKETCHES), digest_of(stage / REJECTED), dict(rejects.nulled),
+        dict(rejects.skipped), rejects.zoneless, rejects.unmapped,
+    )  # fmt: skip
 
 
 @contextmanager
@@ -313,17 +376,8 @@ def _clear(folder: Path, manifest: Manifest) -> None:
             path.unlink()
 
 
-def _digest(file: LogFile) -> str:
-    """SHA-256 of a file, or of an object."""
-    digest = hashlib.sha256()
-    with opened(file) as raw:
-        while data := raw.read(CHUNK_BYTES):
-            digest.update(data)
-    return digest.hexdigest()
-
-
 def _digest_if_there(file: Path) -> str | None:
-    return _digest(file) if file.is_file() else None
+    return digest_of(file) if file.is_file() else None
 
 
 NOTHING = hashlib.sha256().hexdigest()

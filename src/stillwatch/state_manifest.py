@@ -48,6 +48,19 @@ class Increment(msgspec.Struct, frozen=True):
     unmapped: int
 
 
+class Streamed(msgspec.Struct, frozen=True):
+    """How far a stream was taken in."""
+
+    stream: str
+    """Name of the stream, which its checkpoint has too."""
+
+    batch: int = -1
+    """Number of the last batch; -1 where none was taken in yet."""
+
+    parts: str = ""
+    """SHA-256 of the names of its parts."""
+
+
 class Manifest(msgspec.Struct, frozen=True):
     """What ``state.json`` says."""
 
@@ -59,6 +72,9 @@ class Manifest(msgspec.Struct, frozen=True):
 
     presence: str = ""
     """SHA-256 of the bitmaps."""
+
+    streamed: Streamed | None = None
+    """The stream that the state follows, if any."""
 
     @property
     def rows(self) -> int:

@@ -188,6 +188,17 @@ def test_a_file_is_followed_through_rotation_and_restarts(journal: Journal, tmp_
     assert ids(tmp_path)[6:] == ["x0000007"]
 
 
+def test_a_broken_first_line_costs_no_other(journal: Journal, tmp_path: Path) -> None:
+    body = b"\n".join([line(1)[:40], line(2).strip(), line(3)[:40], line(4).strip()])
+    taken = Intake(journal, KEYS, tmp_path).take(body, "test")
+    taken.done.result()
+    assert ids(tmp_path) == ["x0000002", "x0000004"]
+    assert [row for row, _ in taken.rejected] == [1, 3]
+    document = json.dumps(json.loads(line(5)), indent=1).encode()
+    Intake(journal, KEYS, tmp_path).take(document, "test").done.result()
+    assert ids(tmp_path)[2:] == ["x0000005"]
+
+
 def test_a_topic_is_read_once_at_least_and_its_offsets_come_after(journal: Journal, tmp_path: Path) -> None:
     confluent = pytest.importorskip(
         "confluent_kafka", reason="confluent-kafka is not installed (the extra [kafka])"

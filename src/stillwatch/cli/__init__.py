@@ -26,6 +26,7 @@ from stillwatch.cli import (
     serve,
     share,
     simulate,
+    stream,
     token,
     watch,
     webhooks,
@@ -44,6 +45,7 @@ app = typer.Typer(
 app.command("scan")(scan.scan)
 app.command("replay")(replay.replay)
 app.command("watch")(watch.watch)
+app.command("stream")(stream.stream)
 app.command("calibrate")(calibrate.calibrate)
 app.command("fingerprint")(fingerprint.fingerprint)
 app.command("explain")(explain.explain)

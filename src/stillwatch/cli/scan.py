@@ -155,7 +155,12 @@ def scan(
     """Find extraction campaigns in a log and write the result into a folder."""
     if out is None and state is None:
         raise typer.BadParameter("name a folder for the result, or one with --state", param_hint="--out")
-    _check(engine, memory, show_text, sketch_only)
+    check(engine, memory)
+    if show_text and sketch_only:
+        raise typer.BadParameter(
+            "--sketch-only writes no text and --show-text shows it; give one of them",
+            param_hint="--sketch-only",
+        )
     from stillwatch import keys
     from stillwatch.calibration.labels import read_labels
     from stillwatch.calibration.record import read as read_calibration
@@ -232,18 +237,14 @@ def heard(files: list[Path], secrets: Keys) -> Peers | None:
     return merge(parts[0].circle, parts, identity_of(secrets.name))
 
 
-def _check(engine: str, memory: str, show_text: bool, sketch_only: bool) -> None:
+def check(engine: str, memory: str) -> None:
+    """Refuse what can be told to be wrong before the log is read."""
     from stillwatch.engine.duckdb import DuckDBEngine
     from stillwatch.engine.named import ENGINES
 
     if engine not in ENGINES:
         raise typer.BadParameter(
             f"{engine!r} is not here; the engines are: {', '.join(ENGINES)}", param_hint="--engine"
-        )
-    if show_text and sketch_only:
-        raise typer.BadParameter(
-            "--sketch-only writes no text and --show-text shows it; give one of them",
-            param_hint="--sketch-only",
         )
     DuckDBEngine(memory).close()  # a size that is none should not cost the time of reading the log
 

@@ -84,12 +84,12 @@ def watch(
 
     require(kafka=kafka is not None)
     from stillwatch import keys
+    from stillwatch.bodies import check_format
     from stillwatch.calibration.labels import read_labels
     from stillwatch.calibration.record import check
     from stillwatch.calibration.record import read as read_calibration
     from stillwatch.examine import Options
     from stillwatch.families.assign import Rule
-    from stillwatch.live.intake import check_format
     from stillwatch.live.serving import Kafka, Setting, address, serve
     from stillwatch.registry import Registry, read_registry
     from stillwatch.response.policy import Policy, read_policy

@@ -39,7 +39,7 @@ class SparkEngine:
     name = "spark"
 
     def __init__(self, folder: Path) -> None:
-        self._session = _session()
+        self._session = session_of_process()
         self._folder = Path(tempfile.mkdtemp(prefix="spark-", dir=folder))
         self._written = 0
         self._places: dict[str, Path] = {}
@@ -56,7 +56,7 @@ class SparkEngine:
 
     def query(self, sql: str) -> pa.Table:
         """Rows of ``sql``, which come to this process."""
-        table = self._run(lambda: self._session.sql(sql).toArrow())
+        table = on_spark(lambda: self._session.sql(sql).toArrow())
         fields = [
             pa.field(field.name, pa.int64()) if pa.types.is_decimal(field.type) else field
             for field in table.schema
@@ -68,7 +68,7 @@ class SparkEngine:
         place = self._folder / f"{name}-{self._written}.parquet"
         self._written += 1
         frame = self._session.sql(sql)
-        self._run(lambda: frame.write.parquet(str(place)))
+        on_spark(lambda: frame.write.parquet(str(place)))
         self._know(name, place, frame.schema)
 
     def forget(self, name: str) -> None:
@@ -99,7 +99,7 @@ class SparkEngine:
             [(place, bytearray(item)) for place, item in enumerate(items)],
             max(1, min(len(items), MOST_TASKS)),
         )
-        found = self._run(
+        found = on_spark(
             lambda: (
                 self._session.createDataFrame(rows, schema)
                 .mapInArrow(on_worker, "place long, told binary")
@@ -108,18 +108,6 @@ class SparkEngine:
         )
         told: list[bytes] = found.sort_by("place")["told"].to_pylist()
         return told
-
-    def _run(self, job: Callable[[], Any]) -> Any:
-        from py4j.protocol import Py4JError
-        from pyspark.errors import PySparkException
-
-        try:
-            return job()
-        except (PySparkException, Py4JError) as error:
-            raise EngineError(
-                "Spark gave up on the work; its own log says why. Look there for workers that were lost, for memory and for "
-                "room on their disks."
-            ) from error
 
     def close(self) -> None:
         """Forget the tables; the session goes with the process, and may be used again until then."""
@@ -136,7 +124,22 @@ def _remove(place: Path) -> None:
         place.unlink()
 
 
-def _session() -> SparkSession:
+def on_spark(job: Callable[[], Any]) -> Any:
+    """What a piece of work gives that Spark does. Raises :class:`EngineError`."""
+    from py4j.protocol import Py4JError
+    from pyspark.errors import PySparkException
+
+    try:
+        return job()
+    except (PySparkException, Py4JError) as error:
+        raise EngineError(
+            "Spark gave up on the work; its own log says why. Look there for workers that were lost, for memory and for "
+            "room on their disks."
+        ) from error
+
+
+def session_of_process() -> SparkSession:
+    """The Spark session of this process, begun if need be. Raises :class:`EngineError` where there is none."""
     try:
         from pyspark import SparkConf
         from pyspark.errors import PySparkRuntimeError

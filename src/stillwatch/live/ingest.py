@@ -14,10 +14,12 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from stillwatch.bodies import AUTO, check_format
 from stillwatch.live.admission import Admission, RefusedError
-from stillwatch.live.intake import AUTO, IntakeError, Taken, check_format, inflated
+from stillwatch.live.intake import IntakeError, Taken, inflated
 from stillwatch.live.journal import FullError
 from stillwatch.live.tokens import May
+from stillwatch.rejects import UnknownFormatError
 
 if TYPE_CHECKING:
     from stillwatch.live.intake import Intake
@@ -61,7 +63,7 @@ class Ingest:
         """A batch of records of any format, by ``?format=`` or told by itself."""
         try:
             form = check_format(request.query_params.get("format", AUTO))
-        except IntakeError as error:
+        except UnknownFormatError as error:
             raise RefusedError(400, "malformed", str(error)) from None
         taken = await self._take(request, sender, form)
         told: dict[str, object] = {

@@ -6,7 +6,6 @@ import datetime as dt
 import os
 import threading
 import zlib
-from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,22 +14,12 @@ from typing import TYPE_CHECKING
 import msgspec
 import pyarrow as pa
 
+from stillwatch.bodies import AUTO, NOT_KNOWN, format_of_body, read_whole
 from stillwatch.fingerprint import SKETCH_SCHEMA, sketch
-from stillwatch.formats import (
-    Complete,
-    LineFormat,
-    MessageFormat,
-    Piece,
-    all_formats,
-    format_of,
-    line_formats,
-)
-from stillwatch.formats._decode import mend
-from stillwatch.formats._reading import read_body, read_records, records_of
-from stillwatch.formats._stated import MalformedError
 from stillwatch.live import LiveError
 
 if TYPE_CHECKING:
+    from stillwatch.formats import Complete
     from stillwatch.keys import Keys
     from stillwatch.live.journal import Journal
 
@@ -38,7 +27,6 @@ REJECTED = "rejected.jsonl"
 """Dead letters: when, from where, which record, and why; nothing of its text."""
 REJECTED_BYTES = 64 << 20
 """Size at which they begin anew; the file before, ``rejected.1.jsonl``, is kept, and the one before that is not."""
-AUTO = "auto"
 INFLATED_BYTES = 64 << 20
 """Largest body once it is no longer compressed."""
 
@@ -75,13 +63,12 @@ class Intake:
         ``source``: where it came from, for the list of what was rejected. ``places``: what was read up to where, kept with
         the sketches. Raises :class:`IntakeError`, and ``FullError`` where nothing is taken now.
         """
-        form = _format(body, format_name)
+        form = format_of_body(body, format_name)
         if form is None:
-            reason = "no known format, or no JSON"
-            self._reject(source, ((1, reason),))
+            self._reject(source, ((1, NOT_KNOWN),))
             done = self._journal.submit(_nothing(), places) if places else _finished()
-            return Taken(0, ((1, reason),), 0, done)
-        piece = _read(form, body, self._complete)
+            return Taken(0, ((1, NOT_KNOWN),), 0, done)
+        piece = read_whole(form, body, self._complete)
         self._reject(source, piece.rejected)
         if not len(piece.batch) and not places:
             return Taken(0, piece.rejected, sum(piece.skipped.values()), _finished())
@@ -124,53 +111,6 @@ def inflated(body: bytes, encoding: str) -> bytes:
             f"the body is cut off, or larger than {INFLATED_BYTES >> 20} MiB once it is unpacked"
         )
     return plain
-
-
-def check_format(name: str) -> str:
-    """The name of a format that bodies may have. Raises :class:`IntakeError`."""
-    known = [one.name for one in line_formats()]
-    if name not in {AUTO, *known}:
-        raise IntakeError(f"there is no such format; there are {AUTO}, {', '.join(known)}")
-    return name
-
-
-def _format(body: bytes, name: str) -> LineFormat | None:
-    if name != AUTO:
-        found = all_formats()[name]
-        return found if isinstance(found, LineFormat) else None
-    for form in line_formats():
-        if isinstance(form, MessageFormat) and form.recognises_message(body):
-            return form
-    try:
-        for record in records_of(_first_lines(body)):
-            value = mend(record)
-            if isinstance(value, Mapping) and (form := format_of(dict(value))) is not None:  # type: ignore[assignment]
-                return form
-    except (MalformedError, RecursionError):
-        pass
-    return None
-
-
-def _first_lines(body: bytes) -> bytes:
-    """The body, or of lines the first that says something."""
-    if body.lstrip()[:1] != b"{":
-        return body
-    line = next((one for one in body.split(b"\n") if one.strip()), b"")
-    try:
-        msgspec.json.decode(line, type=msgspec.Raw)
-    except (msgspec.MsgspecError, RecursionError):
-        return body
-    return line
-
-
-def _read(form: LineFormat, body: bytes, complete: Complete | None) -> Piece:
-    """Read a body; of lines, a bad one costs no other."""
-    message = isinstance(form, MessageFormat) and form.recognises_message(body)
-    if not message and body.lstrip()[:1] == b"{":
-        lines = [line for line in body.split(b"\n") if line.strip()]
-        if len(lines) > 1 and _first_lines(body) is not body:
-            return read_records(form, lines, complete)
-    return read_body(form, body, complete)
 
 
 def _nothing() -> pa.RecordBatch:
