@@ -220,6 +220,7 @@ def topic(files: list[Path]) -> tuple[str, Any, list[list[bytes]]]:
     return servers, producer, partitions
 
 
+@pytest.mark.slow
 @pytest.mark.spark
 def test_a_topic_is_counted_once_and_gives_what_a_scan_of_its_records_gives(
     topic: tuple[str, Any, list[list[bytes]]], tmp_path: Path
