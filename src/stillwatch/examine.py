@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from stillwatch import stream_tables, streams
+from stillwatch.borrowed import without_borrowers
 from stillwatch.campaigns import Groups, Suspicion, group, peel, split
 from stillwatch.engine.memory import BYTES_OF_A_MEMBER, DEFAULT, amount
 from stillwatch.engine.named import DUCKDB, open_engine
@@ -179,6 +180,12 @@ def examine(spool: Sketches, presence: Presence, options: Options) -> Scanned:
         if (peeled := peel(groups, merged, accused(by_group, options.bar))) is not None:
             groups, merged = peeled
             by_group = scale.weigh_all(merged, groups.count)
+        left = without_borrowers(
+            merged, principals.of_row, accused(by_group, options.bar),
+            lambda some, count: accused(scale.weigh_all(some, count), options.bar),
+        )  # fmt: skip
+        if left is not None:
+            merged, by_group = left, scale.weigh_all(left, groups.count)
     finally:
         engine.close()
     # Fills were measured and are asked for no more; there are more of them than of anything else.
