@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stillwatch.evidence import INTENT
+from stillwatch.evidence import DOSE, INTENT
 from stillwatch.links import all_links
-from stillwatch.links.base import Linked, Suspects
+from stillwatch.links.base import Linked, Suspects, overlaps
 from stillwatch.streams import merge_streams, without
 
 if TYPE_CHECKING:
@@ -37,8 +37,13 @@ class Suspicion:
     objective: float = 0.1
     """Least value of the objective signal."""
 
-    weak: float = -12.0
-    """Least bits of any suspect: what more speaks against is no part of a campaign."""
+    weak: float = -2.0
+    """Least bits of any suspect: what more speaks against is no part of a campaign, but for pieces of one."""
+
+    piece: float = -9.0
+    piece_returning: float = 0.15
+    """Least bits, and least value of the dose signal, of a suspect that may be a piece of a template: where short sentences
+    are recombined, each family holds a part of what its principals send, and weighs little by itself."""
 
     attached: float = 0.8
     """Share of the exchanges by principals of a core that makes a weak suspect which lies inside the core part of
@@ -109,7 +114,8 @@ def group(
     hand seems to move them (``unexplained``: bool[families]). What asks for nothing is judged with a weak suspect that the
     same principals send.
     """
-    asked = (measured.of(INTENT) >= rule.objective) & (measured.total >= rule.weak)
+    piece = (measured.total >= rule.piece) & (measured.of(DOSE) >= rule.piece_returning)
+    asked = (measured.of(INTENT) >= rule.objective) & ((measured.total >= rule.weak) | piece)
     moved = unexplained & ~asked
     asked = asked | moved
     beside = ~asked & (measured.total - measured.bits_of(INTENT) >= rule.moved_bits)
@@ -145,14 +151,27 @@ def _find(known: Suspects) -> tuple[Linked, ...]:
 
 
 def _find_alike(known: Suspects, least: float) -> list[Linked]:
-    """Links of families whose principals are at least to the share ``least`` the same (Jaccard 1912)."""
-    principals = dict(zip(known.family.tolist(), known.principals, strict=True))
+    """Links of families whose principals are at least to the share ``least`` the same (Jaccard 1912).
+
+    Links go by pairs, so they are asked of those alone that such pairs hold together.
+    """
+    alike = set()
+    forest = _Forest(known.family.tolist())
+    for (first, second), common in overlaps(known.principals).items():
+        if common >= least * (len(known.principals[first]) + len(known.principals[second]) - common):
+            pair = int(known.family[first]), int(known.family[second])
+            alike.add(pair)
+            forest.join(*pair)
+    parts: dict[int, list[int]] = {}
+    for family in known.family.tolist():
+        parts.setdefault(forest.root(family), []).append(family)
+    chosen = np.zeros(int(known.family.max(initial=-1)) + 1, bool)
     found = []
-    for link in _find(known):
-        first, second = principals[link.first], principals[link.second]
-        common = len(np.intersect1d(first, second, assume_unique=True))
-        if common >= least * (len(first) + len(second) - common):
-            found.append(link)
+    for part in parts.values():
+        if len(part) > 1:
+            chosen[part] = True
+            found += [link for link in _find(_only(known, chosen)) if (link.first, link.second) in alike]
+            chosen[part] = False
     return found
 
 
