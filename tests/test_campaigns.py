@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from stillwatch.campaigns import Groups, Suspicion, _find, _find_alike, _find_beside, split
+from stillwatch.campaigns import Groups, Suspicion, _asking, _find, _find_alike, _find_beside, split
 from stillwatch.evidence import Measured
 from stillwatch.links.base import Suspects
 
@@ -44,7 +44,7 @@ def test_what_asks_for_nothing_is_judged_with_a_suspect_of_the_same_principals_a
 
 def measured(*bits: float) -> Measured:
     """Streams with so many bits, all of them of the dose."""
-    names = ("mixing", "pacing", "routine", "dose")
+    names = ("mixing", "pacing", "routine", "dose", "load", "rhythm", "wordings")
     value = np.zeros((len(bits), len(names)))
     value[:, 3] = bits
     return Measured(names, value, value.astype(np.int64), value, 0.0)
@@ -68,3 +68,29 @@ def test_a_group_is_taken_apart_where_joining_cost_the_accusation(
     assert (found is not None) == apart
     if found is not None:
         assert found.label.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("bits", "returning", "objective", "asks"),
+    [
+        (-1.0, 0.0, 0.5, True),
+        (-5.0, 0.4, 0.5, True),  # a piece of a recombined template: its senders come back for it
+        (-5.0, 0.1, 0.5, False),  # what goes round once
+        (-9.5, 0.4, 0.5, False),
+        (-5.0, 0.4, 0.0, False),
+    ],
+)
+def test_pieces_that_principals_come_back_for_are_suspects_though_they_weigh_little(
+    bits: float, returning: float, objective: float, asks: bool
+) -> None:
+    names = ("objective", "mixing", "pacing", "routine", "dose", "load", "rhythm", "wordings")
+    value, weight = np.zeros((1, len(names))), np.zeros((1, len(names)))
+    value[0, 0], value[0, 4], weight[0, 1] = objective, returning, bits
+    found = _asking(Measured(names, value, value.astype(np.int64), weight, 0.0), Suspicion())
+    assert found.tolist() == [asks]
+
+
+def test_families_that_no_pair_holds_together_are_not_compared() -> None:
+    pairs = suspects(range(20), range(1, 21), range(500, 520), range(501, 521), range(19, 22))
+    found = _find_alike(pairs, Suspicion().alike)
+    assert {(link.first, link.second) for link in found} == {(0, 1), (2, 3)}

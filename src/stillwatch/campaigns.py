@@ -114,8 +114,7 @@ def group(
     hand seems to move them (``unexplained``: bool[families]). What asks for nothing is judged with a weak suspect that the
     same principals send.
     """
-    piece = (measured.total >= rule.piece) & (measured.of(DOSE) >= rule.piece_returning)
-    asked = (measured.of(INTENT) >= rule.objective) & ((measured.total >= rule.weak) | piece)
+    asked = _asking(measured, rule)
     moved = unexplained & ~asked
     asked = asked | moved
     beside = ~asked & (measured.total - measured.bits_of(INTENT) >= rule.moved_bits)
@@ -144,6 +143,15 @@ def group(
     core = np.zeros(len(asked), bool)
     core[list(judged - home.keys())] = True
     return _numbered(root, core, (*links, *weak))
+
+
+def _asking(measured: Measured, rule: Suspicion) -> NDArray[np.bool_]:
+    """Families that ask for something, and that not too much speaks against: bool[families]."""
+    piece = (measured.total >= rule.piece) & (measured.of(DOSE) >= rule.piece_returning)
+    asking: NDArray[np.bool_] = (measured.of(INTENT) >= rule.objective) & (
+        (measured.total >= rule.weak) | piece
+    )
+    return asking
 
 
 def _find(known: Suspects) -> tuple[Linked, ...]:
