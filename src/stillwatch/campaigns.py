@@ -41,9 +41,11 @@ class Suspicion:
     """Least bits of any suspect: what more speaks against is no part of a campaign, but for pieces of one."""
 
     piece: float = -9.0
+    """Least bits of a suspect that may be a piece of a template: where sentences are recombined, each family holds a part of
+    what its principals send, and weighs little by itself."""
+
     piece_returning: float = 0.15
-    """Least bits, and least value of the dose signal, of a suspect that may be a piece of a template: where short sentences
-    are recombined, each family holds a part of what its principals send, and weighs little by itself."""
+    """Least value of the dose signal of such a piece."""
 
     attached: float = 0.8
     """Share of the exchanges by principals of a core that makes a weak suspect which lies inside the core part of
