@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from stillwatch.campaigns import Groups, Suspicion, _asking, _find, _find_alike, _find_beside, split
+from stillwatch.campaigns import Groups, Suspicion, _asking, _find, _find_alike, _find_beside, _nested, split
 from stillwatch.evidence import Measured
 from stillwatch.links.base import Suspects
 
@@ -94,3 +96,21 @@ def test_families_that_no_pair_holds_together_are_not_compared() -> None:
     pairs = suspects(range(20), range(1, 21), range(500, 520), range(501, 521), range(19, 22))
     found = _find_alike(pairs, Suspicion().alike)
     assert {(link.first, link.second) for link in found} == {(0, 1), (2, 3)}
+
+
+@pytest.mark.parametrize(
+    ("users", "lies_around"),
+    [
+        (range(30), False),  # a frame that the operator alone sends
+        (range(300), True),  # a public agent's prompt
+    ],
+)
+def test_what_an_operator_alone_sends_lies_not_around_its_template(users: range, lies_around: bool) -> None:
+    known = suspects(range(30), users)
+    rows = [np.arange(400, dtype=np.int32), np.arange(1000, dtype=np.int32)]
+    value = np.array([[20.0], [19.0]])
+    names = ("mixing", "pacing", "routine", "dose", "load", "rhythm", "wordings")
+    bits = np.hstack([value, np.zeros((2, len(names) - 1))])
+    found = Measured(names, np.zeros_like(bits), np.zeros(bits.shape, np.int64), bits, 0.0)
+    inner, around = _nested(replace(known, rows=rows), np.array([True, True]), found)
+    assert (inner, around) == ({}, [1] if lies_around else [])

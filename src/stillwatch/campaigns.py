@@ -30,6 +30,10 @@ TOUCHED, LEFT = 0.05, 0.3
 left."""
 
 
+THEIRS = 0.9
+"""Share of a family's principals who send a stronger one too, from which it is the same hand's."""
+
+
 @dataclass(frozen=True, slots=True)
 class Suspicion:
     """Which families links may join. A low bar: a group is judged again before anybody is accused."""
@@ -215,12 +219,14 @@ def _nested(
     """Strong families that share their exchanges with a stronger one.
 
     Returns those that lie inside it (a phrase in the slots of its template, say) with that one, and those that lie
-    around it (the prompt of a public agent that it hides behind): both look guilty through it. Each exchange is held by
-    the strongest family that is neither, so one pass over the exchanges is enough.
+    around it (the prompt of a public agent that it hides behind): both look guilty through it. What hardly anybody but its
+    principals sends is theirs and lies not around it. Each exchange is held by the strongest family that is neither, so
+    one pass over the exchanges is enough.
     """
-    rows = {
-        family: own for family, own in zip(known.family.tolist(), known.rows, strict=True) if strong[family]
-    }
+    rows, senders = (
+        {family: own for family, own in zip(known.family.tolist(), each, strict=True) if strong[family]}
+        for each in (known.rows, known.principals)
+    )
     held = np.full(1 + max((int(own[-1]) for own in rows.values() if len(own)), default=0), -1, np.int64)
     inner: dict[int, int] = {}
     around = []
@@ -231,7 +237,11 @@ def _nested(
         most = int(np.argmax(counts)) if len(counts) else -1
         if most >= 0 and 2 * counts.sum() >= len(own):
             inner[family] = int(holders[most])
-        elif most >= 0 and counts[most] >= AROUND * len(rows[int(holders[most])]):
+        elif (
+            most >= 0
+            and counts[most] >= AROUND * len(rows[int(holders[most])])
+            and np.isin(senders[family], senders[int(holders[most])]).mean() < THEIRS
+        ):
             around.append(family)
         else:
             held[own[held[own] < 0]] = family
