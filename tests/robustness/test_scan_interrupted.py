@@ -162,7 +162,9 @@ def test_what_a_killed_run_left_is_not_read_as_a_log(log: Path, tmp_path: Path) 
 
 
 def test_an_interrupted_run_tidies_up(log: Path, key: Path, out: Path, tmp_path: Path) -> None:
-    before = KILL_AT.replace("SIGKILL", "SIGINT").format(event="os.mkdir", name=".stillwatch-spool-")
+    # A shell that starts something in the background has it ignore interrupts.
+    heard = "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    before = heard + KILL_AT.replace("SIGKILL", "SIGINT").format(event="os.mkdir", name=".stillwatch-spool-")
     found = run("scan", log, "--out", out, "--key", key, folder=tmp_path, before=before)
     assert found.returncode != 0
     assert is_as_it_was(out)
