@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
 
-from stillwatch.links.base import Suspects
+from stillwatch.links import base
+from stillwatch.links.base import Suspects, overlaps
 from stillwatch.links.succession import Succession
 from stillwatch.signals.succession import HOUR_US, QUIET_US, SOON_US
 
@@ -81,3 +82,15 @@ def test_the_excess_is_that_of_pairs_counted_one_by_one() -> None:
     assert f"{len(ends)} principals end, and {after} times" in link.reason
     assert f"{before} would by chance" in link.reason
     assert link.bits == pytest.approx(np.log2((after + 1) / (before + 1)))
+
+
+@pytest.mark.parametrize("table", [base.TABLE, 0])
+def test_common_elements_are_those_of_each_two_sets(table: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(base, "TABLE", table)
+    rng = np.random.default_rng(5)
+    sets = [np.unique(rng.integers(0, 200, size)) for size in rng.integers(0, 60, 40)]
+    plain = {
+        (first, second): len(np.intersect1d(sets[first], sets[second]))
+        for first, second in combinations(range(len(sets)), 2)
+    }
+    assert overlaps(sets) == {pair: common for pair, common in plain.items() if common}

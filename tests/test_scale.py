@@ -19,6 +19,7 @@ from stillwatch import examine, stream_counts, stream_tables, streams
 from stillwatch.arena import PRESETS, simulate
 from stillwatch.engine.base import EngineError
 from stillwatch.engine.memory import LEAST_SLOTS, amount, presence_slots
+from stillwatch.fingerprint import SKETCH_SCHEMA
 from stillwatch.spool import Spool, at_rows, texts_at
 from tests.scans import WRITTEN, scan_files
 
@@ -202,3 +203,24 @@ def test_presence_grows_with_the_log_and_stays_within_memory() -> None:
     assert sizes[0] == LEAST_SLOTS
     assert sizes == sorted(sizes)
     assert 2 * sizes[-1] * 12 <= amount("6GB")
+
+
+def test_a_column_that_is_held_keeps_not_the_memory_of_all_the_others(tmp_path: Path) -> None:
+    rows, batches = 4000, 6
+    with Spool(tmp_path) as spool:
+        for start in range(0, rows * batches, rows):
+            numbers = pa.array(np.arange(start, start + rows))
+            wide = pa.array([[7] * 24] * rows, pa.list_(pa.int64()))
+            columns = [
+                numbers
+                if field.name == "at_us"
+                else wide
+                if field.name == "vocabulary"
+                else pa.nulls(rows, field.type)
+                for field in SKETCH_SCHEMA
+            ]
+            spool.write(pa.RecordBatch.from_arrays(columns, schema=SKETCH_SCHEMA))
+        before = pa.total_allocated_bytes()
+        held = spool.table(SKETCH_SCHEMA.names)["at_us"]
+        assert pa.total_allocated_bytes() - before < 2 * held.nbytes
+        assert held.to_pylist() == list(range(rows * batches))
