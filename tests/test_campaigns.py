@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from stillwatch.campaigns import Groups, Suspicion, _asking, _find, _find_alike, _find_beside, split
+from stillwatch.campaigns import Groups, Suspicion, asking, _find, _find_alike, _find_beside, split
 from stillwatch.evidence import Measured
 from stillwatch.links.base import Suspects
 
@@ -86,7 +86,7 @@ def test_pieces_that_principals_come_back_for_are_suspects_though_they_weigh_lit
     names = ("objective", "mixing", "pacing", "routine", "dose", "load", "rhythm", "wordings")
     value, weight = np.zeros((1, len(names))), np.zeros((1, len(names)))
     value[0, 0], value[0, 4], weight[0, 1] = objective, returning, bits
-    found = _asking(Measured(names, value, value.astype(np.int64), weight, 0.0), Suspicion())
+    found = asking(Measured(names, value, value.astype(np.int64), weight, 0.0), Suspicion())
     assert found.tolist() == [asks]
 
 

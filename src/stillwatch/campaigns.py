@@ -103,6 +103,7 @@ def group(
     rule: Suspicion,
     accused: list[int],
     unexplained: NDArray[np.bool_],
+    whole: NDArray[np.int32],
 ) -> Groups:
     """Join suspect families. Groups are numbered in order of their first family, whose numbers follow their
     names.
@@ -112,9 +113,10 @@ def group(
     chain of everyday phrases can neither swallow a campaign nor dilute it. The other weak suspects are joined
     where much the same principals send them, and judged together, and so are those that ask for nothing while one
     hand seems to move them (``unexplained``: bool[families]). What asks for nothing is judged with a weak suspect that the
-    same principals send.
+    same principals send. The pieces of one recombined template (``whole``: int32[families], -1 for none) are one, also those
+    that are no suspects by themselves, but for those that lie in a core.
     """
-    asked = _asking(measured, rule)
+    asked = asking(measured, rule)
     moved = unexplained & ~asked
     asked = asked | moved
     beside = ~asked & (measured.total - measured.bits_of(INTENT) >= rule.moved_bits)
@@ -124,7 +126,7 @@ def group(
     known = _know(suspects, members, principals)
     inner, around = _nested(known, strong, measured)
     strong[[*inner, *around]] = False
-    forest = _Forest(suspects.tolist())
+    forest = _Forest(np.flatnonzero(asked | beside | (whole >= 0)).tolist())
     links = _find(_only(known, strong))
     for link in links:
         forest.join(link.first, link.second)
@@ -138,14 +140,18 @@ def group(
     weak += _find_beside(_only(known, free | beside), beside, rule.same)
     for link in weak:
         forest.join(link.first, link.second)
-    judged = set(np.flatnonzero(asked).tolist()).union(*((link.first, link.second) for link in weak))
+    pieces = [family for family in np.flatnonzero((whole >= 0) & ~strong).tolist() if family not in home]
+    for first, second in pairwise(sorted(pieces, key=lambda family: (int(whole[family]), family))):
+        if whole[first] == whole[second]:
+            forest.join(first, second)
+    judged = set(np.flatnonzero(asked).tolist()).union(pieces, *((link.first, link.second) for link in weak))
     root = {family: forest.root(_settled(family, home)) for family in sorted(judged)}
     core = np.zeros(len(asked), bool)
     core[list(judged - home.keys())] = True
     return _numbered(root, core, (*links, *weak))
 
 
-def _asking(measured: Measured, rule: Suspicion) -> NDArray[np.bool_]:
+def asking(measured: Measured, rule: Suspicion) -> NDArray[np.bool_]:
     """Families that ask for something, and that not too much speaks against: bool[families]."""
     piece = (measured.total >= rule.piece) & (measured.of(DOSE) >= rule.piece_returning)
     asking: NDArray[np.bool_] = (measured.of(INTENT) >= rule.objective) & (

@@ -1,0 +1,98 @@
+"""Wholes: many families that look like pieces of one template, before their texts are looked at.
+
+A template of short sentences that are recombined for every exchange falls apart into families of a part of its exchanges
+each (``families/recombination.py``). The smaller of them are sent once or twice by a principal, so they show little of
+their own, but by principals that a larger one holds.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from stillwatch.campaigns import Suspicion, asking
+from stillwatch.evidence import INTENT
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from stillwatch.evidence import Measured
+    from stillwatch.principals import Principals
+    from stillwatch.streams import Members
+
+HELD = 0.9
+"""Share of a piece's principals that the larger family holds."""
+
+LEAST_EXCHANGES, LEAST_PIECES = 60, 4.0
+"""Exchanges of a whole, and families among which they are spread evenly (inverse of the index of Simpson 1949), below which
+nothing is said."""
+
+INDEPENDENT = 0.5
+"""Least number of pairs of pieces that stand in one exchange, as a share of those that independent pieces would make. The
+texts of the features of one product stand in exchanges of their own."""
+
+
+def wholes(
+    members: Members, measured: Measured, principals: Principals, rule: Suspicion, accused: list[int]
+) -> NDArray[np.int32]:
+    """Whole that each family may be a piece of, -1 for none, numbered in order of their first family: int32[families].
+
+    Suspects of much the same principals are one, and so is what asks for something and is sent by principals of a larger
+    suspect. ``accused``: families whose evidence clears the bar by itself, which are no pieces.
+    """
+    free = np.ones(len(measured.total), bool)
+    free[accused] = False
+    pieces = np.flatnonzero(free & (measured.of(INTENT) >= rule.objective))
+    suspect = (free & asking(measured, rule))[pieces]
+    kept = np.isin(members.stream, pieces)
+    place = np.searchsorted(pieces, members.stream[kept]).astype(np.int64)
+    exchanges = np.unique(place << 32 | members.row[kept])
+    sizes = np.bincount(exchanges >> 32, minlength=len(pieces))
+    users = np.unique(place << 32 | principals.of_row[members.row[kept]])
+    root = _joined(users >> 32, users & 0xFFFFFFFF, principals.count, sizes, suspect, rule.alike)
+    label = np.full(len(free), -1, np.int32)
+    count = 0
+    for first in np.flatnonzero(root == np.arange(len(root))):
+        own = root[exchanges >> 32] == first
+        if _spread(exchanges[own] >> 32, exchanges[own] & 0xFFFFFFFF):
+            label[pieces[root == first]] = count
+            count += 1
+    return label
+
+
+def _joined(
+    owner: NDArray[np.int64], user: NDArray[np.int64], principals: int, sizes: NDArray[np.int64],
+    suspect: NDArray[np.bool_], alike: float,
+) -> NDArray[np.int64]:  # fmt: skip
+    """First piece of the whole that each piece is of; ``owner`` and ``user``: a piece and a principal of it, in order."""
+    own = np.bincount(owner, minlength=len(sizes))
+    bounds = np.searchsorted(owner, np.arange(len(sizes) + 1))
+    root = np.arange(len(sizes))
+    best, held_by = np.zeros(len(sizes), np.int64), np.full(len(sizes), -1)
+    edges = []
+    for one in np.flatnonzero(suspect).tolist():
+        inside = np.zeros(principals, bool)
+        inside[user[bounds[one] : bounds[one + 1]]] = True
+        common = np.bincount(owner[inside[user]], minlength=len(sizes))
+        same = suspect & (common >= alike * (own + own[one] - common))
+        edges += [(one, other) for other in np.flatnonzero(same).tolist()]
+        larger = (common >= HELD * own) & (sizes < sizes[one]) & (best < sizes[one])
+        best[larger], held_by[larger] = sizes[one], one
+    edges += [(int(held_by[piece]), piece) for piece in np.flatnonzero(held_by >= 0).tolist()]
+    for first, second in edges:
+        low, high = sorted((int(root[first]), int(root[second])))
+        if low != high:
+            root[root == high] = low
+    return root
+
+
+def _spread(piece: NDArray[np.int64], row: NDArray[np.int64]) -> bool:
+    """Whether exchanges are spread over many pieces, which stand in them independently of each other."""
+    _, sizes = np.unique(piece, return_counts=True)
+    _, held = np.unique(row, return_counts=True)
+    total, squares = float(sizes.sum()), float((sizes * sizes.astype(float)).sum())
+    if len(held) < LEAST_EXCHANGES or total * total < LEAST_PIECES * squares:
+        return False
+    expected = (total * total - squares) / len(held)
+    return bool((held * (held - 1.0)).sum() >= INDEPENDENT * expected)

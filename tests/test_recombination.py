@@ -1,0 +1,100 @@
+"""Which families are pieces of one recombined template, on texts of which the truth is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from stillwatch.families.recombination import Sequence, _recombined
+from stillwatch.wholes import _joined, _spread
+
+EXCHANGES, SENDERS = 1_500, 40
+Texts = list[list[int]]
+
+
+def worth(principals: np.ndarray, texts: Texts) -> float:
+    """How much one whole of these texts, each a list of fragments side by side, is recombined."""
+    row = np.repeat(np.arange(len(texts), dtype=np.int32), [len(text) for text in texts])
+    code = np.array([fragment for text in texts for fragment in text], np.int32)
+    beside = np.r_[row[1:] == row[:-1], False]
+    return _recombined(
+        Sequence(row, code, beside), np.arange(len(texts), dtype=np.int32), principals.astype(np.int32)
+    )
+
+
+def senders(rng: np.random.Generator) -> np.ndarray:
+    return rng.integers(SENDERS, size=EXCHANGES)
+
+
+def recombined(picks: np.ndarray) -> list[int]:
+    """A fragment over each border of short sentences, of which the wordings are ``picks``."""
+    return [
+        100 * place + 6 * int(one) + int(other)
+        for place, (one, other) in enumerate(zip(picks, picks[1:], strict=False))
+    ]
+
+
+def test_short_sentences_that_are_recombined_are_one_template() -> None:
+    rng = np.random.default_rng(1)
+    assert worth(senders(rng), [recombined(rng.integers(6, size=8)) for _ in range(EXCHANGES)]) > 0.8
+
+
+def test_a_wording_that_each_principal_keeps_is_a_version() -> None:
+    rng = np.random.default_rng(2)
+    versions = [recombined(rng.integers(6, size=8)) for _ in range(SENDERS)]
+    principals = senders(rng)
+    assert worth(principals, [versions[owner] for owner in principals]) < 0.1
+
+
+def test_the_features_of_a_product_lead_from_fragment_to_fragment() -> None:
+    rng = np.random.default_rng(3)
+    features = [list(range(100 * feature, 100 * feature + 8)) for feature in range(12)]
+    assert worth(senders(rng), [features[one] for one in rng.integers(12, size=EXCHANGES)]) < 0.05
+
+
+def test_an_exercise_of_a_course_is_quoted_as_it_stands() -> None:
+    """Each student quotes some of the exercise from somewhere to somewhere, between words of its own."""
+    rng = np.random.default_rng(4)
+    starts = rng.integers(30, size=EXCHANGES)
+    texts = [list(range(start, start + int(rng.integers(3, 12)))) for start in starts.tolist()]
+    assert worth(senders(rng), texts) < 0.05
+
+
+def test_a_form_with_fields_to_choose_in_stays_for_the_most_part() -> None:
+    rng = np.random.default_rng(5)
+    texts = [
+        [
+            fragment
+            for field, pick in enumerate(rng.integers(6, size=4))
+            for fragment in (100 * field, 100 * field + 1, 100 * field + 2, 100 * field + 10 + int(pick))
+        ]
+        for _ in range(EXCHANGES)
+    ]
+    assert worth(senders(rng), texts) < 0.3
+
+
+@pytest.mark.parametrize(
+    ("texts", "whole"),
+    [
+        ("recombined", True),
+        ("features", False),  # many, but each in exchanges of its own
+        ("versions", False),  # the shared text is most of what is sent
+    ],
+)
+def test_pieces_are_many_and_stand_in_exchanges_independently(texts: str, whole: bool) -> None:
+    rng = np.random.default_rng(6)
+    rows = np.arange(600)
+    held = {
+        "recombined": [(12 * place + rng.integers(12, size=600), rows) for place in range(3)],
+        "features": [(rng.integers(12, size=600), rows)],
+        "versions": [(np.zeros(600, int), rows), (1 + rng.integers(12, size=60), rows[:60])],
+    }[texts]
+    assert _spread(np.concatenate([p for p, _ in held]), np.concatenate([r for _, r in held])) == whole
+
+
+def test_a_piece_belongs_to_the_suspect_that_holds_its_principals() -> None:
+    """Suspects 0 and 1 share no principals; 2 is a piece of 1, and 3 is sent by strangers too."""
+    users = [list(range(20)), list(range(20, 50)), list(range(22, 32)), [*range(24, 32), *range(60, 64)]]
+    owner = np.repeat(np.arange(4), [len(own) for own in users])
+    sizes, suspect = np.array([400, 300, 20, 20]), np.array([True, True, False, False])
+    assert _joined(owner, np.concatenate(users), 100, sizes, suspect, 0.5).tolist() == [0, 1, 1, 3]
