@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from stillwatch.campaigns import Groups, Suspicion, asking, _find, _find_alike, _find_beside, split
+from stillwatch.campaigns import Groups, Suspicion, _find, _find_alike, _find_beside, asking, split
 from stillwatch.evidence import Measured
 from stillwatch.links.base import Suspects
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -30,7 +32,7 @@ def recombined(picks: np.ndarray) -> list[int]:
     """A fragment over each border of short sentences, of which the wordings are ``picks``."""
     return [
         100 * place + 6 * int(one) + int(other)
-        for place, (one, other) in enumerate(zip(picks, picks[1:], strict=False))
+        for place, (one, other) in enumerate(pairwise(picks))
     ]
 
 

@@ -173,7 +173,13 @@ def examine(spool: Sketches, presence: Presence, options: Options) -> Scanned:
         whole = wholes(judged, by_family, principals, options.suspicion, strong)
         whole, judged = _reworded(judged, families, whole, principals, spool)
         groups = group(
-            judged, by_family, principals, options.suspicion, strong, unexplained(by_family, options.bar), whole
+            judged,
+            by_family,
+            principals,
+            options.suspicion,
+            strong,
+            unexplained(by_family, options.bar),
+            whole,
         )
         merged = streams.merge_streams(judged, groups.judged)
         by_group = scale.weigh_all(merged, groups.count)
@@ -210,7 +216,11 @@ def _chosen(
 
 
 def _reworded(
-    members: streams.Members, families: Families, whole: NDArray[np.int32], principals: Principals, spool: Sketches
+    members: streams.Members,
+    families: Families,
+    whole: NDArray[np.int32],
+    principals: Principals,
+    spool: Sketches,
 ) -> tuple[NDArray[np.int32], streams.Members]:
     """The wholes that are recombined, and the members with how much their wordings vary as pieces of them."""
     if not (whole >= 0).any():

@@ -134,9 +134,7 @@ def _recombined(own: Sequence, rows: NDArray[np.int32], principal: NDArray[np.in
     return float(counts[wording].sum() / counts.sum() * same[0] * min(branching / OPEN, 1.0))
 
 
-def _branching(
-    fragment: NDArray[np.int32], beside: NDArray[np.int32], principal: NDArray[np.int32]
-) -> float:
+def _branching(fragment: NDArray[np.int32], beside: NDArray[np.int32], principal: NDArray[np.int32]) -> float:
     """Chance that two principals who send the same fragment have different ones beside it."""
     every = _pairs(fragment) - _pairs(fragment, principal)
     if every < 2 * LEAST_PAIRS:
