@@ -52,10 +52,13 @@ def wholes(
     users = np.unique(place << 32 | principals.of_row[members.row[kept]])
     root = _joined(users >> 32, users & 0xFFFFFFFF, principals.count, sizes, suspect, rule.alike)
     label = np.full(len(free), -1, np.int32)
+    of_whole = root[exchanges >> 32]
+    order = np.argsort(of_whole, kind="stable")
+    bounds = np.searchsorted(of_whole[order], np.arange(len(root) + 1))
     count = 0
-    for first in np.flatnonzero(root == np.arange(len(root))):
-        own = root[exchanges >> 32] == first
-        if _spread(exchanges[own] >> 32, exchanges[own] & 0xFFFFFFFF):
+    for first in np.flatnonzero(np.bincount(root, minlength=len(root)) >= LEAST_PIECES).tolist():
+        own = exchanges[order[bounds[first] : bounds[first + 1]]]
+        if _spread(own >> 32, own & 0xFFFFFFFF):
             label[pieces[root == first]] = count
             count += 1
     return label
