@@ -25,7 +25,7 @@ from stillwatch.rejects import DEFAULT_LIMIT
 from stillwatch.screening import may_matter, screen
 from stillwatch.spool import chunks_of, opens_conversation
 from stillwatch.verdict import Bar, accused, unexplained
-from stillwatch.wholes import wholes
+from stillwatch.wholes import of_several, wholes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -229,23 +229,10 @@ def _reworded(
         spool.only("parts"), families, whole, members.stream, members.row, principals.of_row
     )
     whole = np.where((whole >= 0) & (value[whole] >= LEAST), whole, np.int32(-1))
-    members = _of_several(members, whole, principals)
+    members = of_several(members, whole, principals.of_row)
     of_member = whole[members.stream]
     varied = np.where(of_member >= 0, value[of_member], 0).astype(np.int32)
     return whole, replace(members, variety=np.maximum(members.variety, varied))
-
-
-def _of_several(
-    members: streams.Members, whole: NDArray[np.int32], principals: Principals
-) -> streams.Members:
-    """The members less, of each whole, those by principals who send one piece of it alone: to them it is a phrase."""
-    inside = np.flatnonzero(whole[members.stream] >= 0)
-    stream, row = members.stream[inside], members.row[inside]
-    name = whole[stream].astype(np.int64) << 32 | principals.of_row[row]
-    sent = np.unique(np.stack([name, stream]), axis=1)[0]
-    known, pieces = np.unique(sent, return_counts=True)
-    alone = np.isin(name, known[pieces == 1])
-    return streams.without(members, stream[alone], row[alone])
 
 
 def _filled(

@@ -13,6 +13,7 @@ import numpy as np
 
 from stillwatch.campaigns import Suspicion, asking
 from stillwatch.evidence import INTENT
+from stillwatch.streams import without
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -62,6 +63,20 @@ def wholes(
             label[pieces[root == first]] = count
             count += 1
     return label
+
+
+def of_several(members: Members, whole: NDArray[np.int32], of_row: NDArray[np.int32]) -> Members:
+    """The members less, of each whole, those by principals who send one piece of it alone: to them it is a phrase.
+
+    ``whole``: int32[families], -1 for none; ``of_row``: int32[n], principal of each exchange.
+    """
+    inside = np.flatnonzero(whole[members.stream] >= 0)
+    stream, row = members.stream[inside], members.row[inside]
+    name = whole[stream].astype(np.int64) << 32 | of_row[row]
+    sent = np.unique(np.stack([name, stream]), axis=1)[0]
+    known, pieces = np.unique(sent, return_counts=True)
+    alone = np.isin(name, known[pieces == 1])
+    return without(members, stream[alone], row[alone])
 
 
 def _joined(

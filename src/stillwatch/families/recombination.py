@@ -108,7 +108,8 @@ def _places(starts: NDArray[np.int64], stops: NDArray[np.int64]) -> NDArray[np.i
     """All whole numbers from each start to before its stop."""
     lengths = stops - starts
     ends = np.cumsum(lengths)
-    return np.arange(ends[-1] if len(ends) else 0) + np.repeat(starts - (ends - lengths), lengths)
+    places: NDArray[np.int64] = np.repeat(starts - (ends - lengths), lengths)
+    return places + np.arange(len(places))
 
 
 def _recombined(own: Sequence, rows: NDArray[np.int32], principal: NDArray[np.int32]) -> float:
