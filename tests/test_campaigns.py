@@ -123,7 +123,8 @@ def test_pieces_of_one_whole_are_judged_together_though_the_small_ones_are_no_su
     def grouped(whole: list[int]) -> list[int]:
         nothing = np.zeros(4, bool)
         found = group(members, weighed, principals, Suspicion(), [], nothing, np.array(whole, np.int32))
-        return found.judged.tolist()
+        judged: list[int] = found.judged.tolist()
+        return judged
 
     assert grouped([-1, -1, -1, -1]) == [0, -1, -1, 1]
     assert grouped([0, 0, 0, -1]) == [0, 0, 0, 1]
