@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from stillwatch.campaigns import Groups, Suspicion, _find, _find_alike, _find_beside, asking, group, split
+from stillwatch.campaigns import (
+    Groups,
+    Suspicion,
+    _find,
+    _find_alike,
+    _find_beside,
+    _nested,
+    asking,
+    group,
+    split,
+)  # fmt: skip
 from stillwatch.evidence import Measured
 from stillwatch.links.base import Suspects
 from stillwatch.principals import Principals
@@ -128,3 +140,21 @@ def test_pieces_of_one_whole_are_judged_together_though_the_small_ones_are_no_su
 
     assert grouped([-1, -1, -1, -1]) == [0, -1, -1, 1]
     assert grouped([0, 0, 0, -1]) == [0, 0, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("users", "lies_around"),
+    [
+        (range(30), False),  # a frame that the operator alone sends
+        (range(300), True),  # a public agent's prompt
+    ],
+)
+def test_what_an_operator_alone_sends_lies_not_around_its_template(users: range, lies_around: bool) -> None:
+    known = suspects(range(30), users)
+    rows = [np.arange(400, dtype=np.int32), np.arange(1000, dtype=np.int32)]
+    value = np.array([[20.0], [19.0]])
+    names = ("mixing", "pacing", "routine", "dose", "load", "rhythm", "wordings")
+    bits = np.hstack([value, np.zeros((2, len(names) - 1))])
+    found = Measured(names, np.zeros_like(bits), np.zeros(bits.shape, np.int64), bits, 0.0)
+    inner, around = _nested(replace(known, rows=rows), np.array([True, True]), found)
+    assert (inner, around) == ({}, [1] if lies_around else [])

@@ -211,6 +211,7 @@ def test_two_campaigns_that_turn_out_to_be_one_go_by_the_first_name() -> None:
     assert joined.also == {"c-5", "c-1"}
 
 
+@pytest.mark.slow
 def test_the_margin_and_the_looks_in_a_row_only_delay(log: Path, tmp_path: Path) -> None:
     eager = replayed(log, tmp_path / "eager").flags
     patient = replayed(log, tmp_path / "patient", replace(EAGER, looks=2)).flags

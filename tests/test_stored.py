@@ -244,6 +244,7 @@ class _Breaking(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
+@pytest.mark.slow
 def test_who_may_not_read_is_told_and_nobody_s_key(
     store: Store, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

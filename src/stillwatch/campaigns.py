@@ -30,6 +30,10 @@ TOUCHED, LEFT = 0.05, 0.3
 left."""
 
 
+THEIRS = 0.9
+"""Share of a family's principals who send a stronger one too, from which it is the same hand's."""
+
+
 @dataclass(frozen=True, slots=True)
 class Suspicion:
     """Which families links may join. A low bar: a group is judged again before anybody is accused."""
@@ -41,9 +45,11 @@ class Suspicion:
     """Least bits of any suspect: what more speaks against is no part of a campaign, but for pieces of one."""
 
     piece: float = -9.0
+    """Least bits of a suspect that may be a piece of a template: where sentences are recombined, each family holds a part of
+    what its principals send, and weighs little by itself."""
+
     piece_returning: float = 0.15
-    """Least bits, and least value of the dose signal, of a suspect that may be a piece of a template: where short sentences
-    are recombined, each family holds a part of what its principals send, and weighs little by itself."""
+    """Least value of the dose signal of such a piece."""
 
     attached: float = 0.8
     """Share of the exchanges by principals of a core that makes a weak suspect which lies inside the core part of
@@ -219,12 +225,14 @@ def _nested(
     """Strong families that share their exchanges with a stronger one.
 
     Returns those that lie inside it (a phrase in the slots of its template, say) with that one, and those that lie
-    around it (the prompt of a public agent that it hides behind): both look guilty through it. Each exchange is held by
-    the strongest family that is neither, so one pass over the exchanges is enough.
+    around it (the prompt of a public agent that it hides behind): both look guilty through it. What hardly anybody but its
+    principals sends is theirs and lies not around it. Each exchange is held by the strongest family that is neither, so
+    one pass over the exchanges is enough.
     """
-    rows = {
-        family: own for family, own in zip(known.family.tolist(), known.rows, strict=True) if strong[family]
-    }
+    rows, senders = (
+        {family: own for family, own in zip(known.family.tolist(), each, strict=True) if strong[family]}
+        for each in (known.rows, known.principals)
+    )
     held = np.full(1 + max((int(own[-1]) for own in rows.values() if len(own)), default=0), -1, np.int64)
     inner: dict[int, int] = {}
     around = []
@@ -235,7 +243,11 @@ def _nested(
         most = int(np.argmax(counts)) if len(counts) else -1
         if most >= 0 and 2 * counts.sum() >= len(own):
             inner[family] = int(holders[most])
-        elif most >= 0 and counts[most] >= AROUND * len(rows[int(holders[most])]):
+        elif (
+            most >= 0
+            and counts[most] >= AROUND * len(rows[int(holders[most])])
+            and np.isin(senders[family], senders[int(holders[most])]).mean() < THEIRS
+        ):
             around.append(family)
         else:
             held[own[held[own] < 0]] = family

@@ -95,6 +95,7 @@ def test_a_stopped_run_goes_on_and_its_replies_are_a_log(model, tmp_path):
     assert str(model) not in (tmp_path / NAME / "index.html").read_text("utf-8")
 
 
+@pytest.mark.slow
 def test_two_processes_train_one_model_and_the_first_one_writes(model, tmp_path):
     """`accelerate launch` on this machine: where it has no GPU, the processes speak by gloo."""
     launch = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]

@@ -162,15 +162,9 @@ def test_what_a_killed_run_left_is_not_read_as_a_log(log: Path, tmp_path: Path) 
 
 
 def test_an_interrupted_run_tidies_up(log: Path, key: Path, out: Path, tmp_path: Path) -> None:
-    with subprocess.Popen(
-        command("scan", log, "--out", out, "--key", key),
-        env=environment(tmp_path), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    ) as process:  # fmt: skip
-        while not at(out, SPOOL):
-            assert process.poll() is None, "the run ended before it came to this moment"
-            time.sleep(0.0005)
-        process.send_signal(signal.SIGINT)
-    assert process.returncode != 0
+    before = KILL_AT.replace("SIGKILL", "SIGINT").format(event="os.mkdir", name=".stillwatch-spool-")
+    found = run("scan", log, "--out", out, "--key", key, folder=tmp_path, before=before)
+    assert found.returncode != 0
     assert is_as_it_was(out)
     assert not list(out.glob(".stillwatch-*"))
 

@@ -62,6 +62,10 @@ class Link(Protocol):
         """Pairs that this link joins; never more than what one operator explains."""
 
 
+TABLE = 4096
+"""Sets of which common elements are counted in a table of all pairs, 64 MB at most."""
+
+
 def overlaps(sets: Sequence[NDArray[np.integer[Any]]]) -> dict[tuple[int, int], int]:
     """Common elements of each two of s sets that have any.
 
@@ -74,8 +78,16 @@ def overlaps(sets: Sequence[NDArray[np.integer[Any]]]) -> dict[tuple[int, int], 
     values = np.concatenate(sets)
     order = np.lexsort((owner, values))
     owner, values = owner[order], values[order]
-    counts: dict[tuple[int, int], int] = {}
     starts = np.flatnonzero(np.r_[True, values[1:] != values[:-1], True])
+    if len(sets) <= TABLE:
+        table = np.zeros((len(sets), len(sets)), np.int32)
+        for start, stop in pairwise(starts.tolist()):
+            table[np.ix_(owner[start:stop], owner[start:stop])] += 1
+        first, second = np.nonzero(np.triu(table, 1))
+        return dict(
+            zip(zip(first.tolist(), second.tolist(), strict=True), table[first, second].tolist(), strict=True)
+        )
+    counts: dict[tuple[int, int], int] = {}
     for start, stop in pairwise(starts.tolist()):
         holders = owner[start:stop].tolist()
         for place, first in enumerate(holders):
