@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from stillwatch.evidence import DOSE, INTENT
+from stillwatch.forest import Forest
 from stillwatch.links import all_links
 from stillwatch.links.base import Linked, Suspects, overlaps
 from stillwatch.streams import merge_streams, without
@@ -132,7 +133,7 @@ def group(
     known = _know(suspects, members, principals)
     inner, around = _nested(known, strong, measured)
     strong[[*inner, *around]] = False
-    forest = _Forest(np.flatnonzero(asked | beside | (whole >= 0)).tolist())
+    forest = Forest(np.flatnonzero(asked | beside | (whole >= 0)).tolist())
     links = _find(_only(known, strong))
     for link in links:
         forest.join(link.first, link.second)
@@ -176,7 +177,7 @@ def _find_alike(known: Suspects, least: float) -> list[Linked]:
     Links go by pairs, so they are asked of those alone that such pairs hold together.
     """
     alike = set()
-    forest = _Forest(known.family.tolist())
+    forest = Forest(known.family.tolist())
     for (first, second), common in overlaps(known.principals).items():
         if common >= least * (len(known.principals[first]) + len(known.principals[second]) - common):
             pair = int(known.family[first]), int(known.family[second])
@@ -324,7 +325,7 @@ def _owner_of(rows: NDArray[np.int32], own_rows: list[NDArray[np.int32]], accuse
 
 
 def _attach(
-    known: Suspects, strong: NDArray[np.bool_], forest: _Forest, principals: Principals, rule: Suspicion,
+    known: Suspects, strong: NDArray[np.bool_], forest: Forest, principals: Principals, rule: Suspicion,
     objective: NDArray[np.float64], unexplained: NDArray[np.bool_],
 ) -> dict[int, int]:  # fmt: skip
     """For each weak suspect that the principals of one core send nearly all of: the root of that core."""
@@ -361,22 +362,6 @@ def _numbered(root: dict[int, int], core: NDArray[np.bool_], links: tuple[Linked
     for family in sorted(root):
         label[family] = first.setdefault(root[family], len(first))
     return Groups(label, core, tuple(link for link in links if label[link.first] == label[link.second]))
-
-
-class _Forest:
-    """Union-find over a few names, each tree rooted in its smallest."""
-
-    def __init__(self, names: list[int]) -> None:
-        self._parent = {name: name for name in names}
-
-    def root(self, name: int) -> int:
-        while self._parent[name] != name:
-            self._parent[name] = name = self._parent[self._parent[name]]
-        return name
-
-    def join(self, first: int, second: int) -> None:
-        low, high = sorted((self.root(first), self.root(second)))
-        self._parent[high] = low
 
 
 def _know(suspects: NDArray[np.int32], members: Members, principals: Principals) -> Suspects:

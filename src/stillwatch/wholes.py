@@ -13,6 +13,8 @@ import numpy as np
 
 from stillwatch.campaigns import Suspicion, asking
 from stillwatch.evidence import INTENT
+from stillwatch.families.recombination import places
+from stillwatch.forest import Forest
 from stillwatch.streams import without
 
 if TYPE_CHECKING:
@@ -86,23 +88,21 @@ def _joined(
     """First piece of the whole that each piece is of; ``owner`` and ``user``: a piece and a principal of it, in order."""
     own = np.bincount(owner, minlength=len(sizes))
     bounds = np.searchsorted(owner, np.arange(len(sizes) + 1))
-    root = np.arange(len(sizes))
+    by_user = owner[np.argsort(user, kind="stable")]
+    starts = np.r_[0, np.cumsum(np.bincount(user, minlength=principals))]
     best, held_by = np.zeros(len(sizes), np.int64), np.full(len(sizes), -1)
-    edges = []
+    forest = Forest(range(len(sizes)))
     for one in np.flatnonzero(suspect).tolist():
-        inside = np.zeros(principals, bool)
-        inside[user[bounds[one] : bounds[one + 1]]] = True
-        common = np.bincount(owner[inside[user]], minlength=len(sizes))
-        same = suspect & (common >= alike * (own + own[one] - common))
-        edges += [(one, other) for other in np.flatnonzero(same).tolist()]
-        larger = (common >= HELD * own) & (sizes < sizes[one]) & (best < sizes[one])
-        best[larger], held_by[larger] = sizes[one], one
-    edges += [(int(held_by[piece]), piece) for piece in np.flatnonzero(held_by >= 0).tolist()]
-    for first, second in edges:
-        low, high = sorted((int(root[first]), int(root[second])))
-        if low != high:
-            root[root == high] = low
-    return root
+        mine = user[bounds[one] : bounds[one + 1]]
+        others, common = np.unique(by_user[places(starts[mine], starts[mine + 1])], return_counts=True)
+        same = suspect[others] & (common >= alike * (own[others] + own[one] - common))
+        for other in others[same].tolist():
+            forest.join(one, other)
+        larger = (common >= HELD * own[others]) & (sizes[others] < sizes[one]) & (best[others] < sizes[one])
+        best[others[larger]], held_by[others[larger]] = sizes[one], one
+    for piece in np.flatnonzero(held_by >= 0).tolist():
+        forest.join(int(held_by[piece]), piece)
+    return np.array([forest.root(piece) for piece in range(len(sizes))], np.int64)
 
 
 def _spread(piece: NDArray[np.int64], row: NDArray[np.int64]) -> bool:

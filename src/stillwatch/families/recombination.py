@@ -91,7 +91,7 @@ def _sequence(
             chosen[wanted[first:last] - start] = True
             of_part = np.repeat(np.arange(batch.num_rows, dtype=np.int32), np.diff(parts.row_bounds))
             kept = np.flatnonzero(chosen[of_part] & (parts.role == NEW))
-            place = _places(parts.bounds[kept], parts.bounds[kept + 1])
+            place = places(parts.bounds[kept], parts.bounds[kept + 1])
             code = numbering.find(parts.values[place])
             held = (code >= 0) & (whole_of_code[code] >= 0)
             part = np.repeat(kept, np.diff(parts.bounds)[kept])[held]
@@ -104,7 +104,7 @@ def _sequence(
     return Sequence(np.concatenate(rows), np.concatenate(codes), np.concatenate(beside))
 
 
-def _places(starts: NDArray[np.int64], stops: NDArray[np.int64]) -> NDArray[np.int64]:
+def places(starts: NDArray[np.int64], stops: NDArray[np.int64]) -> NDArray[np.int64]:
     """All whole numbers from each start to before its stop."""
     lengths = stops - starts
     ends = np.cumsum(lengths)
