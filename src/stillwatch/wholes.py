@@ -7,6 +7,7 @@ their own, but by principals that a larger one holds.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,6 +31,9 @@ HELD = 0.9
 LEAST_EXCHANGES, LEAST_PIECES = 60, 4.0
 """Exchanges of a whole, and families among which they are spread evenly (inverse of the index of Simpson 1949), below which
 nothing is said."""
+
+OF_MEDIAN = 1 / 3
+"""Least number of pieces of who takes part in a whole, as a share of the median."""
 
 INDEPENDENT = 0.5
 """Least number of pairs of pieces that stand in one exchange, as a share of those that independent pieces would make. The
@@ -68,7 +72,8 @@ def wholes(
 
 
 def of_several(members: Members, whole: NDArray[np.int32], of_row: NDArray[np.int32]) -> Members:
-    """The members less, of each whole, those by principals who send one piece of it alone: to them it is a phrase.
+    """The members less, of each whole, those by principals who send one piece of it alone, or less than a third of the
+    pieces that its median principal does: to them it is a phrase, or what fills its slots too.
 
     ``whole``: int32[families], -1 for none; ``of_row``: int32[n], principal of each exchange.
     """
@@ -77,8 +82,13 @@ def of_several(members: Members, whole: NDArray[np.int32], of_row: NDArray[np.in
     name = whole[stream].astype(np.int64) << 32 | of_row[row]
     sent = np.unique(np.stack([name, stream]), axis=1)[0]
     known, pieces = np.unique(sent, return_counts=True)
-    alone = np.isin(name, known[pieces == 1])
-    return without(members, stream[alone], row[alone])
+    bounds = np.searchsorted(known >> 32, np.arange(int(whole.max(initial=-1)) + 2))
+    median = [
+        float(np.median(pieces[start:stop])) if start < stop else 0.0 for start, stop in pairwise(bounds)
+    ]
+    least = np.maximum(2.0, OF_MEDIAN * np.array([*median, 0.0]))
+    few = np.isin(name, known[pieces < least[known >> 32]])
+    return without(members, stream[few], row[few])
 
 
 def _joined(
