@@ -23,7 +23,7 @@ _UNITS = {
 }
 _AMOUNT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]i?)?b?\s*", re.IGNORECASE)
 
-ENGINE_SHARE = 5
+ENGINE_SHARE = 8
 """One in how many bytes goes to the statistics engine; the rest is arrays of the log, and what libraries hold."""
 
 BYTES_OF_A_MEMBER = 2_500
