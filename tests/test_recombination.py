@@ -180,8 +180,9 @@ def test_who_sends_one_piece_alone_is_left_out_of_the_whole_and_of_nothing_else(
 
 
 def test_who_sends_few_of_the_pieces_is_left_out_of_the_whole() -> None:
-    """Twelve pieces: principals 0 to 4 send nine of them, principal 5 two, as of what fills the slots."""
+    """Twelve pieces: principals 0 to 4 send nine of them, principal 5 two, as of what fills the slots, a crowd one."""
     sent = [(piece, one) for one in range(5) for piece in range(9)] + [(piece, 5) for piece in (9, 10)]
+    sent += [(11, one) for one in range(6, 40)]
     stream, of_row = (np.array(column, np.int32) for column in zip(*sent, strict=True))
     none, rows = np.empty(0, np.int32), np.arange(len(sent), dtype=np.int32)
     scores = np.zeros((len(sent), 11), np.int8)

@@ -73,7 +73,7 @@ def wholes(
 
 def of_several(members: Members, whole: NDArray[np.int32], of_row: NDArray[np.int32]) -> Members:
     """The members less, of each whole, those by principals who send one piece of it alone, or less than a third of the
-    pieces that its median principal does: to them it is a phrase, or what fills its slots too.
+    pieces that is the median where each piece that is sent counts: to them it is a phrase, or what fills its slots too.
 
     ``whole``: int32[families], -1 for none; ``of_row``: int32[n], principal of each exchange.
     """
