@@ -5,11 +5,24 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
-from stillwatch.campaigns import Groups, Suspicion, _asking, _find, _find_alike, _find_beside, _nested, split
+from stillwatch.campaigns import (
+    Groups,
+    Suspicion,
+    _find,
+    _find_alike,
+    _find_beside,
+    _nested,
+    asking,
+    group,
+    split,
+)  # fmt: skip
 from stillwatch.evidence import Measured
 from stillwatch.links.base import Suspects
+from stillwatch.principals import Principals
+from stillwatch.streams import Members
 
 EVERYBODY = 4_000
 
@@ -88,7 +101,7 @@ def test_pieces_that_principals_come_back_for_are_suspects_though_they_weigh_lit
     names = ("objective", "mixing", "pacing", "routine", "dose", "load", "rhythm", "wordings")
     value, weight = np.zeros((1, len(names))), np.zeros((1, len(names)))
     value[0, 0], value[0, 4], weight[0, 1] = objective, returning, bits
-    found = _asking(Measured(names, value, value.astype(np.int64), weight, 0.0), Suspicion())
+    found = asking(Measured(names, value, value.astype(np.int64), weight, 0.0), Suspicion())
     assert found.tolist() == [asks]
 
 
@@ -96,6 +109,37 @@ def test_families_that_no_pair_holds_together_are_not_compared() -> None:
     pairs = suspects(range(20), range(1, 21), range(500, 520), range(501, 521), range(19, 22))
     found = _find_alike(pairs, Suspicion().alike)
     assert {(link.first, link.second) for link in found} == {(0, 1), (2, 3)}
+
+
+def test_pieces_of_one_whole_are_judged_together_though_the_small_ones_are_no_suspects() -> None:
+    """Family 0 is a suspect, 1 and 2 are sent once by some of its principals, 3 is another suspect."""
+    own = [np.repeat(np.arange(20), 3), np.arange(10), np.arange(5, 15), np.repeat(np.arange(40, 60), 3)]
+    of_row = np.concatenate(own).astype(np.int32)
+    stream = np.repeat(np.arange(4, dtype=np.int32), [len(rows) for rows in own])
+    none = np.empty(0, np.int32)
+    members = Members(
+        stream, np.arange(len(of_row), dtype=np.int32), np.zeros((len(of_row), 11), np.int8),
+        np.zeros(len(of_row), np.int32), none, none, none.astype(np.int64),
+    )  # fmt: skip
+    count = np.arange(60, dtype=np.int64)
+    nobody = pa.array([""] * 60)
+    principals = Principals(
+        count, of_row, nobody, nobody, nobody, count, 0 * count, 0 * count + 10**12, count.astype(np.int32),
+        count, (none, none.astype(np.int64)),
+    )  # fmt: skip
+    names = ("objective", "mixing", "pacing", "routine", "dose", "load", "rhythm", "wordings")
+    value, weight = np.zeros((4, len(names))), np.zeros((4, len(names)))
+    value[:, 0], value[:, 4], weight[:, 1] = 0.5, [0.9, 0.0, 0.0, 0.9], -5.0
+    weighed = Measured(names, value, value.astype(np.int64), weight, 0.0)
+
+    def grouped(whole: list[int]) -> list[int]:
+        nothing = np.zeros(4, bool)
+        found = group(members, weighed, principals, Suspicion(), [], nothing, np.array(whole, np.int32))
+        judged: list[int] = found.judged.tolist()
+        return judged
+
+    assert grouped([-1, -1, -1, -1]) == [0, -1, -1, 1]
+    assert grouped([0, 0, 0, -1]) == [0, 0, 0, 1]
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from stillwatch.evidence import DOSE, INTENT
+from stillwatch.forest import Forest
 from stillwatch.links import all_links
 from stillwatch.links.base import Linked, Suspects, overlaps
 from stillwatch.streams import merge_streams, without
@@ -109,6 +110,7 @@ def group(
     rule: Suspicion,
     accused: list[int],
     unexplained: NDArray[np.bool_],
+    whole: NDArray[np.int32],
 ) -> Groups:
     """Join suspect families. Groups are numbered in order of their first family, whose numbers follow their
     names.
@@ -118,9 +120,10 @@ def group(
     chain of everyday phrases can neither swallow a campaign nor dilute it. The other weak suspects are joined
     where much the same principals send them, and judged together, and so are those that ask for nothing while one
     hand seems to move them (``unexplained``: bool[families]). What asks for nothing is judged with a weak suspect that the
-    same principals send.
+    same principals send. The pieces of one recombined template (``whole``: int32[families], -1 for none) are one, also those
+    that are no suspects by themselves, but for those that lie in a core.
     """
-    asked = _asking(measured, rule)
+    asked = asking(measured, rule)
     moved = unexplained & ~asked
     asked = asked | moved
     beside = ~asked & (measured.total - measured.bits_of(INTENT) >= rule.moved_bits)
@@ -130,7 +133,7 @@ def group(
     known = _know(suspects, members, principals)
     inner, around = _nested(known, strong, measured)
     strong[[*inner, *around]] = False
-    forest = _Forest(suspects.tolist())
+    forest = Forest(np.flatnonzero(asked | beside | (whole >= 0)).tolist())
     links = _find(_only(known, strong))
     for link in links:
         forest.join(link.first, link.second)
@@ -144,14 +147,18 @@ def group(
     weak += _find_beside(_only(known, free | beside), beside, rule.same)
     for link in weak:
         forest.join(link.first, link.second)
-    judged = set(np.flatnonzero(asked).tolist()).union(*((link.first, link.second) for link in weak))
+    pieces = [family for family in np.flatnonzero((whole >= 0) & ~strong).tolist() if family not in home]
+    for first, second in pairwise(sorted(pieces, key=lambda family: (int(whole[family]), family))):
+        if whole[first] == whole[second]:
+            forest.join(first, second)
+    judged = set(np.flatnonzero(asked).tolist()).union(pieces, *((link.first, link.second) for link in weak))
     root = {family: forest.root(_settled(family, home)) for family in sorted(judged)}
     core = np.zeros(len(asked), bool)
     core[list(judged - home.keys())] = True
     return _numbered(root, core, (*links, *weak))
 
 
-def _asking(measured: Measured, rule: Suspicion) -> NDArray[np.bool_]:
+def asking(measured: Measured, rule: Suspicion) -> NDArray[np.bool_]:
     """Families that ask for something, and that not too much speaks against: bool[families]."""
     piece = (measured.total >= rule.piece) & (measured.of(DOSE) >= rule.piece_returning)
     asking: NDArray[np.bool_] = (measured.of(INTENT) >= rule.objective) & (
@@ -170,7 +177,7 @@ def _find_alike(known: Suspects, least: float) -> list[Linked]:
     Links go by pairs, so they are asked of those alone that such pairs hold together.
     """
     alike = set()
-    forest = _Forest(known.family.tolist())
+    forest = Forest(known.family.tolist())
     for (first, second), common in overlaps(known.principals).items():
         if common >= least * (len(known.principals[first]) + len(known.principals[second]) - common):
             pair = int(known.family[first]), int(known.family[second])
@@ -318,7 +325,7 @@ def _owner_of(rows: NDArray[np.int32], own_rows: list[NDArray[np.int32]], accuse
 
 
 def _attach(
-    known: Suspects, strong: NDArray[np.bool_], forest: _Forest, principals: Principals, rule: Suspicion,
+    known: Suspects, strong: NDArray[np.bool_], forest: Forest, principals: Principals, rule: Suspicion,
     objective: NDArray[np.float64], unexplained: NDArray[np.bool_],
 ) -> dict[int, int]:  # fmt: skip
     """For each weak suspect that the principals of one core send nearly all of: the root of that core."""
@@ -355,22 +362,6 @@ def _numbered(root: dict[int, int], core: NDArray[np.bool_], links: tuple[Linked
     for family in sorted(root):
         label[family] = first.setdefault(root[family], len(first))
     return Groups(label, core, tuple(link for link in links if label[link.first] == label[link.second]))
-
-
-class _Forest:
-    """Union-find over a few names, each tree rooted in its smallest."""
-
-    def __init__(self, names: list[int]) -> None:
-        self._parent = {name: name for name in names}
-
-    def root(self, name: int) -> int:
-        while self._parent[name] != name:
-            self._parent[name] = name = self._parent[self._parent[name]]
-        return name
-
-    def join(self, first: int, second: int) -> None:
-        low, high = sorted((self.root(first), self.root(second)))
-        self._parent[high] = low
 
 
 def _know(suspects: NDArray[np.int32], members: Members, principals: Principals) -> Suspects:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from stillwatch.engine.memory import BYTES_OF_A_MEMBER, DEFAULT, amount
 from stillwatch.engine.named import DUCKDB, open_engine
 from stillwatch.evidence import Measured, load_weights, measure
 from stillwatch.families.assign import Families, Rule, find_families
+from stillwatch.families.recombination import LEAST, recombination
 from stillwatch.families.slots import slots
 from stillwatch.fingerprint import SKETCH_SCHEMA
 from stillwatch.principals import Principals, covered, describe_principals
@@ -24,6 +25,7 @@ from stillwatch.rejects import DEFAULT_LIMIT
 from stillwatch.screening import may_matter, screen
 from stillwatch.spool import chunks_of, opens_conversation
 from stillwatch.verdict import Bar, accused, unexplained
+from stillwatch.wholes import of_several, wholes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -168,8 +170,16 @@ def examine(spool: Sketches, presence: Presence, options: Options) -> Scanned:
         places = np.flatnonzero(chosen)
         by_family = screened.replaced(places, scale.weigh(judged, places.tolist(), len(chosen)))
         strong = accused(by_family, options.bar)
+        whole = wholes(judged, by_family, principals, options.suspicion, strong)
+        whole, judged = _reworded(judged, families, whole, principals, spool)
         groups = group(
-            judged, by_family, principals, options.suspicion, strong, unexplained(by_family, options.bar)
+            judged,
+            by_family,
+            principals,
+            options.suspicion,
+            strong,
+            unexplained(by_family, options.bar),
+            whole,
         )
         merged = streams.merge_streams(judged, groups.judged)
         by_group = scale.weigh_all(merged, groups.count)
@@ -203,6 +213,26 @@ def _chosen(
     if principals.count <= options.rule.crowd:
         return screened, np.ones(count, bool)
     return screened, may_matter(screened, min(options.suspicion.objective, options.bar.intent))
+
+
+def _reworded(
+    members: streams.Members,
+    families: Families,
+    whole: NDArray[np.int32],
+    principals: Principals,
+    spool: Sketches,
+) -> tuple[NDArray[np.int32], streams.Members]:
+    """The wholes that are recombined, and the members with how much their wordings vary as pieces of them."""
+    if not (whole >= 0).any():
+        return whole, members
+    value = recombination(
+        spool.only("parts"), families, whole, members.stream, members.row, principals.of_row
+    )
+    whole = np.where((whole >= 0) & (value[whole] >= LEAST), whole, np.int32(-1))
+    members = of_several(members, whole, principals.of_row)
+    of_member = whole[members.stream]
+    varied = np.where(of_member >= 0, value[of_member], 0).astype(np.int32)
+    return whole, replace(members, variety=np.maximum(members.variety, varied))
 
 
 def _filled(

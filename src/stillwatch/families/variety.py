@@ -63,7 +63,7 @@ def variety(
     mine = np.flatnonzero(spoken[member_family])  # of the others nothing is said
     own, held_by = _pairs(outlines, member_family[mine], member_outline[mine])
     of_one = np.bincount(own >> 32, weights=held_by * (held_by - 1.0), minlength=families).astype(np.float64)
-    alike = _alike(pairs >> 32, times, counts, family, exchanges, of_one, families)
+    alike = drawn_alike(pairs >> 32, times, counts, family, exchanges, of_one, families)
     return np.round(UNIT * value * alike).astype(np.int32)
 
 
@@ -86,7 +86,7 @@ def _pairs(
     return keys[starts], np.add.reduceat(times, starts) if len(starts) else times
 
 
-def _alike(
+def drawn_alike(
     code: NDArray[np.int64], times: NDArray[np.int64], counts: NDArray[np.int64], family: NDArray[np.int32],
     exchanges: NDArray[np.int64], own: NDArray[np.float64], families: int,
 ) -> NDArray[np.float64]:  # fmt: skip

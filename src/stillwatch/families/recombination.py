@@ -1,0 +1,152 @@
+"""Whether several families are the pieces of one template that is recombined for every exchange.
+
+Where sentences are short, a fragment reaches over their borders, so each pair of wordings leaves fragments of its own and
+the template falls apart into many families. What they have together no product has: hardly a fragment stays, every
+principal draws from all of them, and before and after one and the same fragment stands now this one, now that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from stillwatch.families.fragments import Dictionary, parts_of
+from stillwatch.families.variety import LEAST_PAIRS, UNIT, USUAL, drawn_alike
+from stillwatch.fingerprint import NEW
+from stillwatch.spool import between
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from stillwatch.families.assign import Families
+
+LEAST = 400
+"""Value from which families are pieces of one recombined template, in thousandths."""
+
+OPEN = 0.2
+"""Chance that two principals go on differently from the same fragment, and come to it differently, from which the order
+of fragments is as open as recombined sentences leave it. Those of a fixed text lead from each to the next."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sequence:
+    """The fragments of some families in the new text of some exchanges, k of them, in order."""
+
+    row: NDArray[np.int32]
+    """int32[k]: exchange of each."""
+
+    code: NDArray[np.int32]
+    """int32[k]: number of each fragment."""
+
+    beside: NDArray[np.bool_]
+    """bool[k]: whether the next one of the same exchange follows directly."""
+
+    def only(self, chosen: NDArray[np.bool_]) -> Sequence:
+        """Those that are chosen (bool[k])."""
+        beside = self.beside & np.r_[chosen[1:], False]
+        return Sequence(self.row[chosen], self.code[chosen], beside[chosen])
+
+
+def recombination(
+    batches: Iterable[pa.RecordBatch], families: Families, whole: NDArray[np.int32],
+    stream: NDArray[np.int32], row: NDArray[np.int32], principal: NDArray[np.int32],
+) -> NDArray[np.int32]:  # fmt: skip
+    """How much each whole of families is recombined, 0 to ``UNIT``: int32[wholes].
+
+    ``whole``: int32[families], -1 where a family is in none; ``stream`` and ``row``: family and exchange of each membership;
+    ``principal``: int32[n], of each exchange; ``batches``: those that the families were found in.
+    """
+    count = int(whole.max(initial=-1)) + 1
+    inside = whole[stream] >= 0
+    pairs = np.unique(whole[stream[inside]].astype(np.int64) << 32 | row[inside])
+    numbering = Dictionary(1 << int(2 * len(families.fragments) + 1).bit_length())
+    order = numbering.encode(families.fragments)
+    whole_of_code = np.full(len(order), -1, np.int32)
+    whole_of_code[order] = whole[families.fragment_family]
+    found = _sequence(batches, numbering, whole_of_code, np.unique(row[inside]))
+    value = np.zeros(count, np.int32)
+    for number in range(count):
+        rows = (pairs[pairs >> 32 == number] & 0xFFFFFFFF).astype(np.int32)
+        own = found.only((whole_of_code[found.code] == number) & np.isin(found.row, rows))
+        value[number] = round(UNIT * _recombined(own, rows, principal))
+    return value
+
+
+def _sequence(
+    batches: Iterable[pa.RecordBatch], numbering: Dictionary, whole_of_code: NDArray[np.int32],
+    wanted: NDArray[np.int32],
+) -> Sequence:  # fmt: skip
+    """Fragments of wholes in the new text of the ``wanted`` exchanges."""
+    rows, codes, beside = [wanted[:0]], [wanted[:0]], [np.empty(0, bool)]
+    start = 0
+    for batch in batches:
+        first, last = between(wanted, start, start + batch.num_rows)
+        if first < last:
+            parts = parts_of(batch)
+            chosen = np.zeros(batch.num_rows, bool)
+            chosen[wanted[first:last] - start] = True
+            of_part = np.repeat(np.arange(batch.num_rows, dtype=np.int32), np.diff(parts.row_bounds))
+            kept = np.flatnonzero(chosen[of_part] & (parts.role == NEW))
+            place = places(parts.bounds[kept], parts.bounds[kept + 1])
+            code = numbering.find(parts.values[place])
+            held = (code >= 0) & (whole_of_code[code] >= 0)
+            part = np.repeat(kept, np.diff(parts.bounds)[kept])[held]
+            place, code = place[held], code[held]
+            follows = (place[1:] == place[:-1] + 1) & (part[1:] == part[:-1]) & (code[1:] != code[:-1])
+            rows.append(of_part[part] + np.int32(start))
+            codes.append(code)
+            beside.append(np.r_[follows, False][: len(code)])
+        start += batch.num_rows
+    return Sequence(np.concatenate(rows), np.concatenate(codes), np.concatenate(beside))
+
+
+def places(starts: NDArray[np.int64], stops: NDArray[np.int64]) -> NDArray[np.int64]:
+    """All whole numbers from each start to before its stop."""
+    lengths = stops - starts
+    ends = np.cumsum(lengths)
+    places: NDArray[np.int64] = np.repeat(starts - (ends - lengths), lengths)
+    return places + np.arange(len(places))
+
+
+def _recombined(own: Sequence, rows: NDArray[np.int32], principal: NDArray[np.int32]) -> float:
+    """What one whole of the exchanges ``rows`` is worth, 0 to 1: the share of its fragments that are wordings, less where
+    principals keep their own, and less where one fragment leads to the next."""
+    held = np.unique(own.code.astype(np.int64) << 32 | own.row)
+    code, row = held >> 32, (held & 0xFFFFFFFF).astype(np.int32)
+    size = int(own.code.max(initial=-1)) + 1
+    counts = np.bincount(code, minlength=size)
+    wording = counts <= USUAL * len(rows)
+    worded = wording[code]
+    if not worded.any():
+        return 0.0
+    pairs, times = np.unique(code[worded] << 32 | principal[row[worded]], return_counts=True)
+    of_each = np.bincount(principal[rows])
+    same = drawn_alike(
+        pairs >> 32, times, counts, np.zeros(size, np.int32), np.array([len(rows)]),
+        np.array([float((of_each * (of_each - 1.0)).sum())]), 1,
+    )  # fmt: skip
+    at = np.flatnonzero(own.beside)
+    left, right, by = own.code[at], own.code[at + 1], principal[own.row[at]]
+    branching = min(_branching(left, right, by), _branching(right, left, by))
+    return float(counts[wording].sum() / counts.sum() * same[0] * min(branching / OPEN, 1.0))
+
+
+def _branching(fragment: NDArray[np.int32], beside: NDArray[np.int32], principal: NDArray[np.int32]) -> float:
+    """Chance that two principals who send the same fragment have different ones beside it."""
+    every = _pairs(fragment) - _pairs(fragment, principal)
+    if every < 2 * LEAST_PAIRS:
+        return 0.0
+    return 1 - (_pairs(fragment, beside) - _pairs(fragment, beside, principal)) / every
+
+
+def _pairs(*columns: NDArray[Any]) -> float:
+    """Ordered pairs of entries that are the same in every column."""
+    name = columns[0].astype(np.int64)
+    for column in columns[1:]:
+        name = np.unique(name << 32 | column, return_inverse=True)[1].astype(np.int64)
+    times = np.unique(name, return_counts=True)[1]
+    return float((times * (times - 1.0)).sum())

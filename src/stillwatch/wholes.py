@@ -1,0 +1,126 @@
+"""Wholes: many families that look like pieces of one template, before their texts are looked at.
+
+A template of short sentences that are recombined for every exchange falls apart into families of a part of its exchanges
+each (``families/recombination.py``). The smaller of them are sent once or twice by a principal, so they show little of
+their own, but by principals that a larger one holds.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from stillwatch.campaigns import Suspicion, asking
+from stillwatch.evidence import INTENT
+from stillwatch.families.recombination import places
+from stillwatch.forest import Forest
+from stillwatch.streams import without
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from stillwatch.evidence import Measured
+    from stillwatch.principals import Principals
+    from stillwatch.streams import Members
+
+HELD = 0.9
+"""Share of a piece's principals that the larger family holds."""
+
+LEAST_EXCHANGES, LEAST_PIECES = 60, 4.0
+"""Exchanges of a whole, and families among which they are spread evenly (inverse of the index of Simpson 1949), below which
+nothing is said."""
+
+OF_MEDIAN = 1 / 3
+"""Least number of pieces of who takes part in a whole, as a share of the median."""
+
+INDEPENDENT = 0.5
+"""Least number of pairs of pieces that stand in one exchange, as a share of those that independent pieces would make. The
+texts of the features of one product stand in exchanges of their own."""
+
+
+def wholes(
+    members: Members, measured: Measured, principals: Principals, rule: Suspicion, accused: list[int]
+) -> NDArray[np.int32]:
+    """Whole that each family may be a piece of, -1 for none, numbered in order of their first family: int32[families].
+
+    Suspects of much the same principals are one, and so is what asks for something and is sent by principals of a larger
+    suspect. ``accused``: families whose evidence clears the bar by itself, which are no pieces.
+    """
+    free = np.ones(len(measured.total), bool)
+    free[accused] = False
+    pieces = np.flatnonzero(free & (measured.of(INTENT) >= rule.objective))
+    suspect = (free & asking(measured, rule))[pieces]
+    kept = np.isin(members.stream, pieces)
+    place = np.searchsorted(pieces, members.stream[kept]).astype(np.int64)
+    exchanges = np.unique(place << 32 | members.row[kept])
+    sizes = np.bincount(exchanges >> 32, minlength=len(pieces))
+    users = np.unique(place << 32 | principals.of_row[members.row[kept]])
+    root = _joined(users >> 32, users & 0xFFFFFFFF, principals.count, sizes, suspect, rule.alike)
+    label = np.full(len(free), -1, np.int32)
+    of_whole = root[exchanges >> 32]
+    order = np.argsort(of_whole, kind="stable")
+    bounds = np.searchsorted(of_whole[order], np.arange(len(root) + 1))
+    count = 0
+    for first in np.flatnonzero(np.bincount(root, minlength=len(root)) >= LEAST_PIECES).tolist():
+        own = exchanges[order[bounds[first] : bounds[first + 1]]]
+        if _spread(own >> 32, own & 0xFFFFFFFF):
+            label[pieces[root == first]] = count
+            count += 1
+    return label
+
+
+def of_several(members: Members, whole: NDArray[np.int32], of_row: NDArray[np.int32]) -> Members:
+    """The members less, of each whole, those by principals who send one piece of it alone, or less than a third of the
+    pieces that is the median where each piece that is sent counts: to them it is a phrase, or what fills its slots too.
+
+    ``whole``: int32[families], -1 for none; ``of_row``: int32[n], principal of each exchange.
+    """
+    inside = np.flatnonzero(whole[members.stream] >= 0)
+    stream, row = members.stream[inside], members.row[inside]
+    name = whole[stream].astype(np.int64) << 32 | of_row[row]
+    sent = np.unique(np.stack([name, stream]), axis=1)[0]
+    known, pieces = np.unique(sent, return_counts=True)
+    bounds = np.searchsorted(known >> 32, np.arange(int(whole.max(initial=-1)) + 2))
+    # Each sender counts as often as it sends a piece: a crowd that meets one of them would else be most of the principals.
+    each = [np.repeat(pieces[start:stop], pieces[start:stop]) for start, stop in pairwise(bounds)]
+    median = [float(np.median(own)) if len(own) else 0.0 for own in each]
+    least = np.maximum(2.0, OF_MEDIAN * np.array([*median, 0.0]))
+    few = np.isin(name, known[pieces < least[known >> 32]])
+    return without(members, stream[few], row[few])
+
+
+def _joined(
+    owner: NDArray[np.int64], user: NDArray[np.int64], principals: int, sizes: NDArray[np.int64],
+    suspect: NDArray[np.bool_], alike: float,
+) -> NDArray[np.int64]:  # fmt: skip
+    """First piece of the whole that each piece is of; ``owner`` and ``user``: a piece and a principal of it, in order."""
+    own = np.bincount(owner, minlength=len(sizes))
+    bounds = np.searchsorted(owner, np.arange(len(sizes) + 1))
+    by_user = owner[np.argsort(user, kind="stable")]
+    starts = np.r_[0, np.cumsum(np.bincount(user, minlength=principals))]
+    best, held_by = np.zeros(len(sizes), np.int64), np.full(len(sizes), -1)
+    forest = Forest(range(len(sizes)))
+    for one in np.flatnonzero(suspect).tolist():
+        mine = user[bounds[one] : bounds[one + 1]]
+        others, common = np.unique(by_user[places(starts[mine], starts[mine + 1])], return_counts=True)
+        same = suspect[others] & (common >= alike * (own[others] + own[one] - common))
+        for other in others[same].tolist():
+            forest.join(one, other)
+        larger = (common >= HELD * own[others]) & (sizes[others] < sizes[one]) & (best[others] < sizes[one])
+        best[others[larger]], held_by[others[larger]] = sizes[one], one
+    for piece in np.flatnonzero(held_by >= 0).tolist():
+        forest.join(int(held_by[piece]), piece)
+    return np.array([forest.root(piece) for piece in range(len(sizes))], np.int64)
+
+
+def _spread(piece: NDArray[np.int64], row: NDArray[np.int64]) -> bool:
+    """Whether exchanges are spread over many pieces, which stand in them independently of each other."""
+    _, sizes = np.unique(piece, return_counts=True)
+    _, held = np.unique(row, return_counts=True)
+    total, squares = float(sizes.sum()), float((sizes * sizes.astype(float)).sum())
+    if len(held) < LEAST_EXCHANGES or total * total < LEAST_PIECES * squares:
+        return False
+    expected = (total * total - squares) / len(held)
+    return bool((held * (held - 1.0)).sum() >= INDEPENDENT * expected)

@@ -1,0 +1,191 @@
+"""Which families are pieces of one recombined template, on texts of which the truth is known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from numpy.typing import NDArray
+
+from stillwatch.families.assign import Families, Rule, find_families
+from stillwatch.families.fragments import Presence
+from stillwatch.families.recombination import LEAST, Sequence, _recombined, recombination
+from stillwatch.fingerprint import sketch
+from stillwatch.keys import Keys
+from stillwatch.spool import opens_conversation
+from stillwatch.streams import Members
+from stillwatch.wholes import _joined, _spread, of_several
+from tests.conftest import exchange, to_batch, words
+
+EXCHANGES, SENDERS = 1_500, 40
+Texts = list[list[int]]
+
+
+def worth(principals: NDArray[np.int64], texts: Texts) -> float:
+    """How much one whole of these texts, each a list of fragments side by side, is recombined."""
+    row = np.repeat(np.arange(len(texts), dtype=np.int32), [len(text) for text in texts])
+    code = np.array([fragment for text in texts for fragment in text], np.int32)
+    beside = np.r_[row[1:] == row[:-1], False]
+    return _recombined(
+        Sequence(row, code, beside), np.arange(len(texts), dtype=np.int32), principals.astype(np.int32)
+    )
+
+
+def senders(rng: np.random.Generator) -> NDArray[np.int64]:
+    return rng.integers(SENDERS, size=EXCHANGES)
+
+
+def recombined(picks: NDArray[np.int64]) -> list[int]:
+    """A fragment over each border of short sentences, of which the wordings are ``picks``."""
+    return [100 * place + 6 * int(one) + int(other) for place, (one, other) in enumerate(pairwise(picks))]
+
+
+def test_short_sentences_that_are_recombined_are_one_template() -> None:
+    rng = np.random.default_rng(1)
+    assert worth(senders(rng), [recombined(rng.integers(6, size=8)) for _ in range(EXCHANGES)]) > 0.8
+
+
+def test_a_wording_that_each_principal_keeps_is_a_version() -> None:
+    rng = np.random.default_rng(2)
+    versions = [recombined(rng.integers(6, size=8)) for _ in range(SENDERS)]
+    principals = senders(rng)
+    assert worth(principals, [versions[owner] for owner in principals]) < 0.1
+
+
+def test_the_features_of_a_product_lead_from_fragment_to_fragment() -> None:
+    rng = np.random.default_rng(3)
+    features = [list(range(100 * feature, 100 * feature + 8)) for feature in range(12)]
+    assert worth(senders(rng), [features[one] for one in rng.integers(12, size=EXCHANGES)]) < 0.05
+
+
+def test_an_exercise_of_a_course_is_quoted_as_it_stands() -> None:
+    """Each student quotes some of the exercise from somewhere to somewhere, between words of its own."""
+    rng = np.random.default_rng(4)
+    starts = rng.integers(30, size=EXCHANGES)
+    texts = [list(range(start, start + int(rng.integers(3, 12)))) for start in starts.tolist()]
+    assert worth(senders(rng), texts) < 0.05
+
+
+def test_a_form_with_fields_to_choose_in_stays_for_the_most_part() -> None:
+    rng = np.random.default_rng(5)
+    texts = [
+        [
+            fragment
+            for field, pick in enumerate(rng.integers(6, size=4))
+            for fragment in (100 * field, 100 * field + 1, 100 * field + 2, 100 * field + 10 + int(pick))
+        ]
+        for _ in range(EXCHANGES)
+    ]
+    assert worth(senders(rng), texts) < 0.3
+
+
+@pytest.mark.parametrize(
+    ("texts", "whole"),
+    [
+        ("recombined", True),
+        ("features", False),  # many, but each in exchanges of its own
+        ("versions", False),  # the shared text is most of what is sent
+    ],
+)
+def test_pieces_are_many_and_stand_in_exchanges_independently(texts: str, whole: bool) -> None:
+    rng = np.random.default_rng(6)
+    rows = np.arange(600)
+    held = {
+        "recombined": [(12 * place + rng.integers(12, size=600), rows) for place in range(3)],
+        "features": [(rng.integers(12, size=600), rows)],
+        "versions": [(np.zeros(600, int), rows), (1 + rng.integers(12, size=60), rows[:60])],
+    }[texts]
+    assert _spread(np.concatenate([p for p, _ in held]), np.concatenate([r for _, r in held])) == whole
+
+
+def test_a_piece_belongs_to_the_suspect_that_holds_its_principals() -> None:
+    """Suspects 0 and 1 share no principals; 2 is a piece of 1, and 3 is sent by strangers too."""
+    users = [list(range(20)), list(range(20, 50)), list(range(22, 32)), [*range(24, 32), *range(60, 64)]]
+    owner = np.repeat(np.arange(4), [len(own) for own in users])
+    sizes, suspect = np.array([400, 300, 20, 20]), np.array([True, True, False, False])
+    assert _joined(owner, np.concatenate(users), 100, sizes, suspect, 0.5).tolist() == [0, 1, 1, 3]
+
+
+def test_pieces_are_found_in_texts_whatever_batches_these_come_in(keys: Keys) -> None:
+    """Sentences of three or four words, six wordings each, shatter into families; together these are one template."""
+    families, batches, table, principals = sketched(keys, _short_sentences)
+    assert len(families.names) >= 20
+    whole = np.zeros(len(families.names), np.int32)
+    found = recombination(batches, families, whole, families.family, families.row, principals)
+    (one,) = recombination(
+        table.to_batches(), families, whole, families.family, families.row, principals
+    ).tolist()
+    assert found.tolist() == [one]
+    assert one >= LEAST
+
+
+def test_features_of_a_product_are_no_template(keys: Keys) -> None:
+    families, batches, _, principals = sketched(keys, _feature)
+    assert len(families.names) >= 8
+    whole = np.zeros(len(families.names), np.int32)
+    assert recombination(batches, families, whole, families.family, families.row, principals)[0] < LEAST / 4
+
+
+def _short_sentences(rng: np.random.Generator) -> str:
+    return " ".join(
+        f"verb{place}x{pick} thing{place}x{pick} {'so ' * (place % 2)}end{place}x{pick}."
+        for place, pick in enumerate(rng.integers(6, size=8).tolist())
+    )
+
+
+def _feature(rng: np.random.Generator) -> str:
+    feature = int(rng.integers(10))
+    return " ".join(f"feature{feature}word{number}" for number in range(24))
+
+
+def sketched(
+    keys: Keys, text: Callable[[np.random.Generator], str]
+) -> tuple[Families, list[pa.RecordBatch], pa.Table, NDArray[np.int32]]:
+    """Families of a log of such texts, each before a subject of its own; its batches, and the principal of each exchange."""
+    rng = np.random.default_rng(9)
+    rows = [
+        exchange(number, f"a{number % SENDERS}", f"{text(rng)} {words(rng, 20)}")
+        for number in range(2 * EXCHANGES)
+    ]
+    batches = [sketch(to_batch(rows[start : start + 700]), keys) for start in range(0, len(rows), 700)]
+    rule = Rule()
+    presence = Presence(rule.least_principals, slots=1 << 18)
+    for batch in batches:
+        presence.observe(batch)
+    table = pa.Table.from_batches(batches).combine_chunks()
+    names, of_row = np.unique(table["principal"].to_numpy(), return_inverse=True)
+    families = find_families(batches, presence, names, opens_conversation(table), rule)
+    return families, batches, table, of_row.astype(np.int32)
+
+
+def test_who_sends_one_piece_alone_is_left_out_of_the_whole_and_of_nothing_else() -> None:
+    """Families 0 and 1 are pieces; principal 2 sends the first alone, and family 2, which is none."""
+    stream, row = np.array([0, 1, 0, 1, 0, 2], np.int32), np.array([0, 0, 1, 2, 3, 4], np.int32)
+    of_row = np.array([0, 1, 1, 2, 2], np.int32)
+    none = np.empty(0, np.int32)
+    members = Members(
+        stream, row, np.zeros((6, 11), np.int8), np.zeros(6, np.int32), none, none, none.astype(np.int64)
+    )
+    left = of_several(members, np.array([0, 0, -1], np.int32), of_row)
+    assert list(zip(left.stream.tolist(), left.row.tolist(), strict=True)) == [
+        (0, 0),
+        (1, 0),
+        (0, 1),
+        (1, 2),
+        (2, 4),
+    ]
+
+
+def test_who_sends_few_of_the_pieces_is_left_out_of_the_whole() -> None:
+    """Twelve pieces: principals 0 to 4 send nine of them, principal 5 two, as of what fills the slots, a crowd one."""
+    sent = [(piece, one) for one in range(5) for piece in range(9)] + [(piece, 5) for piece in (9, 10)]
+    sent += [(11, one) for one in range(6, 40)]
+    stream, of_row = (np.array(column, np.int32) for column in zip(*sent, strict=True))
+    none, rows = np.empty(0, np.int32), np.arange(len(sent), dtype=np.int32)
+    scores = np.zeros((len(sent), 11), np.int8)
+    members = Members(stream, rows, scores, np.zeros(len(sent), np.int32), none, none, none.astype(np.int64))
+    left = of_several(members, np.zeros(12, np.int32), of_row)
+    assert set(of_row[left.row].tolist()) == set(range(5))
