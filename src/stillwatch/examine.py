@@ -16,7 +16,7 @@ from stillwatch.engine.memory import BYTES_OF_A_MEMBER, DEFAULT, amount
 from stillwatch.engine.named import DUCKDB, open_engine
 from stillwatch.evidence import Measured, load_weights, measure
 from stillwatch.families.assign import Families, Rule, find_families
-from stillwatch.families.recombination import LEAST, recombination
+from stillwatch.families.recombination import recombination
 from stillwatch.families.slots import slots
 from stillwatch.fingerprint import SKETCH_SCHEMA
 from stillwatch.principals import Principals, covered, describe_principals
@@ -25,7 +25,7 @@ from stillwatch.rejects import DEFAULT_LIMIT
 from stillwatch.screening import may_matter, screen
 from stillwatch.spool import chunks_of, opens_conversation
 from stillwatch.verdict import Bar, accused, unexplained
-from stillwatch.wholes import of_several, wholes
+from stillwatch.wholes import of_senders, wholes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -225,14 +225,13 @@ def _reworded(
     """The wholes that are recombined, and the members with how much their wordings vary as pieces of them."""
     if not (whole >= 0).any():
         return whole, members
-    value = recombination(
+    found = recombination(
         spool.only("parts"), families, whole, members.stream, members.row, principals.of_row
     )
-    whole = np.where((whole >= 0) & (value[whole] >= LEAST), whole, np.int32(-1))
-    members = of_several(members, whole, principals.of_row)
-    of_member = whole[members.stream]
-    varied = np.where(of_member >= 0, value[of_member], 0).astype(np.int32)
-    return whole, replace(members, variety=np.maximum(members.variety, varied))
+    members = of_senders(members, found.whole, found.senders, principals.of_row)
+    of_member = found.whole[members.stream]
+    varied = np.where(of_member >= 0, found.value[of_member], 0).astype(np.int32)
+    return found.whole, replace(members, variety=np.maximum(members.variety, varied))
 
 
 def _filled(

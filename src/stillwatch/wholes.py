@@ -7,7 +7,6 @@ their own, but by principals that a larger one holds.
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,9 +30,6 @@ HELD = 0.9
 LEAST_EXCHANGES, LEAST_PIECES = 60, 4.0
 """Exchanges of a whole, and families among which they are spread evenly (inverse of the index of Simpson 1949), below which
 nothing is said."""
-
-OF_MEDIAN = 1 / 3
-"""Least number of pieces of who takes part in a whole, as a share of the median."""
 
 INDEPENDENT = 0.5
 """Least number of pairs of pieces that stand in one exchange, as a share of those that independent pieces would make. The
@@ -71,24 +67,18 @@ def wholes(
     return label
 
 
-def of_several(members: Members, whole: NDArray[np.int32], of_row: NDArray[np.int32]) -> Members:
-    """The members less, of each whole, those by principals who send one piece of it alone, or less than a third of the
-    pieces that is the median where each piece that is sent counts: to them it is a phrase, or what fills its slots too.
+def of_senders(
+    members: Members, whole: NDArray[np.int32], senders: NDArray[np.int64], of_row: NDArray[np.int32]
+) -> Members:
+    """The members less those of a whole's pieces by principals who take no part in it.
 
-    ``whole``: int32[families], -1 for none; ``of_row``: int32[n], principal of each exchange.
+    ``whole``: int32[families], -1 for none; ``senders``: int64[k], whole << 32 | principal of those who do, in order;
+    ``of_row``: int32[n], principal of each exchange.
     """
     inside = np.flatnonzero(whole[members.stream] >= 0)
     stream, row = members.stream[inside], members.row[inside]
-    name = whole[stream].astype(np.int64) << 32 | of_row[row]
-    sent = np.unique(np.stack([name, stream]), axis=1)[0]
-    known, pieces = np.unique(sent, return_counts=True)
-    bounds = np.searchsorted(known >> 32, np.arange(int(whole.max(initial=-1)) + 2))
-    # Each sender counts as often as it sends a piece: a crowd that meets one of them would else be most of the principals.
-    each = [np.repeat(pieces[start:stop], pieces[start:stop]) for start, stop in pairwise(bounds)]
-    median = [float(np.median(own)) if len(own) else 0.0 for own in each]
-    least = np.maximum(2.0, OF_MEDIAN * np.array([*median, 0.0]))
-    few = np.isin(name, known[pieces < least[known >> 32]])
-    return without(members, stream[few], row[few])
+    others = ~np.isin(whole[stream].astype(np.int64) << 32 | of_row[row], senders)
+    return without(members, stream[others], row[others])
 
 
 def _joined(

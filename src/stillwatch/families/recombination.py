@@ -27,6 +27,12 @@ if TYPE_CHECKING:
 LEAST = 400
 """Value from which families are pieces of one recombined template, in thousandths."""
 
+OF_TYPICAL = 0.5
+"""Least number of fragments that who takes part sends in one exchange, as a share of what is usual."""
+
+THEIRS = 0.9
+"""Share of a piece's senders who take part."""
+
 OPEN = 0.2
 """Chance that two principals go on differently from the same fragment, and come to it differently, from which the order
 of fragments is as open as recombined sentences leave it. Those of a fixed text lead from each to the next."""
@@ -51,11 +57,25 @@ class Sequence:
         return Sequence(self.row[chosen], self.code[chosen], beside[chosen])
 
 
+@dataclass(frozen=True, slots=True)
+class Recombined:
+    """Which wholes of families are recombined templates, and who sends them."""
+
+    whole: NDArray[np.int32]
+    """int32[families]: whole that each is a piece of, -1 for none."""
+
+    value: NDArray[np.int32]
+    """int32[wholes]: how much each is recombined, 0 to ``UNIT``."""
+
+    senders: NDArray[np.int64]
+    """int64[senders]: whole << 32 | principal of those who take part in one, in order."""
+
+
 def recombination(
     batches: Iterable[pa.RecordBatch], families: Families, whole: NDArray[np.int32],
     stream: NDArray[np.int32], row: NDArray[np.int32], principal: NDArray[np.int32],
-) -> NDArray[np.int32]:  # fmt: skip
-    """How much each whole of families is recombined, 0 to ``UNIT``: int32[wholes].
+) -> Recombined:  # fmt: skip
+    """Which wholes are one template in the exchanges of those who take part in them, and who does.
 
     ``whole``: int32[families], -1 where a family is in none; ``stream`` and ``row``: family and exchange of each membership;
     ``principal``: int32[n], of each exchange; ``batches``: those that the families were found in.
@@ -65,15 +85,57 @@ def recombination(
     pairs = np.unique(whole[stream[inside]].astype(np.int64) << 32 | row[inside])
     numbering = Dictionary(1 << int(2 * len(families.fragments) + 1).bit_length())
     order = numbering.encode(families.fragments)
-    whole_of_code = np.full(len(order), -1, np.int32)
-    whole_of_code[order] = whole[families.fragment_family]
+    piece_of_code = np.full(len(order), -1, np.int32)
+    piece_of_code[order] = families.fragment_family
+    whole_of_code = np.where(piece_of_code >= 0, whole[piece_of_code], -1)
     found = _sequence(batches, numbering, whole_of_code, np.unique(row[inside]))
-    value = np.zeros(count, np.int32)
+    left, value, senders = np.full(len(whole), -1, np.int32), np.zeros(count, np.int32), []
     for number in range(count):
         rows = (pairs[pairs >> 32 == number] & 0xFFFFFFFF).astype(np.int32)
         own = found.only((whole_of_code[found.code] == number) & np.isin(found.row, rows))
-        value[number] = round(UNIT * _recombined(own, rows, principal))
-    return value
+        pieces, who = taking_part(own, piece_of_code[own.code], principal)
+        own = own.only(np.isin(piece_of_code[own.code], pieces) & np.isin(principal[own.row], who))
+        value[number] = round(UNIT * _recombined(own, np.unique(own.row), principal))
+        if value[number] >= LEAST:
+            left[whole == number] = number
+            senders.append(np.int64(number) << 32 | who)
+    return Recombined(left, value, np.concatenate([np.empty(0, np.int64), *senders]))
+
+
+def taking_part(
+    own: Sequence, piece: NDArray[np.int32], principal: NDArray[np.int32]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Pieces of a whole and principals who take part in it, both in order.
+
+    Each exchange of a template holds a wording of each of its sentences. Who meets the template in a phrase, or in what
+    fills its slots, sends less of it at once; and a piece that such senders know is not the template's. ``piece``:
+    family of each entry of ``own``.
+    """
+    held = np.unique(np.stack([own.row, own.code, piece]).astype(np.int64), axis=1)
+    row, piece_of = held[0], held[2]
+    sender = principal[row].astype(np.int64)
+    pieces, senders = np.unique(piece_of), np.unique(sender)
+    while True:
+        kept = np.isin(piece_of, pieces)
+        who, place = np.unique(sender[kept], return_inverse=True)
+        of_each = np.bincount(place)
+        exchanges = np.bincount(np.searchsorted(who, principal[np.unique(row[kept])]), minlength=len(who))
+        sent = np.unique(place.astype(np.int64) << 32 | piece_of[kept])
+        several = np.bincount(sent >> 32, minlength=len(who)) > 1
+        at_once = of_each / exchanges
+        takes = several & (at_once >= OF_TYPICAL * _weighted_median(at_once, of_each))
+        by_piece, users = sent & 0xFFFFFFFF, takes[sent >> 32]
+        share = np.bincount(by_piece, users) / np.maximum(np.bincount(by_piece), 1)
+        left, inside = pieces[share[pieces] >= THEIRS], who[takes]
+        if len(left) == len(pieces) and np.array_equal(inside, senders):
+            return pieces, senders
+        pieces, senders = left, inside
+
+
+def _weighted_median(values: NDArray[np.float64], weights: NDArray[np.int64]) -> float:
+    order = np.argsort(values, kind="stable")
+    total = np.cumsum(weights[order])
+    return float(values[order[np.searchsorted(total, total[-1] / 2)]]) if len(values) else 0.0
 
 
 def _sequence(
