@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from stillwatch.families.assign import Families, Rule, find_families
 from stillwatch.families.fragments import Presence
-from stillwatch.families.recombination import LEAST, Sequence, _recombined, recombination
+from stillwatch.families.recombination import LEAST, Sequence, _recombined, recombination, taking_part
 from stillwatch.fingerprint import sketch
 from stillwatch.keys import Keys
 from stillwatch.spool import opens_conversation
 from stillwatch.streams import Members
-from stillwatch.wholes import _joined, _spread, of_several
+from stillwatch.wholes import _joined, _spread, of_senders
 from tests.conftest import exchange, to_batch, words
 
 EXCHANGES, SENDERS = 1_500, 40
@@ -115,18 +115,21 @@ def test_pieces_are_found_in_texts_whatever_batches_these_come_in(keys: Keys) ->
     assert len(families.names) >= 20
     whole = np.zeros(len(families.names), np.int32)
     found = recombination(batches, families, whole, families.family, families.row, principals)
-    (one,) = recombination(
-        table.to_batches(), families, whole, families.family, families.row, principals
-    ).tolist()
-    assert found.tolist() == [one]
-    assert one >= LEAST
+    again = recombination(table.to_batches(), families, whole, families.family, families.row, principals)
+    assert found.value.tolist() == again.value.tolist()
+    assert found.value[0] >= LEAST
+    assert found.whole.tolist() == whole.tolist()
+    assert found.senders.tolist() == list(range(SENDERS))
 
 
 def test_features_of_a_product_are_no_template(keys: Keys) -> None:
     families, batches, _, principals = sketched(keys, _feature)
     assert len(families.names) >= 8
     whole = np.zeros(len(families.names), np.int32)
-    assert recombination(batches, families, whole, families.family, families.row, principals)[0] < LEAST / 4
+    found = recombination(batches, families, whole, families.family, families.row, principals)
+    assert found.value[0] < LEAST / 4
+    assert (found.whole == -1).all()
+    assert len(found.senders) == 0
 
 
 def _short_sentences(rng: np.random.Generator) -> str:
@@ -161,15 +164,15 @@ def sketched(
     return families, batches, table, of_row.astype(np.int32)
 
 
-def test_who_sends_one_piece_alone_is_left_out_of_the_whole_and_of_nothing_else() -> None:
-    """Families 0 and 1 are pieces; principal 2 sends the first alone, and family 2, which is none."""
+def test_who_takes_no_part_in_a_whole_is_left_out_of_it_and_of_nothing_else() -> None:
+    """Families 0 and 1 are pieces; principal 2 takes no part, and family 2 is no piece."""
     stream, row = np.array([0, 1, 0, 1, 0, 2], np.int32), np.array([0, 0, 1, 2, 3, 4], np.int32)
     of_row = np.array([0, 1, 1, 2, 2], np.int32)
     none = np.empty(0, np.int32)
     members = Members(
         stream, row, np.zeros((6, 11), np.int8), np.zeros(6, np.int32), none, none, none.astype(np.int64)
     )
-    left = of_several(members, np.array([0, 0, -1], np.int32), of_row)
+    left = of_senders(members, np.array([0, 0, -1], np.int32), np.array([0, 1]), of_row)
     assert list(zip(left.stream.tolist(), left.row.tolist(), strict=True)) == [
         (0, 0),
         (1, 0),
@@ -179,13 +182,54 @@ def test_who_sends_one_piece_alone_is_left_out_of_the_whole_and_of_nothing_else(
     ]
 
 
-def test_who_sends_few_of_the_pieces_is_left_out_of_the_whole() -> None:
-    """Twelve pieces: principals 0 to 4 send nine of them, principal 5 two, as of what fills the slots, a crowd one."""
-    sent = [(piece, one) for one in range(5) for piece in range(9)] + [(piece, 5) for piece in (9, 10)]
-    sent += [(11, one) for one in range(6, 40)]
-    stream, of_row = (np.array(column, np.int32) for column in zip(*sent, strict=True))
-    none, rows = np.empty(0, np.int32), np.arange(len(sent), dtype=np.int32)
-    scores = np.zeros((len(sent), 11), np.int8)
-    members = Members(stream, rows, scores, np.zeros(len(sent), np.int32), none, none, none.astype(np.int64))
-    left = of_several(members, np.zeros(12, np.int32), of_row)
-    assert set(of_row[left.row].tolist()) == set(range(5))
+Sent = list[tuple[int, list[int]]]
+"""Exchanges: the principal of each, and the fragments that it holds."""
+
+
+def takers(sent: Sent) -> tuple[list[int], list[int]]:
+    """Pieces of the whole that these exchanges are, where ten numbers make a piece, and who takes part in it."""
+    row = np.repeat(np.arange(len(sent), dtype=np.int32), [len(held) for _, held in sent])
+    code = np.array([one for _, held in sent for one in held], np.int32)
+    principal = np.array([who for who, _ in sent], np.int32)
+    pieces, who = taking_part(Sequence(row, code, np.zeros(len(row), bool)), code // 10, principal)
+    return pieces.tolist(), who.tolist()
+
+
+def campaign(rng: np.random.Generator) -> Sent:
+    """Principals 0 to 19, each exchange with one of eight wordings of each of six sentences (pieces 0 to 47)."""
+    return [
+        (who, [10 * (8 * place + int(rng.integers(8))) for place in range(6)])
+        for who in range(20)
+        for _ in range(15)
+    ]
+
+
+def test_who_meets_a_phrase_of_the_template_now_and_then_takes_no_part() -> None:
+    rng = np.random.default_rng(11)
+    sent = campaign(rng)
+    sent += [(20 + one, [10 * int(rng.integers(8))]) for one in range(3) for _ in range(12)]
+    assert takers(sent)[1] == list(range(20))
+
+
+def test_what_fills_the_slots_belongs_to_others_too_and_leads_nobody_in() -> None:
+    """The subjects are of a form of their own (pieces 50 to 53) that thirty students send as well, some with a phrase of the
+    template too, so that they send half as much at once as the campaign does."""
+    rng = np.random.default_rng(12)
+    subject = [10 * (50 + part) for part in range(4)]
+    sent = [(who, held + subject) for who, held in campaign(rng)]
+    phrase = 10 * int(rng.integers(8))
+    students = [(20 + one, subject + [phrase] * (one < 6)) for one in range(30) for _ in range(6)]
+    pieces, who = takers(sent + students)
+    assert who == list(range(20))
+    assert max(pieces) < 48
+
+
+def test_a_crowd_that_meets_one_phrase_does_not_set_what_is_usual() -> None:
+    rng = np.random.default_rng(13)
+    sent = campaign(rng)
+    sent += [(20 + one, [10 * int(rng.integers(8))]) for one in range(200)]
+    assert takers(sent)[1] == list(range(20))
+
+
+def test_nobody_takes_part_in_nothing() -> None:
+    assert takers([]) == ([], [])
