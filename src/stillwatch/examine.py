@@ -25,7 +25,7 @@ from stillwatch.rejects import DEFAULT_LIMIT
 from stillwatch.screening import may_matter, screen
 from stillwatch.spool import chunks_of, opens_conversation
 from stillwatch.verdict import Bar, accused, unexplained
-from stillwatch.wholes import of_senders, wholes
+from stillwatch.wholes import of_one_hand, of_senders, refilled, wholes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -69,6 +69,10 @@ class Options:
 
     peer_bits: float = 4.0
     """Bits that a peer's word weighs at most: see :mod:`stillwatch.corroboration`."""
+
+
+PARTITION, OF_FEW = "partition", 0.8
+"""The signal that knows an evaluation by its items, and its least value from which what fills slots is no evaluation's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +175,10 @@ def examine(spool: Sketches, presence: Presence, options: Options) -> Scanned:
         by_family = screened.replaced(places, scale.weigh(judged, places.tolist(), len(chosen)))
         strong = accused(by_family, options.bar)
         whole = wholes(judged, by_family, principals, options.suspicion, strong)
-        whole, judged = _reworded(judged, families, whole, principals, spool)
+        if (whole >= 0).any():
+            whole, judged = _reworded(judged, families, whole, principals, spool)
+        if (whole >= 0).any():
+            judged = _refilled(judged, families, whole, scale, spool, options.rule)
         groups = group(
             judged,
             by_family,
@@ -223,15 +230,26 @@ def _reworded(
     spool: Sketches,
 ) -> tuple[NDArray[np.int32], streams.Members]:
     """The wholes that are recombined, and the members with how much their wordings vary as pieces of them."""
-    if not (whole >= 0).any():
-        return whole, members
     found = recombination(
         spool.only("parts"), families, whole, members.stream, members.row, principals.of_row
     )
     members = of_senders(members, found.whole, found.senders, principals.of_row)
     of_member = found.whole[members.stream]
     varied = np.where(of_member >= 0, found.value[of_member], 0).astype(np.int32)
-    return found.whole, replace(members, variety=np.maximum(members.variety, varied))
+    members = replace(members, variety=np.maximum(members.variety, varied))
+    return of_one_hand(found.whole, found.senders, principals.count), members
+
+
+def _refilled(
+    members: streams.Members, families: Families, whole: NDArray[np.int32], scale: _Scale, spool: Sketches,
+    rule: Rule,
+) -> streams.Members:  # fmt: skip
+    """The members where nothing of a recombined template fills the slots of its pieces, as long as few of those who send
+    it have items in common: the items of an evaluation are pieces too."""
+    count = int(whole.max()) + 1
+    apart = scale.weigh_all(streams.merge_streams(members, whole), count).of(PARTITION) >= OF_FEW
+    told = np.where((whole >= 0) & apart[whole], whole, np.int32(-1))
+    return refilled(members, families, told, spool.only("parts"), rule.fills)
 
 
 def _filled(

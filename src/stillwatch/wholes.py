@@ -7,6 +7,8 @@ their own, but by principals that a larger one holds.
 
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,13 +16,19 @@ import numpy as np
 from stillwatch.campaigns import Suspicion, asking
 from stillwatch.evidence import INTENT
 from stillwatch.families.recombination import places
+from stillwatch.families.slots import slots
 from stillwatch.forest import Forest
+from stillwatch.links.base import overlaps
 from stillwatch.streams import without
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import pyarrow as pa
     from numpy.typing import NDArray
 
     from stillwatch.evidence import Measured
+    from stillwatch.families.assign import Families
     from stillwatch.principals import Principals
     from stillwatch.streams import Members
 
@@ -30,6 +38,9 @@ HELD = 0.9
 LEAST_EXCHANGES, LEAST_PIECES = 60, 4.0
 """Exchanges of a whole, and families among which they are spread evenly (inverse of the index of Simpson 1949), below which
 nothing is said."""
+
+LEAST_COMMON, BEYOND_CHANCE = 4, 5.0
+"""Principals that two wholes share, and times as many as chance gives, from which they are of one hand."""
 
 INDEPENDENT = 0.5
 """Least number of pairs of pieces that stand in one exchange, as a share of those that independent pieces would make. The
@@ -81,28 +92,91 @@ def of_senders(
     return without(members, stream[others], row[others])
 
 
+def refilled(
+    members: Members,
+    families: Families,
+    whole: NDArray[np.int32],
+    batches: Iterable[pa.RecordBatch],
+    keep: int,
+) -> Members:
+    """The members where, of each whole, only what lies clear of all its pieces fills the slots of each.
+
+    ``whole``: int32[families], -1 for none; ``batches``: those that the families were found in; ``keep``: fragments of one.
+    """
+    inside = np.flatnonzero(whole[members.stream] >= 0)
+    key = members.row[inside].astype(np.int64) << 32 | whole[members.stream[inside]]
+    order = np.argsort(key, kind="stable")
+    key, stream = key[order], members.stream[inside[order]]
+    once = np.unique(key)
+    as_one = replace(
+        families, row=(once >> 32).astype(np.int32), family=(once & 0xFFFFFFFF).astype(np.int32),
+        fragment_family=whole[families.fragment_family],
+    )  # fmt: skip
+    owner, fill = slots(batches, as_one, np.ones(int(whole.max(initial=-1)) + 1, bool), keep)
+    starts, stops = np.searchsorted(key, once[owner]), np.searchsorted(key, once[owner], side="right")
+    others = whole[members.fill_stream] < 0
+    return members.with_fills(
+        np.r_[members.fill_stream[others], stream[places(starts, stops)]],
+        np.r_[members.fill_row[others], np.repeat((once[owner] >> 32).astype(np.int32), stops - starts)],
+        np.r_[members.fill[others], np.repeat(fill, stops - starts)],
+    )
+
+
 def _joined(
     owner: NDArray[np.int64], user: NDArray[np.int64], principals: int, sizes: NDArray[np.int64],
     suspect: NDArray[np.bool_], alike: float,
 ) -> NDArray[np.int64]:  # fmt: skip
-    """First piece of the whole that each piece is of; ``owner`` and ``user``: a piece and a principal of it, in order."""
+    """First piece of the whole that each piece is of; ``owner`` and ``user``: a piece and a principal of it, in order.
+
+    Suspects of much the same principals are one, and what nine tenths of whose senders they have together is theirs; of
+    several such, those with the fewest principals.
+    """
     own = np.bincount(owner, minlength=len(sizes))
     bounds = np.searchsorted(owner, np.arange(len(sizes) + 1))
-    by_user = owner[np.argsort(user, kind="stable")]
-    starts = np.r_[0, np.cumsum(np.bincount(user, minlength=principals))]
-    best, held_by = np.zeros(len(sizes), np.int64), np.full(len(sizes), -1)
     forest = Forest(range(len(sizes)))
+    by_user, starts = _by_user(owner[suspect[owner]], user[suspect[owner]], principals)
     for one in np.flatnonzero(suspect).tolist():
         mine = user[bounds[one] : bounds[one + 1]]
         others, common = np.unique(by_user[places(starts[mine], starts[mine + 1])], return_counts=True)
-        same = suspect[others] & (common >= alike * (own[others] + own[one] - common))
-        for other in others[same].tolist():
+        for other in others[common >= alike * (own[others] + own[one] - common)].tolist():
             forest.join(one, other)
-        larger = (common >= HELD * own[others]) & (sizes[others] < sizes[one]) & (best[others] < sizes[one])
-        best[others[larger]], held_by[others[larger]] = sizes[one], one
-    for piece in np.flatnonzero(held_by >= 0).tolist():
-        forest.join(int(held_by[piece]), piece)
+    root = np.array([forest.root(piece) for piece in range(len(sizes))], np.int64)
+    total = np.bincount(root[suspect], sizes[suspect], len(sizes))
+    held = np.unique(root[owner[suspect[owner]]] << 32 | user[suspect[owner]])
+    senders = np.bincount(held >> 32, minlength=len(sizes))
+    by_user, starts = _by_user(held >> 32, held & 0xFFFFFFFF, principals)
+    for piece in range(len(sizes)):
+        mine = user[bounds[piece] : bounds[piece + 1]]
+        others, common = np.unique(by_user[places(starts[mine], starts[mine + 1])], return_counts=True)
+        holds = (common >= HELD * own[piece]) & (total[others] > sizes[piece]) & (others != root[piece])
+        if holds.any():
+            forest.join(piece, int(others[holds][np.argmin(senders[others[holds]])]))
     return np.array([forest.root(piece) for piece in range(len(sizes))], np.int64)
+
+
+def of_one_hand(whole: NDArray[np.int32], senders: NDArray[np.int64], principals: int) -> NDArray[np.int32]:
+    """The wholes where two that share more principals than chance gives are one: int32[families].
+
+    Hardly anybody recombines a text for every exchange; two such texts of some of the same principals come from one hand.
+    ``senders``: int64[k], whole << 32 | principal of those who take part in one, in order; ``principals``: those of the log.
+    """
+    count = int(whole.max(initial=-1)) + 1
+    bounds = np.searchsorted(senders >> 32, np.arange(count + 1))
+    sets = [senders[start:stop] & 0xFFFFFFFF for start, stop in pairwise(bounds)]
+    forest = Forest(range(count))
+    for (first, second), common in overlaps(sets).items():
+        if common >= max(LEAST_COMMON, BEYOND_CHANCE * len(sets[first]) * len(sets[second]) / principals):
+            forest.join(first, second)
+    root = np.array([forest.root(one) for one in range(count)], np.int32)
+    return np.where(whole >= 0, root[whole], np.int32(-1)) if count else whole
+
+
+def _by_user(
+    owner: NDArray[np.int64], user: NDArray[np.int64], principals: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Owners in order of their users, and where those of each user begin."""
+    starts = np.r_[0, np.cumsum(np.bincount(user, minlength=principals))]
+    return owner[np.argsort(user, kind="stable")], starts
 
 
 def _spread(piece: NDArray[np.int64], row: NDArray[np.int64]) -> bool:

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from stillwatch.families.fragments import Dictionary, parts_of
+from stillwatch.families.fragments import Dictionary, Parts, parts_of
 from stillwatch.families.variety import LEAST_PAIRS, UNIT, USUAL, drawn_alike
-from stillwatch.fingerprint import NEW
+from stillwatch.fingerprint import DEFAULT_LIMITS, NEW, SYSTEM
 from stillwatch.spool import between
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ of fragments is as open as recombined sentences leave it. Those of a fixed text 
 
 @dataclass(frozen=True, slots=True)
 class Sequence:
-    """The fragments of some families in the new text of some exchanges, k of them, in order."""
+    """The fragments of some families in some exchanges, k of them, in order."""
 
     row: NDArray[np.int32]
     """int32[k]: exchange of each."""
@@ -142,7 +142,7 @@ def _sequence(
     batches: Iterable[pa.RecordBatch], numbering: Dictionary, whole_of_code: NDArray[np.int32],
     wanted: NDArray[np.int32],
 ) -> Sequence:  # fmt: skip
-    """Fragments of wholes in the new text of the ``wanted`` exchanges."""
+    """Fragments of wholes in system prompt and new text of the ``wanted`` exchanges."""
     rows, codes, beside = [wanted[:0]], [wanted[:0]], [np.empty(0, bool)]
     start = 0
     for batch in batches:
@@ -152,7 +152,7 @@ def _sequence(
             chosen = np.zeros(batch.num_rows, bool)
             chosen[wanted[first:last] - start] = True
             of_part = np.repeat(np.arange(batch.num_rows, dtype=np.int32), np.diff(parts.row_bounds))
-            kept = np.flatnonzero(chosen[of_part] & (parts.role == NEW))
+            kept = np.flatnonzero(chosen[of_part] & _in_order(parts))
             place = places(parts.bounds[kept], parts.bounds[kept + 1])
             code = numbering.find(parts.values[place])
             held = (code >= 0) & (whole_of_code[code] >= 0)
@@ -164,6 +164,13 @@ def _sequence(
             beside.append(np.r_[follows, False][: len(code)])
         start += batch.num_rows
     return Sequence(np.concatenate(rows), np.concatenate(codes), np.concatenate(beside))
+
+
+def _in_order(parts: Parts) -> NDArray[np.bool_]:
+    """Parts whose fragments stand in the order of the text: of long prompts the smallest alone are kept, in theirs."""
+    whole = np.diff(parts.bounds) < DEFAULT_LIMITS.prompt_fragments
+    ordered: NDArray[np.bool_] = (parts.role == NEW) | (parts.role == SYSTEM) & whole
+    return ordered
 
 
 def places(starts: NDArray[np.int64], stops: NDArray[np.int64]) -> NDArray[np.int64]:
