@@ -25,7 +25,7 @@ from stillwatch.rejects import DEFAULT_LIMIT
 from stillwatch.screening import may_matter, screen
 from stillwatch.spool import chunks_of, opens_conversation
 from stillwatch.verdict import Bar, accused, unexplained
-from stillwatch.wholes import of_one_hand, of_senders, refilled, wholes
+from stillwatch.wholes import of_senders, refilled, wholes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -236,8 +236,7 @@ def _reworded(
     members = of_senders(members, found.whole, found.senders, principals.of_row)
     of_member = found.whole[members.stream]
     varied = np.where(of_member >= 0, found.value[of_member], 0).astype(np.int32)
-    members = replace(members, variety=np.maximum(members.variety, varied))
-    return of_one_hand(found.whole, found.senders, principals.count), members
+    return found.whole, replace(members, variety=np.maximum(members.variety, varied))
 
 
 def _refilled(

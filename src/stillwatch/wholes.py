@@ -8,7 +8,6 @@ their own, but by principals that a larger one holds.
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,7 +17,6 @@ from stillwatch.evidence import INTENT
 from stillwatch.families.recombination import places
 from stillwatch.families.slots import slots
 from stillwatch.forest import Forest
-from stillwatch.links.base import overlaps
 from stillwatch.streams import without
 
 if TYPE_CHECKING:
@@ -38,9 +36,6 @@ HELD = 0.9
 LEAST_EXCHANGES, LEAST_PIECES = 60, 4.0
 """Exchanges of a whole, and families among which they are spread evenly (inverse of the index of Simpson 1949), below which
 nothing is said."""
-
-LEAST_COMMON, BEYOND_CHANCE = 4, 5.0
-"""Principals that two wholes share, and times as many as chance gives, from which they are of one hand."""
 
 INDEPENDENT = 0.5
 """Least number of pairs of pieces that stand in one exchange, as a share of those that independent pieces would make. The
@@ -152,23 +147,6 @@ def _joined(
         if holds.any():
             forest.join(piece, int(others[holds][np.argmin(senders[others[holds]])]))
     return np.array([forest.root(piece) for piece in range(len(sizes))], np.int64)
-
-
-def of_one_hand(whole: NDArray[np.int32], senders: NDArray[np.int64], principals: int) -> NDArray[np.int32]:
-    """The wholes where two that share more principals than chance gives are one: int32[families].
-
-    Hardly anybody recombines a text for every exchange; two such texts of some of the same principals come from one hand.
-    ``senders``: int64[k], whole << 32 | principal of those who take part in one, in order; ``principals``: those of the log.
-    """
-    count = int(whole.max(initial=-1)) + 1
-    bounds = np.searchsorted(senders >> 32, np.arange(count + 1))
-    sets = [senders[start:stop] & 0xFFFFFFFF for start, stop in pairwise(bounds)]
-    forest = Forest(range(count))
-    for (first, second), common in overlaps(sets).items():
-        if common >= max(LEAST_COMMON, BEYOND_CHANCE * len(sets[first]) * len(sets[second]) / principals):
-            forest.join(first, second)
-    root = np.array([forest.root(one) for one in range(count)], np.int32)
-    return np.where(whole >= 0, root[whole], np.int32(-1)) if count else whole
 
 
 def _by_user(
