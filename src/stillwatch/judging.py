@@ -239,7 +239,7 @@ def _case(
         returning=float(sums.dose[stream]),
         silent=bool(measured.silent[stream]),
         guests=bool(measured.guests[stream]),
-        doubtful=bool(measured.doubtful[stream]),
+        doubts=int(measured.doubts[stream]),
         principals=principals,
         accounts=accounts,
         key_principals=most / principals if one_key else 0.0,

@@ -66,9 +66,9 @@ class Bar:
     send of their customers' is sent so, whatever hours they keep."""
 
     doubtful_bits: float = 6.0
-    """Bits beyond the threshold of probability that all evidence together must weigh where one signal of conduct is
-    silent, as in a stream of few exchanges, or most principals sent it once or twice, or have subjects of their own, or take
-    uneven shares at people's hours."""
+    """Bits beyond the threshold of probability that all evidence together must weigh for each doubt: one signal of conduct
+    is silent, as in a stream of few exchanges, or most principals sent it once or twice, or have subjects of their own; they
+    take uneven shares; and they do so within a few days."""
 
     unexplained: float = 22.0
     """Bits of all signals but the objective from which a stream is undetermined though it asks for nothing, where no
@@ -113,10 +113,10 @@ class Case:
     """Whether a signal of conduct says nothing."""
 
     guests: bool
-    """Whether principals take uneven shares at people's hours, as guests of one host do."""
+    """Whether principals take uneven shares, as guests of one host and firms with the same job do."""
 
-    doubtful: bool
-    """Either, or whether a signal of conduct says that principals have subjects of their own."""
+    doubts: int
+    """Reasons to ask for more than the bar: see :class:`~stillwatch.evidence.Measured`."""
 
     principals: int
     accounts: int
@@ -170,10 +170,9 @@ def needed(bar: Bar) -> float:
     return threshold(bar) + max(bar.excess, 0.0)
 
 
-def margin(bits: _Bits, doubtful: NDArray[np.bool_] | bool, bar: Bar) -> NDArray[np.float64]:
-    """Bits by which evidence lies beyond the threshold of probability, which doubtful conduct raises."""
-    beyond: NDArray[np.float64] = bits - (threshold(bar) + np.where(doubtful, bar.doubtful_bits, 0.0))
-    return beyond
+def margin(bits: _Bits, doubts: NDArray[np.int64] | int, bar: Bar) -> NDArray[np.float64]:
+    """Bits by which evidence lies beyond the threshold of probability, which each doubt raises."""
+    return np.asarray(bits - (threshold(bar) + bar.doubtful_bits * doubts), np.float64)
 
 
 def accused(measured: Measured, bar: Bar) -> list[int]:
@@ -182,7 +181,7 @@ def accused(measured: Measured, bar: Bar) -> list[int]:
 
     The calibrated margin is not asked for here: a calibration holds for scores that do not depend on it.
     """
-    beyond = margin(measured.total, measured.doubtful, bar)
+    beyond = margin(measured.total, measured.doubts, bar)
     clear = (beyond >= 0) & (measured.of(INTENT) >= bar.intent) & (measured.conduct >= bar.conduct)
     clear &= measured.of(DOSE) >= bar.returning
     return sorted(np.flatnonzero(clear).tolist(), key=lambda stream: (-float(measured.total[stream]), stream))
@@ -210,7 +209,7 @@ def rule(case: Case, bar: Bar) -> Ruling:
     """Verdict on one stream."""
     probability = posterior(case.bits, bar.prior)
     intent = case.objective >= bar.intent
-    beyond = float(margin(case.bits, case.doubtful, bar))
+    beyond = float(margin(case.bits, case.doubts, bar))
     clear = beyond >= 0 and beyond > bar.excess and intent and case.conduct >= bar.conduct
     clear = clear and case.returning >= bar.returning
     alike = intent and probability >= (bar.suspicion if case.against > bar.against else bar.probability)
@@ -295,11 +294,11 @@ def _undetermined(case: Case, probability: float, beyond: float, bar: Bar) -> _F
             f"its evidence lies {beyond:.1f} bits beyond the threshold, and innocent streams of the clean traffic "
             f"that the bar was calibrated on lie up to {bar.excess:.1f} bits beyond"
         )
-    elif case.doubtful and -bar.doubtful_bits <= beyond < 0:
+    elif case.doubts and -bar.doubtful_bits * case.doubts <= beyond < 0:
         reason = (
             f"its evidence of {case.bits:+.1f} bits would do, but "
             + _doubt(case)
-            + f", and {bar.doubtful_bits:g} bits more are asked for then"
+            + f", and {bar.doubtful_bits * case.doubts:g} bits more are asked for then"
         )
     return Verdict.UNDETERMINED, (reason,)
 
@@ -309,7 +308,7 @@ def _doubt(case: Case) -> str:
     if case.silent:
         return "a signal of conduct says nothing"
     if case.guests:
-        return "its principals take uneven shares at people's hours, as customers of one vendor or people at one event do"
+        return "its principals take uneven shares, as customers of one vendor, firms with one job or people at one event do"
     return "its principals come back to subjects of their own"
 
 

@@ -111,7 +111,7 @@ def test_a_word_moves_a_verdict_by_one_step_at_most(
     bits: float, spoken: float, conduct: float, objective: float, silent: bool
 ) -> None:
     steps = [Verdict.POPULAR_PROMPT, Verdict.UNDETERMINED, Verdict.EXTRACTION]
-    own = case(bits, conduct=conduct, objective=objective, silent=silent, doubtful=silent)
+    own = case(bits, conduct=conduct, objective=objective, silent=silent, doubts=int(silent))
     before = rule(own, Bar())
     heard, after, said = lean(own, before, word(spoken), Bar())
     assert heard.bits == bits + spoken

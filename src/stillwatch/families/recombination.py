@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from stillwatch.families.fragments import Dictionary, Parts, parts_of
-from stillwatch.families.variety import LEAST_PAIRS, UNIT, USUAL, drawn_alike
+from stillwatch.families.variety import LEAST_PAIRS, UNIT, USUAL, drawn_alike, recombined
 from stillwatch.fingerprint import DEFAULT_LIMITS, NEW, SYSTEM
 from stillwatch.spool import between
 
@@ -183,7 +183,7 @@ def places(starts: NDArray[np.int64], stops: NDArray[np.int64]) -> NDArray[np.in
 
 def _recombined(own: Sequence, rows: NDArray[np.int32], principal: NDArray[np.int32]) -> float:
     """What one whole of the exchanges ``rows`` is worth, 0 to 1: the share of its fragments that are wordings, less where
-    principals keep their own, and less where one fragment leads to the next."""
+    principals keep their own, where one fragment leads to the next, and where they often send the same ones."""
     held = np.unique(own.code.astype(np.int64) << 32 | own.row)
     code, row = held >> 32, (held & 0xFFFFFFFF).astype(np.int32)
     size = int(own.code.max(initial=-1)) + 1
@@ -201,7 +201,24 @@ def _recombined(own: Sequence, rows: NDArray[np.int32], principal: NDArray[np.in
     at = np.flatnonzero(own.beside)
     left, right, by = own.code[at], own.code[at + 1], principal[own.row[at]]
     branching = min(_branching(left, right, by), _branching(right, left, by))
-    return float(counts[wording].sum() / counts.sum() * same[0] * min(branching / OPEN, 1.0))
+    alike, among = _meetings(code[worded], row[worded], rows, principal)
+    mass = counts[wording].sum() / counts.sum()
+    return float(
+        mass * same[0] * min(branching / OPEN, 1.0) * recombined(np.array([alike]), np.array([among]))[0]
+    )
+
+
+def _meetings(
+    code: NDArray[np.int64], row: NDArray[np.int32], rows: NDArray[np.int32], principal: NDArray[np.int32]
+) -> tuple[float, float]:
+    """Ordered pairs of exchanges of different principals that hold the same fragments, and all such pairs."""
+    word = code.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    content = np.zeros(len(rows), np.uint64)
+    np.add.at(content, np.searchsorted(rows, row), word ^ (word >> np.uint64(31)))
+    _, text = np.unique(content, return_inverse=True)
+    by = principal[rows]
+    every = np.zeros(len(rows), np.int64)
+    return _pairs(text) - _pairs(text, by), _pairs(every) - _pairs(every, by)
 
 
 def _branching(fragment: NDArray[np.int32], beside: NDArray[np.int32], principal: NDArray[np.int32]) -> float:

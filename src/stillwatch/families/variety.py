@@ -7,7 +7,7 @@ wordings, is made not to be recognised.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numba
 import numpy as np
@@ -26,6 +26,10 @@ LEAST_EXCHANGES, LEAST_FRAGMENTS = 60, 4
 RARE, USUAL = 0.04, 0.6
 """Shares of a family's exchanges between which a fragment is one wording of several."""
 
+VERSIONS, RECOMBINED = 5.0, 7.5
+"""Bits of collision entropy (Rényi 1961) of a template's text up to which it comes in versions, and from which it is
+recombined. Four sentences of six wordings each have 10; three modules that a product turns on and off have 3."""
+
 LEAST_PAIRS = 20
 """Pairs of one principal's exchanges with one wording in common, expected by chance, below which nothing is said."""
 
@@ -42,7 +46,7 @@ def variety(
     ``family`` is the family of each fragment, -1 for none; the next two are the families of outlines, in order of
     outline. The value is the share of the matched fragments that vary, less where exchanges match more or fewer of them
     (as everyday phrases do, and optional paragraphs), and less where a principal comes back to its own wordings (a
-    version of a client, say).
+    version of a client, say), and less where two principals often send the same ones, as they do of a prompt in modules.
     """
     outline, fragment = outlines.postings()
     counts, sizes, squares, varying = _count(
@@ -64,7 +68,55 @@ def variety(
     own, held_by = _pairs(outlines, member_family[mine], member_outline[mine])
     of_one = np.bincount(own >> 32, weights=held_by * (held_by - 1.0), minlength=families).astype(np.float64)
     alike = drawn_alike(pairs >> 32, times, counts, family, exchanges, of_one, families)
-    return np.round(UNIT * value * alike).astype(np.int32)
+    text = _texts(outline[chosen], family[fragment[chosen]], fragment[chosen])
+    of_text, times = _pairs(outlines, text.name, text.outline)
+    same = _same(of_text >> 32, times, text.family, families)
+    among = exchanges * (exchanges - 1.0) - of_one
+    return np.round(UNIT * value * alike * recombined(same, among)).astype(np.int32)
+
+
+def recombined(same: NDArray[np.float64], among: NDArray[np.float64]) -> NDArray[np.float64]:
+    """1 where hardly two exchanges of different principals have the same wordings, 0 where a few versions are sent.
+
+    ``same``: ordered pairs of such exchanges with the same wordings; ``among``: all of them.
+    """
+    entropy = -np.log2((same + 0.5) / np.maximum(among, 1))
+    return np.clip((entropy - VERSIONS) / (RECOMBINED - VERSIONS), 0, 1)
+
+
+class _Texts(NamedTuple):
+    """The wordings that outlines hold of families: t different ones, each of a family, and which outline has which."""
+
+    family: NDArray[np.int32]
+    """int32[t]: family of each text."""
+
+    name: NDArray[np.int32]
+    outline: NDArray[np.int32]
+
+
+def _texts(outline: NDArray[np.int32], family: NDArray[np.int32], fragment: NDArray[np.int32]) -> _Texts:
+    """Texts by outline and fragment, one entry a fragment of an outline, in order of outline."""
+    held, entry = np.unique(family.astype(np.int64) << 32 | outline, return_inverse=True)
+    content = np.zeros(len(held), np.uint64)
+    word = fragment.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    word = (word ^ (word >> np.uint64(29))) * np.uint64(0xBF58476D1CE4E5B9)
+    np.add.at(content, entry, word ^ (word >> np.uint64(32)))
+    owner = (held >> 32).astype(np.int32)
+    content += owner.astype(np.uint64) * np.uint64(0xD6E8FEB86659FD93)
+    _, first, name = np.unique(content, return_index=True, return_inverse=True)
+    return _Texts(owner[first], name.astype(np.int32), (held & 0xFFFFFFFF).astype(np.int32))
+
+
+def _same(
+    name: NDArray[np.int64], times: NDArray[np.int64], family: NDArray[np.int32], families: int
+) -> NDArray[np.float64]:
+    """Ordered pairs of exchanges of different principals with the same text, by family: float64[families].
+
+    ``name`` and ``times``: text of each pair of one and a principal, and the exchanges of the pair; ``family``: of each.
+    """
+    every = np.bincount(name, weights=times, minlength=len(family))
+    within = np.bincount(name, weights=times * (times - 1.0), minlength=len(family))
+    return np.bincount(family, weights=every * (every - 1) - within, minlength=families).astype(np.float64)
 
 
 def _pairs(
