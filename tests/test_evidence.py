@@ -68,7 +68,7 @@ def test_routine_is_not_waited_for_where_pacing_speaks_for(pacing: float, silent
     [
         (0.5, 0.7, 0.0, 1),
         (0.5, 1.0, 0.0, 1),  # firms with one job, round the clock
-        (0.5, np.nan, 0.0, 2),  # an event
+        (0.5, np.nan, 0.0, 1),
         (0.9, 0.7, 0.0, 0),  # even shares: dealt out
         (0.9, np.nan, 0.0, 0),
         (0.5, 0.7, 4.0, 0),  # reworded from one exchange to the next: made not to be recognised
