@@ -82,6 +82,12 @@ def test_a_form_with_fields_to_choose_in_stays_for_the_most_part() -> None:
     assert worth(senders(rng), texts) < 0.3
 
 
+def test_a_prompt_of_modules_comes_in_few_texts() -> None:
+    rng = np.random.default_rng(7)
+    modules = [recombined(rng.integers(2, size=5)) for _ in range(EXCHANGES)]
+    assert worth(senders(rng), modules) < 0.05
+
+
 @pytest.mark.parametrize(
     ("texts", "whole"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 
 import numpy as np
@@ -29,7 +30,7 @@ def plain(principals: list[int], texts: Texts) -> float:
     sizes = np.array([len(text) for text in sets])
     steady = 1 - 2 * min(sizes.std() / sizes.mean(), 0.5)
     mass = sum(counts[code] for code in wording) / sum(counts.values())
-    within = among = own = 0
+    within = among = own = equal = 0
     for first, one in enumerate(sets):
         for second, other in enumerate(sets):
             if first == second:
@@ -39,9 +40,11 @@ def plain(principals: list[int], texts: Texts) -> float:
             own += same
             within += common * same
             among += common * (not same)
+            equal += one & wording == other & wording and not same
     expected = own * among / (len(sets) * (len(sets) - 1) - own)
     alike = min(expected / (within + 2 * (2 * within) ** 0.5 + 2), 1) ** 2
-    return UNIT * mass * steady * alike
+    entropy = -math.log2((equal + 0.5) / (len(sets) * (len(sets) - 1) - own))
+    return UNIT * mass * steady * alike * min(max((entropy - 5) / 2.5, 0), 1)
 
 
 def reworded(rng: np.random.Generator, exchanges: int, sentences: int = 5) -> Texts:
@@ -57,10 +60,11 @@ def reworded(rng: np.random.Generator, exchanges: int, sentences: int = 5) -> Te
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_variety_equals_the_plain_version(seed: int) -> None:
+@pytest.mark.parametrize("sentences", [2, 3, 5])
+def test_variety_equals_the_plain_version(seed: int, sentences: int) -> None:
     rng = np.random.default_rng(seed)
     principals = rng.integers(12, size=150).tolist()
-    texts = [text[: int(rng.integers(9, 16))] for text in reworded(rng, 150)]
+    texts = [text[: int(rng.integers(9, 16))] for text in reworded(rng, 150, sentences)]
     assert abs(measured(principals, texts) - plain(principals, texts)) <= 1
 
 
@@ -83,3 +87,33 @@ def test_phrases_of_which_some_occur_are_no_rewording() -> None:
     principals = rng.integers(30, size=600).tolist()
     texts = [np.flatnonzero(rng.random(40) < rng.choice([0.1, 0.3, 0.6])).tolist() or [0] for _ in range(600)]
     assert measured(principals, texts) < 0.25 * UNIT
+
+
+def test_a_prompt_of_modules_that_are_turned_on_and_off_is_no_rewording() -> None:
+    """Three modules of two texts each, and one in two left out: a few dozen prompts, whoever sends them."""
+    rng = np.random.default_rng(10)
+    principals = rng.integers(30, size=600).tolist()
+    texts = [
+        [
+            20 * module + 4 * int(pick) + part
+            for module, pick in enumerate(rng.integers(3 if owner % 2 else 2, size=3))
+            for part in range(4)
+        ]
+        for owner in principals
+    ]
+    assert measured(principals, texts) < 0.1 * UNIT
+
+
+def test_wordings_of_unequal_chances_are_a_rewording_all_the_same() -> None:
+    rng = np.random.default_rng(11)
+    principals = rng.integers(30, size=600).tolist()
+    chances = np.array([0.3, 0.25, 0.15, 0.1, 0.1, 0.1])
+    texts = [
+        [
+            18 * place + 3 * int(pick) + part
+            for place, pick in enumerate(rng.choice(6, size=6, p=chances))
+            for part in range(3)
+        ]
+        for _ in principals
+    ]
+    assert measured(principals, texts) > 0.7 * UNIT

@@ -18,7 +18,8 @@ class Wordings:
 
     0 for a text that is pasted or sent by a program, also where there are versions of it, since a principal keeps its
     version. High for sentences that are reworded and recombined at will, as a generator does that paraphrases so as
-    not to be recognised. A product that fills many fields of a form varies too, unevenly. What is counted is found
+    not to be recognised. A product that fills many fields of a form varies too, unevenly, and one that puts its prompt
+    together of modules sends the same few texts again and again. What is counted is found
     with the families (``families/variety.py``), and is the mean over those of a merged stream.
 
     >>> stats = pa.table({"stream_id": [0, 1], "variety": [1_050_000, 0], "n": [1500, 1500]})
