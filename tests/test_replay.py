@@ -115,6 +115,7 @@ def test_who_is_flagged_is_planted_and_nobody_is_flagged_twice(log: Path, tmp_pa
     assert len(set(flagged)) == len(flagged)
 
 
+@pytest.mark.slow
 def test_order_and_repetition_of_a_log_change_nothing(log: Path, tmp_path: Path) -> None:
     plain = replayed(log, tmp_path / "plain")
     table = pq.read_table(log)

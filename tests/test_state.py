@@ -142,6 +142,7 @@ def test_only_the_examples_are_of_the_last_day_alone(days: list[Path], tmp_path:
     assert found == expected
 
 
+@pytest.mark.slow
 def test_days_in_another_order_and_rows_that_come_late_give_the_result_of_that_log(
     log: Path, tmp_path: Path
 ) -> None:

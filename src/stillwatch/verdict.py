@@ -68,7 +68,8 @@ class Bar:
     doubtful_bits: float = 6.0
     """Bits beyond the threshold of probability that all evidence together must weigh for each doubt: one signal of conduct
     is silent, as in a stream of few exchanges, or most principals sent it once or twice, or have subjects of their own; they
-    take uneven shares; and they do so within a few days."""
+    take uneven shares; they have days of opening or means of payment in common and were there for less than three days; or
+    they send the same items in ever other words."""
 
     unexplained: float = 22.0
     """Bits of all signals but the objective from which a stream is undetermined though it asks for nothing, where no

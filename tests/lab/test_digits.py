@@ -91,6 +91,7 @@ def test_a_network_learns_from_labels(course, digits):
     assert all(torch.equal(matrix, before) for (matrix, _), before in zip(start, kept, strict=True))
 
 
+@pytest.mark.slow
 def test_a_class_that_no_label_named_is_never_said_and_logits_with_a_bias_name_it(digits):
     train, test = digits
     course = Course(20, rows=64, rate=1e-3, adam=True)

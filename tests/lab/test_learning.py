@@ -33,7 +33,7 @@ def test_reinforcement_against_a_reward_model_teaches_a_teacher_its_second_safeg
     [
         ("imitation", {}),
         pytest.param("traces", {}, marks=pytest.mark.slow),
-        ("distillation", {"log_probabilities": "all"}),
+        pytest.param("distillation", {"log_probabilities": "all"}, marks=pytest.mark.slow),
         pytest.param("top_k", {"log_probabilities": "top"}, marks=pytest.mark.slow),
     ],
 )
@@ -65,7 +65,7 @@ def test_on_policy_distillation_goes_on_where_a_little_text_left_off(imitated, a
     ("method", "plan"),
     [
         pytest.param("preference", Plan(steps=80, rows=32, rate=1e-4), marks=pytest.mark.slow),
-        ("reward_modelling", Plan(steps=200, rows=48, rate=2e-3)),
+        pytest.param("reward_modelling", Plan(steps=200, rows=48, rate=2e-3), marks=pytest.mark.slow),
         pytest.param("verifiable_rewards", Plan(steps=80, rows=64, rate=1e-3), marks=pytest.mark.slow),
     ],
 )

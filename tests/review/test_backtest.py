@@ -145,6 +145,7 @@ def run(*words: object) -> Result:
     return CliRunner().invoke(app, ["policy", *map(str, words)], catch_exceptions=False)
 
 
+@pytest.mark.slow
 def test_a_simulated_log_by_command_with_its_truth(folder: Path) -> None:
     log, truth = folder / "log" / "exchanges.parquet", folder / "log" / "truth.parquet"
     asked = ("--policy", folder / "policy.toml", "--step", "1d", "--json")

@@ -223,8 +223,15 @@ def test_it_works_without_scripts(house: House) -> None:
     context.close()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize(("name", "width"), [("phone", 390), ("laptop", 1280)])
+@pytest.mark.parametrize(
+    ("name", "width", "scheme"),
+    [
+        ("laptop", 1280, "light"),
+        ("phone", 390, "dark"),
+        pytest.param("laptop", 1280, "dark", marks=pytest.mark.slow),
+        pytest.param("phone", 390, "light", marks=pytest.mark.slow),
+    ],
+)
 def test_every_page_is_accessible_and_fits(house: House, scheme: str, name: str, width: int) -> None:
     state = house.page("admin").context.storage_state()
     context = house.people.browser.new_context(
