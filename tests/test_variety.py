@@ -26,7 +26,7 @@ def plain(principals: list[int], texts: Texts) -> float:
     """The same, pair by pair."""
     sets = [set(text) for text in texts]
     counts = Counter(code for text in sets for code in text)
-    wording = {code for code, count in counts.items() if 0.04 <= count / len(texts) <= 0.6}
+    wording = {code for code, count in counts.items() if 0.04 <= count / len(texts) <= 0.4}
     sizes = np.array([len(text) for text in sets])
     steady = 1 - 2 * min(sizes.std() / sizes.mean(), 0.5)
     mass = sum(counts[code] for code in wording) / sum(counts.values())

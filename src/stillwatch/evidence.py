@@ -41,16 +41,6 @@ DOSE = "dose"
 """The signal of how many come back for a text. It is hardly ever silent, and weighs with conduct: accounts that all come
 back do not live as an audience does, whatever hours they keep."""
 
-OWN_SUBJECTS = -1.0
-"""Bits of mixing from which a stream's principals come back to subjects of their own."""
-
-UNEVEN, WORDED = 0.75, 1.0
-"""Value of the load up to which shares are uneven, and bits of the wordings beyond which a text is varied on purpose."""
-
-RETOLD, HOSTED = 0.5, 4.0
-"""Value of the coverage below which most items are sent by several, and bits that days of opening and means of payment weigh
-together from which they may be the host's of an event."""
-
 RETURNING = 0.6
 """Value of the dose below which most of what a stream's principals do is left to a few of them."""
 
@@ -125,35 +115,17 @@ class Measured:
     theirs to say much. Where ``pacing`` speaks for, ``routine`` is not waited for: both compare a principal's hours with
     the stream's, and a stream of one day has no second one."""
 
-    guests: NDArray[np.bool_] = field(init=False)
-    """bool[s]: whether principals take uneven shares of a text that stays as it is. So do customers of one vendor, firms
-    that run the same job round the clock, and those who came to one event: what they have in common is their host's."""
-
-    doubts: NDArray[np.int64] = field(init=False)
-    """int64[s]: reasons to ask for more than the bar. One where conduct is silent, or ``mixing`` says that principals have
-    subjects of their own, so that common hours are a timetable such as that of a course. One where they are guests. One
-    where accounts of the same days or means of payment were there for too short a time for a ``rhythm``, as at an event.
-    One where the same items are sent in ever other words, as a test of robustness does."""
-
     def __post_init__(self) -> None:
         """Sum up the bits."""
         places = [self.signals.index(name) for name in CONDUCT]
         of_conduct = self.bits[:, places]
         mixing, pacing, routine = (np.isnan(self.value[:, place]) for place in places)
         silent = mixing | pacing | (routine & ~(self.bits_of("pacing") > 0)) | (self.of(DOSE) < RETURNING)
-        guests = (self.of("load") <= UNEVEN) & (self.bits_of("wordings") <= WORDED)
-        hosted = self.bits_of("lockstep") + self.bits_of("infrastructure_payment")
-        event = np.isnan(self.of("rhythm")) & (hosted >= HOSTED)
-        retold = (self.of("coverage") < RETOLD) & (self.bits_of("wordings") > WORDED)
-        own = self.bits_of("mixing") <= OWN_SUBJECTS
-        doubts = (silent | own).astype(np.int64) + guests + event + retold
         for name, value in (
             ("total", self.bits.sum(axis=1) + self.start),
             ("conduct", of_conduct.sum(axis=1) + self.bits_of(DOSE)),
             ("against", of_conduct.min(axis=1)),
             ("silent", silent),
-            ("guests", guests),
-            ("doubts", doubts),
         ):
             object.__setattr__(self, name, value)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from stillwatch.corroboration import lean, listen
+from stillwatch.doubts import doubts_of
 from stillwatch.evidence import DOSE
 from stillwatch.participants import (
     MOST_VOUCHED,
@@ -238,8 +239,7 @@ def _case(
         against=float(measured.against[stream]),
         returning=float(sums.dose[stream]),
         silent=bool(measured.silent[stream]),
-        guests=bool(measured.guests[stream]),
-        doubts=int(measured.doubts[stream]),
+        doubts=doubts_of(measured, stream),
         principals=principals,
         accounts=accounts,
         key_principals=most / principals if one_key else 0.0,

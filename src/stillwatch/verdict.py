@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from stillwatch.doubts import doubts
 from stillwatch.evidence import DOSE, INTENT, posterior
 from stillwatch.fingerprint import NEW
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from stillwatch.doubts import Doubt
     from stillwatch.evidence import Measured
 
     _Bits = NDArray[np.float64] | float
@@ -52,7 +54,7 @@ class Bar:
     intent: float = 0.1
     """Least value of the objective signal: seven times what ordinary requests show on average."""
 
-    principals: int = 12
+    principals: int = 15
     """Principals who take part, below which nobody is accused: a handful of accounts is a team or a few firms, too
     often to tell."""
 
@@ -66,10 +68,8 @@ class Bar:
     send of their customers' is sent so, whatever hours they keep."""
 
     doubtful_bits: float = 6.0
-    """Bits beyond the threshold of probability that all evidence together must weigh for each doubt: one signal of conduct
-    is silent, as in a stream of few exchanges, or most principals sent it once or twice, or have subjects of their own; they
-    take uneven shares; they have days of opening or means of payment in common and were there for less than three days; or
-    they send the same items in ever other words."""
+    """Bits beyond the threshold of probability that all evidence together must weigh for each doubt, such as a
+    signal of conduct that is silent, or principals who take uneven shares (``doubts.py``)."""
 
     unexplained: float = 22.0
     """Bits of all signals but the objective from which a stream is undetermined though it asks for nothing, where no
@@ -113,11 +113,8 @@ class Case:
     silent: bool
     """Whether a signal of conduct says nothing."""
 
-    guests: bool
-    """Whether principals take uneven shares, as guests of one host and firms with the same job do."""
-
-    doubts: int
-    """Reasons to ask for more than the bar: see :class:`~stillwatch.evidence.Measured`."""
+    doubts: tuple[Doubt, ...]
+    """Reasons to ask for more than the bar."""
 
     principals: int
     accounts: int
@@ -139,6 +136,11 @@ class Case:
 
     role: int
     """Part of the request in which the template stands."""
+
+    @property
+    def doubted(self) -> int:
+        """How often more than the bar is asked for."""
+        return sum(doubt.counts for doubt in self.doubts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +184,7 @@ def accused(measured: Measured, bar: Bar) -> list[int]:
 
     The calibrated margin is not asked for here: a calibration holds for scores that do not depend on it.
     """
-    beyond = margin(measured.total, measured.doubts, bar)
+    beyond = margin(measured.total, doubts(measured), bar)
     clear = (beyond >= 0) & (measured.of(INTENT) >= bar.intent) & (measured.conduct >= bar.conduct)
     clear &= measured.of(DOSE) >= bar.returning
     return sorted(np.flatnonzero(clear).tolist(), key=lambda stream: (-float(measured.total[stream]), stream))
@@ -210,7 +212,7 @@ def rule(case: Case, bar: Bar) -> Ruling:
     """Verdict on one stream."""
     probability = posterior(case.bits, bar.prior)
     intent = case.objective >= bar.intent
-    beyond = float(margin(case.bits, case.doubts, bar))
+    beyond = float(margin(case.bits, case.doubted, bar))
     clear = beyond >= 0 and beyond > bar.excess and intent and case.conduct >= bar.conduct
     clear = clear and case.returning >= bar.returning
     alike = intent and probability >= (bar.suspicion if case.against > bar.against else bar.probability)
@@ -295,22 +297,13 @@ def _undetermined(case: Case, probability: float, beyond: float, bar: Bar) -> _F
             f"its evidence lies {beyond:.1f} bits beyond the threshold, and innocent streams of the clean traffic "
             f"that the bar was calibrated on lie up to {bar.excess:.1f} bits beyond"
         )
-    elif case.doubts and -bar.doubtful_bits * case.doubts <= beyond < 0:
+    elif case.doubts and -bar.doubtful_bits * case.doubted <= beyond < 0:
         reason = (
             f"its evidence of {case.bits:+.1f} bits would do, but "
-            + _doubt(case)
-            + f", and {bar.doubtful_bits * case.doubts:g} bits more are asked for then"
+            + " and ".join(doubt.reason for doubt in case.doubts)
+            + f", and {bar.doubtful_bits * case.doubted:g} bits more are asked for then"
         )
     return Verdict.UNDETERMINED, (reason,)
-
-
-def _doubt(case: Case) -> str:
-    """Why more is asked for of a doubtful case."""
-    if case.silent:
-        return "a signal of conduct says nothing"
-    if case.guests:
-        return "its principals take uneven shares, as customers of one vendor, firms with one job or people at one event do"
-    return "its principals come back to subjects of their own"
 
 
 def _unexplained(case: Case, bar: Bar) -> _Found | None:

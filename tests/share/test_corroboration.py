@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from stillwatch.circle import templates
 from stillwatch.corroboration import HIGHEST_CAP, Word, lean, weigh
+from stillwatch.doubts import DOUBTS
 from stillwatch.examine import Options
 from stillwatch.keys import Keys
 from stillwatch.peers import PeerCampaign, Peers, PeerTemplate, Tlp
@@ -93,7 +94,7 @@ def test_the_highest_cap_is_less_than_half_of_what_an_accusation_takes() -> None
 
 
 def case(bits: float, **more: object) -> Case:
-    plain = Case(bits, 0.9, 9.0, 5.0, 1.0, 0.9, False, False, False, 20, 20, 0.0, 0.0, 0.0, 0.0, math.nan, 2)
+    plain = Case(bits, 0.9, 9.0, 5.0, 1.0, 0.9, False, (), 20, 20, 0.0, 0.0, 0.0, 0.0, math.nan, 2)
     return replace(plain, **more)  # type: ignore[arg-type]
 
 
@@ -111,7 +112,7 @@ def test_a_word_moves_a_verdict_by_one_step_at_most(
     bits: float, spoken: float, conduct: float, objective: float, silent: bool
 ) -> None:
     steps = [Verdict.POPULAR_PROMPT, Verdict.UNDETERMINED, Verdict.EXTRACTION]
-    own = case(bits, conduct=conduct, objective=objective, silent=silent, doubts=int(silent))
+    own = case(bits, conduct=conduct, objective=objective, silent=silent, doubts=DOUBTS[:1] if silent else ())
     before = rule(own, Bar())
     heard, after, said = lean(own, before, word(spoken), Bar())
     assert heard.bits == bits + spoken

@@ -23,8 +23,9 @@ UNIT = 1000
 LEAST_EXCHANGES, LEAST_FRAGMENTS = 60, 4
 """Exchanges of a family, and fragments of its template in each, below which nothing is said."""
 
-RARE, USUAL = 0.04, 0.6
-"""Shares of a family's exchanges between which a fragment is one wording of several."""
+RARE, USUAL = 0.04, 0.4
+"""Shares of a family's exchanges between which a fragment is one wording of several: of three or more, since a product
+that is tried in two versions, or has parts that are turned on and off, has two."""
 
 VERSIONS, RECOMBINED = 5.0, 7.5
 """Bits of collision entropy (Rényi 1961) of a template's text up to which it comes in versions, and from which it is

@@ -1,0 +1,95 @@
+"""Doubts: what innocent crowds have in common and weighs like one hand. For each, more is asked of all evidence together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from stillwatch.evidence import Measured
+
+OWN_SUBJECTS = -1.0
+"""Bits of mixing from which a stream's principals come back to subjects of their own."""
+
+UNEVEN, WORDED = 0.75, 1.0
+"""Value of the load up to which shares are uneven, and bits of the wordings beyond which a text is varied on purpose."""
+
+OFFICE_HOURS, OWN_HOURS, COMMON_DAY = 0.7, -0.9, 1.5
+"""Value of the rhythm up to which a stream keeps office hours, and bits of pacing and routine up to and from which
+principals sit down to work at hours of their own on a day that all have in common."""
+
+HOSTED = 4.0
+"""Bits that days of opening and means of payment weigh together from which they may be the host's of an event."""
+
+RETOLD = 0.5
+"""Value of the coverage below which most items are sent by several."""
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """One reason to ask for more than the bar."""
+
+    holds: Callable[[Measured], NDArray[np.bool_]]
+    """Streams that it holds of: bool[s]."""
+
+    reason: str
+    counts: int = 1
+
+
+def _silent(measured: Measured) -> NDArray[np.bool_]:
+    return measured.silent
+
+
+def _subjects(measured: Measured) -> NDArray[np.bool_]:
+    """Common hours are then a timetable, such as that of a course."""
+    return (measured.bits_of("mixing") <= OWN_SUBJECTS) & ~measured.silent
+
+
+def _guests(measured: Measured) -> NDArray[np.bool_]:
+    """What customers of one vendor have in common is their host's, and firms with one job run it round the clock."""
+    return (measured.of("load") <= UNEVEN) & (measured.bits_of("wordings") <= WORDED)
+
+
+def _desks(measured: Measured) -> NDArray[np.bool_]:
+    """A profession works by day, each at its own desk when it sits down to it."""
+    by_themselves = (measured.of("rhythm") <= OFFICE_HOURS) & (measured.bits_of("pacing") <= OWN_HOURS)
+    worded = measured.bits_of("wordings") > WORDED
+    return by_themselves & (measured.bits_of("routine") >= COMMON_DAY) & ~worded & ~_guests(measured)
+
+
+def _event(measured: Measured) -> NDArray[np.bool_]:
+    """A stream too short for a rhythm, of accounts that were opened or paid for together."""
+    hosted = measured.bits_of("lockstep") + measured.bits_of("infrastructure_payment") >= HOSTED
+    return hosted & np.isnan(measured.of("rhythm"))
+
+
+def _retold(measured: Measured) -> NDArray[np.bool_]:
+    """A test of robustness sends the same items in ever other words."""
+    return (measured.of("coverage") < RETOLD) & (measured.bits_of("wordings") > WORDED)
+
+
+DOUBTS = (
+    Doubt(_silent, "a signal of conduct says nothing"),
+    Doubt(_subjects, "its principals come back to subjects of their own"),
+    Doubt(_guests, "its principals take uneven shares, as customers of one vendor and firms with one job do"),
+    Doubt(_desks, "its principals work in office hours, each when it sits down to it, as a profession does"),
+    Doubt(_event, "it lasted less than three days and its accounts have one host, as at an event", counts=2),
+    Doubt(_retold, "it sends the same items in ever other words, as a test of robustness does"),
+)
+"""All there are. An event counts twice: its people have everything from their host."""
+
+
+def doubts(measured: Measured) -> NDArray[np.int64]:
+    """How often more is asked for of each stream: int64[s]."""
+    return sum((one.counts * one.holds(measured) for one in DOUBTS), np.zeros(len(measured.total), np.int64))
+
+
+def doubts_of(measured: Measured, stream: int) -> tuple[Doubt, ...]:
+    """Those that hold of one stream."""
+    alone = measured.take(np.array([stream]))
+    return tuple(one for one in DOUBTS if one.holds(alone)[0])

@@ -1,0 +1,138 @@
+"""What innocent crowds have in common takes more than the bar, and the verdict says why."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from stillwatch.doubts import DOUBTS, Doubt, doubts, doubts_of
+from stillwatch.evidence import DOSE, Measured
+from stillwatch.signals import all_signals
+from stillwatch.verdict import Bar, Case, Verdict, margin, rule, threshold
+
+NAMES = tuple(signal.name for signal in all_signals())
+SILENT, SUBJECTS, GUESTS, DESKS, EVENT, RETOLD = DOUBTS
+
+
+def told(value: dict[str, float], bits: dict[str, float]) -> Measured:
+    """One stream of which nothing is in doubt, but for these values and bits."""
+    values, weighed = np.ones((1, len(NAMES))), np.ones((1, len(NAMES)))
+    weighed[:, NAMES.index("wordings")] = 0.0
+    for name, one in value.items():
+        values[:, NAMES.index(name)] = one
+    for name, one in bits.items():
+        weighed[:, NAMES.index(name)] = one
+    return Measured(NAMES, values, np.ones(values.shape, np.int64), weighed, -6.5)
+
+
+def test_a_dispatcher_is_not_doubted() -> None:
+    assert doubts(told({}, {})).tolist() == [0]
+
+
+@pytest.mark.parametrize("signal", ["mixing", "pacing"])
+def test_conduct_without_a_value_is_doubted(signal: str) -> None:
+    assert doubts_of(told({signal: np.nan}, {}), 0) == (SILENT,)
+
+
+def test_few_who_come_back_say_little_of_the_others() -> None:
+    assert doubts_of(told({DOSE: 0.59}, {}), 0) == (SILENT,)
+
+
+@pytest.mark.parametrize(("pacing", "found"), [(2.0, ()), (0.0, (SILENT,)), (-1.0, (SILENT,))])
+def test_routine_is_not_waited_for_where_pacing_speaks_for(pacing: float, found: tuple[Doubt, ...]) -> None:
+    assert doubts_of(told({"routine": np.nan}, {"pacing": pacing, "routine": 0.0}), 0) == found
+
+
+@pytest.mark.parametrize(("mixing", "found"), [(-0.9, ()), (-1.0, (SUBJECTS,))])
+def test_subjects_of_their_own_are_doubted(mixing: float, found: tuple[Doubt, ...]) -> None:
+    assert doubts_of(told({}, {"mixing": mixing}), 0) == found
+
+
+@pytest.mark.parametrize(
+    ("load", "rhythm", "wordings", "found"),
+    [
+        (0.5, 0.7, 0.0, (GUESTS,)),
+        (0.5, 1.0, 0.0, (GUESTS,)),  # firms with one job, round the clock
+        (0.5, np.nan, 0.0, (GUESTS,)),
+        (0.9, 0.7, 0.0, ()),  # even shares: dealt out
+        (0.5, 0.7, 4.0, ()),  # reworded from one exchange to the next: made not to be recognised
+        (np.nan, 0.7, 0.0, ()),
+    ],
+)
+def test_guests_of_one_host_take_uneven_shares(
+    load: float, rhythm: float, wordings: float, found: tuple[Doubt, ...]
+) -> None:
+    assert doubts_of(told({"load": load, "rhythm": rhythm}, {"wordings": wordings}), 0) == found
+
+
+@pytest.mark.parametrize(
+    ("rhythm", "pacing", "routine", "wordings", "found"),
+    [
+        (0.45, -1.1, 6.0, 0.0, (DESKS,)),
+        (0.9, -1.1, 6.0, 0.0, ()),  # seeds in sittings, round the clock
+        (0.45, 2.0, 6.0, 0.0, ()),  # dealt out within office hours
+        (0.45, -1.1, 0.0, 0.0, ()),
+        (0.45, -1.1, 6.0, 8.0, ()),
+    ],
+)
+def test_desks_of_one_profession_are_doubted(
+    rhythm: float, pacing: float, routine: float, wordings: float, found: tuple[Doubt, ...]
+) -> None:
+    bits = {"pacing": pacing, "routine": routine, "wordings": wordings}
+    assert doubts_of(told({"rhythm": rhythm}, bits), 0) == found
+
+
+def test_guests_at_desks_are_doubted_once() -> None:
+    bits = {"pacing": -1.1, "routine": 6.0}
+    assert doubts(told({"rhythm": 0.45, "load": 0.5}, bits)).tolist() == [1]
+
+
+@pytest.mark.parametrize(
+    ("rhythm", "lockstep", "payment", "counts"),
+    [(np.nan, 4.2, 0.0, 2), (np.nan, 2.0, 2.4, 2), (np.nan, 2.0, 1.0, 0), (0.9, 4.2, 2.4, 0)],
+)
+def test_an_event_counts_twice(rhythm: float, lockstep: float, payment: float, counts: int) -> None:
+    bits = {"lockstep": lockstep, "infrastructure_payment": payment}
+    assert doubts(told({"rhythm": rhythm}, bits)).tolist() == [counts]
+
+
+@pytest.mark.parametrize(
+    ("coverage", "wordings", "found"),
+    [(0.2, 8.0, (RETOLD,)), (0.2, 0.0, ()), (0.9, 8.0, ()), (np.nan, 8.0, ())],  # 0.2, 0.0: seeds asked often
+)
+def test_the_same_items_in_other_words_are_doubted(
+    coverage: float, wordings: float, found: tuple[Doubt, ...]
+) -> None:
+    assert doubts_of(told({"coverage": coverage}, {"wordings": wordings}), 0) == found
+
+
+@pytest.mark.parametrize(("times", "beyond"), [(0, 1.0), (1, -5.0), (2, -11.0)])
+def test_each_doubt_takes_more_bits(times: int, beyond: float) -> None:
+    bar = Bar()
+    assert float(margin(threshold(bar) + 1.0, times, bar)) == pytest.approx(beyond)
+
+
+@pytest.mark.parametrize(
+    ("held", "reason"),
+    [
+        ((SILENT,), "a signal of conduct says nothing, and 6 bits more"),
+        ((EVENT,), "as at an event, and 12 bits more"),
+        ((SUBJECTS, RETOLD), "subjects of their own and it sends the same items in ever other words"),
+    ],
+)
+def test_who_is_not_accused_for_doubt_is_told_why(held: tuple[Doubt, ...], reason: str) -> None:
+    found = rule(case(held), Bar())
+    assert found.verdict is Verdict.UNDETERMINED
+    assert reason in found.reasons[0]
+
+
+def test_without_doubt_the_same_evidence_accuses() -> None:
+    assert rule(case(()), Bar()).verdict is Verdict.EXTRACTION
+
+
+def case(held: tuple[Doubt, ...]) -> Case:
+    return Case(
+        12.0, 0.9, 9.0, 5.0, 1.0, 0.9, SILENT in held, held, 30, 30, 0.0, 0.0, 0.0, 0.0, math.nan, 2,
+    )  # fmt: skip
