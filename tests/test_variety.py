@@ -26,10 +26,13 @@ def plain(principals: list[int], texts: Texts) -> float:
     """The same, pair by pair."""
     sets = [set(text) for text in texts]
     counts = Counter(code for text in sets for code in text)
-    wording = {code for code, count in counts.items() if 0.04 <= count / len(texts) <= 0.4}
+    wording = {code for code, count in counts.items() if 0.04 <= count / len(texts) <= 0.6}
     sizes = np.array([len(text) for text in sets])
     steady = 1 - 2 * min(sizes.std() / sizes.mean(), 0.5)
-    mass = sum(counts[code] for code in wording) / sum(counts.values())
+    sent = sum(counts[code] for code in wording)
+    mass = sent / sum(counts.values())
+    mean = sum(counts[code] ** 2 for code in wording) / len(texts) / max(sent, 1)
+    several = min(max((0.33 - mean) / 0.13, 0), 1)
     within = among = own = equal = 0
     for first, one in enumerate(sets):
         for second, other in enumerate(sets):
@@ -44,7 +47,7 @@ def plain(principals: list[int], texts: Texts) -> float:
     expected = own * among / (len(sets) * (len(sets) - 1) - own)
     alike = min(expected / (within + 2 * (2 * within) ** 0.5 + 2), 1) ** 2
     entropy = -math.log2((equal + 0.5) / (len(sets) * (len(sets) - 1) - own))
-    return UNIT * mass * steady * alike * min(max((entropy - 5) / 2.5, 0), 1)
+    return UNIT * mass * several * steady * alike * min(max((entropy - 6) / 2, 0), 1)
 
 
 def reworded(rng: np.random.Generator, exchanges: int, sentences: int = 5) -> Texts:
@@ -90,18 +93,24 @@ def test_phrases_of_which_some_occur_are_no_rewording() -> None:
 
 
 def test_a_prompt_of_modules_that_are_turned_on_and_off_is_no_rewording() -> None:
-    """Three modules of two texts each, and one in two left out: a few dozen prompts, whoever sends them."""
+    """Nine modules of two texts each: hundreds of prompts, whoever sends them."""
     rng = np.random.default_rng(10)
     principals = rng.integers(30, size=600).tolist()
     texts = [
         [
             20 * module + 4 * int(pick) + part
-            for module, pick in enumerate(rng.integers(3 if owner % 2 else 2, size=3))
+            for module, pick in enumerate(rng.integers(2, size=9))
             for part in range(4)
         ]
-        for owner in principals
+        for _ in principals
     ]
     assert measured(principals, texts) < 0.1 * UNIT
+
+
+def test_a_prompt_in_a_few_dozen_versions_is_no_rewording() -> None:
+    rng = np.random.default_rng(12)
+    principals = rng.integers(30, size=600).tolist()
+    assert measured(principals, reworded(rng, 600, sentences=2)) < 0.1 * UNIT
 
 
 def test_wordings_of_unequal_chances_are_a_rewording_all_the_same() -> None:

@@ -19,9 +19,9 @@ OWN_SUBJECTS = -1.0
 UNEVEN, WORDED = 0.75, 1.0
 """Value of the load up to which shares are uneven, and bits of the wordings beyond which a text is varied on purpose."""
 
-OFFICE_HOURS, OWN_HOURS, COMMON_DAY = 0.7, -0.9, 1.5
-"""Value of the rhythm up to which a stream keeps office hours, and bits of pacing and routine up to and from which
-principals sit down to work at hours of their own on a day that all have in common."""
+OWN_HOURS, COMMON_DAY = -0.9, 1.5
+"""Bits of pacing and routine up to and from which principals sit down to work each by itself on a day that all have in
+common."""
 
 HOSTED = 4.0
 """Bits that days of opening and means of payment weigh together from which they may be the host's of an event."""
@@ -56,8 +56,8 @@ def _guests(measured: Measured) -> NDArray[np.bool_]:
 
 
 def _desks(measured: Measured) -> NDArray[np.bool_]:
-    """A profession works by day, each at its own desk when it sits down to it."""
-    by_themselves = (measured.of("rhythm") <= OFFICE_HOURS) & (measured.bits_of("pacing") <= OWN_HOURS)
+    """A profession works on the same days, each at its own desk when it sits down to it."""
+    by_themselves = measured.bits_of("pacing") <= OWN_HOURS
     worded = measured.bits_of("wordings") > WORDED
     return by_themselves & (measured.bits_of("routine") >= COMMON_DAY) & ~worded & ~_guests(measured)
 
@@ -77,7 +77,7 @@ DOUBTS = (
     Doubt(_silent, "a signal of conduct says nothing"),
     Doubt(_subjects, "its principals come back to subjects of their own"),
     Doubt(_guests, "its principals take uneven shares, as customers of one vendor and firms with one job do"),
-    Doubt(_desks, "its principals work in office hours, each when it sits down to it, as a profession does"),
+    Doubt(_desks, "its principals work on common days, each when it sits down to it, as a profession does"),
     Doubt(_event, "it lasted less than three days and its accounts have one host, as at an event", counts=2),
     Doubt(_retold, "it sends the same items in ever other words, as a test of robustness does"),
 )
