@@ -49,8 +49,9 @@ def variety(
 
     ``family`` is the family of each fragment, -1 for none; the next two are the families of outlines, in order of
     outline. The value is the share of the matched fragments that vary, less where exchanges match more or fewer of them
-    (as everyday phrases do, and optional paragraphs), less where most wordings come in two, and less where a principal comes back to its own wordings (a
-    version of a client, say), and less where two principals often send the same ones, as they do of a prompt in modules.
+    (as everyday phrases do, and optional paragraphs), less where most wordings come in two, less where a principal
+    comes back to its own (a version of a client, say), and less where two principals often send the same ones, as
+    they do of a prompt in modules.
     """
     outline, fragment = outlines.postings()
     counts, sizes, squares, varying = _count(
