@@ -55,7 +55,9 @@ def test_subjects_of_their_own_are_doubted(mixing: float, found: tuple[Doubt, ..
     [
         (0.5, 0.7, 0.0, (GUESTS,)),
         (0.5, 1.0, 0.0, (GUESTS,)),  # firms with one job, round the clock
-        (0.5, np.nan, 0.0, (GUESTS,)),
+        (0.8, np.nan, 0.0, (GUESTS,)),  # nobody can tell the hours yet
+        (0.9, np.nan, 0.0, ()),
+        (0.8, 0.7, 0.0, ()),
         (0.9, 0.7, 0.0, ()),  # even shares: dealt out
         (0.5, 0.7, 4.0, ()),  # reworded from one exchange to the next: made not to be recognised
         (np.nan, 0.7, 0.0, ()),
@@ -90,9 +92,11 @@ def test_guests_at_desks_are_doubted_once() -> None:
 
 @pytest.mark.parametrize(
     ("rhythm", "lockstep", "payment", "counts"),
-    [(np.nan, 4.2, 0.0, 2), (np.nan, 2.0, 2.4, 2), (np.nan, 2.0, 1.0, 0), (0.9, 4.2, 2.4, 0)],
+    [(np.nan, 4.2, 0.0, 1), (np.nan, 2.0, 2.4, 1), (np.nan, 2.0, 1.0, 0), (0.9, 4.2, 2.4, 0)],
 )
-def test_an_event_counts_twice(rhythm: float, lockstep: float, payment: float, counts: int) -> None:
+def test_accounts_of_an_event_have_one_host(
+    rhythm: float, lockstep: float, payment: float, counts: int
+) -> None:
     bits = {"lockstep": lockstep, "infrastructure_payment": payment}
     assert doubts(told({"rhythm": rhythm}, bits)).tolist() == [counts]
 
@@ -117,8 +121,8 @@ def test_each_doubt_takes_more_bits(times: int, beyond: float) -> None:
     ("held", "reason"),
     [
         ((SILENT,), "a signal of conduct says nothing, and 6 bits more"),
-        ((EVENT,), "as at an event, and 12 bits more"),
-        ((SUBJECTS, RETOLD), "subjects of their own and it sends the same items in ever other words"),
+        ((EVENT,), "as at an event, and 6 bits more"),
+        ((SUBJECTS, RETOLD), "in ever other words, as a test of robustness does, and 12 bits more"),
     ],
 )
 def test_who_is_not_accused_for_doubt_is_told_why(held: tuple[Doubt, ...], reason: str) -> None:

@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 OWN_SUBJECTS = -1.0
 """Bits of mixing from which a stream's principals come back to subjects of their own."""
 
-UNEVEN, WORDED = 0.75, 1.0
-"""Value of the load up to which shares are uneven, and bits of the wordings beyond which a text is varied on purpose."""
+UNEVEN, NOT_EVEN, WORDED = 0.75, 0.85, 1.0
+"""Value of the load up to which shares are uneven; up to which it does not speak for a dispatcher, which is what counts as
+long as ``rhythm`` is silent, since few exchanges have not yet spread apart; and bits of the wordings beyond which a text
+is varied on purpose."""
 
 OWN_HOURS, COMMON_DAY = -0.9, 1.5
 """Bits of pacing and routine up to and from which principals sit down to work each by itself on a day that all have in
@@ -38,7 +40,6 @@ class Doubt:
     """Streams that it holds of: bool[s]."""
 
     reason: str
-    counts: int = 1
 
 
 def _silent(measured: Measured) -> NDArray[np.bool_]:
@@ -52,7 +53,8 @@ def _subjects(measured: Measured) -> NDArray[np.bool_]:
 
 def _guests(measured: Measured) -> NDArray[np.bool_]:
     """What customers of one vendor have in common is their host's, and firms with one job run it round the clock."""
-    return (measured.of("load") <= UNEVEN) & (measured.bits_of("wordings") <= WORDED)
+    uneven = measured.of("load") <= np.where(np.isnan(measured.of("rhythm")), NOT_EVEN, UNEVEN)
+    return uneven & (measured.bits_of("wordings") <= WORDED)
 
 
 def _desks(measured: Measured) -> NDArray[np.bool_]:
@@ -78,15 +80,15 @@ DOUBTS = (
     Doubt(_subjects, "its principals come back to subjects of their own"),
     Doubt(_guests, "its principals take uneven shares, as customers of one vendor and firms with one job do"),
     Doubt(_desks, "its principals work on common days, each when it sits down to it, as a profession does"),
-    Doubt(_event, "it lasted less than three days and its accounts have one host, as at an event", counts=2),
+    Doubt(_event, "it lasted less than three days and its accounts have one host, as at an event"),
     Doubt(_retold, "it sends the same items in ever other words, as a test of robustness does"),
 )
-"""All there are. An event counts twice: its people have everything from their host."""
+"""All there are."""
 
 
 def doubts(measured: Measured) -> NDArray[np.int64]:
     """How often more is asked for of each stream: int64[s]."""
-    return sum((one.counts * one.holds(measured) for one in DOUBTS), np.zeros(len(measured.total), np.int64))
+    return sum((one.holds(measured) for one in DOUBTS), np.zeros(len(measured.total), np.int64))
 
 
 def doubts_of(measured: Measured, stream: int) -> tuple[Doubt, ...]:
