@@ -88,7 +88,7 @@ DOUBTS = (
 
 def doubts(measured: Measured) -> NDArray[np.int64]:
     """How often more is asked for of each stream: int64[s]."""
-    return sum((one.holds(measured) for one in DOUBTS), np.zeros(len(measured.total), np.int64))
+    return np.sum([one.holds(measured) for one in DOUBTS], axis=0, dtype=np.int64)
 
 
 def doubts_of(measured: Measured, stream: int) -> tuple[Doubt, ...]:
