@@ -153,7 +153,8 @@ def examine(spool: Sketches, presence: Presence, options: Options) -> Scanned:
     judged = _filled(judged, families, chosen, ~licensed[principals.of_row], spool, options.rule)
     owners = stream_tables.Owners(
         principals.hashes, principals.of_row, streams.number(chunks_of(sketches, "model"))[0],
-        stream_tables.lengths(chunks_of(sketches, "vocabulary")),
+        stream_tables.lengths(chunks_of(sketches, "vocabulary")), sketches["at_us"].to_numpy(),
+        *stream_tables.number_settings(sketches),
     )  # fmt: skip
     narrowed = spool.aside(
         streams.NARROW_SCHEMA,

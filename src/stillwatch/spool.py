@@ -8,7 +8,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
@@ -21,10 +20,6 @@ from stillwatch.fingerprint import SKETCH_SCHEMA
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-COPIED_TOGETHER = 32
-"""Batches of which a column is copied at once."""
-
 
 def in_parallel(
     batches: Iterable[pa.RecordBatch], work: Callable[[pa.RecordBatch], pa.RecordBatch], threads: int
@@ -183,11 +178,10 @@ class _OnDisk:
     def __getitem__(self, name: str) -> pa.ChunkedArray:
         if name not in self.column_names:
             raise KeyError(f"{name!r} is none of the columns {', '.join(self.column_names)}")
-        chunks, pieces = self.chunks(name), []
+        kind = SKETCH_SCHEMA.field(name).type
+        none = pa.array([], kind)
         # A column of a batch keeps the memory of the whole batch: copied, it keeps its own.
-        while some := list(islice(chunks, COPIED_TOGETHER)):
-            pieces.append(pa.concat_arrays([*some, pa.array([], some[0].type)]))
-        return pa.chunked_array(pieces, SKETCH_SCHEMA.field(name).type)
+        return pa.chunked_array([pa.concat_arrays([chunk, none]) for chunk in self.chunks(name)], kind)
 
     def chunks(self, name: str) -> Iterator[pa.Array]:
         """One column, a batch at a time."""

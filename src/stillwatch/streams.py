@@ -6,15 +6,17 @@ and group-by: sums, minima and maxima of integers, so batch, increments and live
 ========== ======================================= =====================================================
 table      key                                     values
 ========== ======================================= =====================================================
-cells      stream_id, principal, hour, model       exchanges, tokens, first_us, last_us, variety, objective sums
+scores     stream_id                               exchanges, variety, objective sums
+cells      stream_id, principal, hour, model       exchanges, first_us, last_us
+takers     stream_id, principal                    exchanges
+holders    stream_id, account
 fills      stream_id, fill                         exchanges, principals
-topics     stream_id, principal, word              exchanges
+topics     stream_id, word                         exchanges, own_pairs
 settings   stream_id, principal, temperature,      exchanges
            sample_count, top_logprobs, max_tokens
-traits     principal, kind, value                  exchanges, first_us
-visits     account, hour, country, asn, outside    exchanges
-principals principal                               exchanges, first_us, last_us, created_us, account,
-                                                   organization
+traits     principal, kind, value
+belongings account, kind, value                    counted
+principals principal                               first_us, last_us, created_us, account
 ========== ======================================= =====================================================
 
 Two tables are made of a log as a whole, once: ``releases`` (model, at_us, principals, moved, millionths) and ``whereabouts``
@@ -53,7 +55,9 @@ DAY_US = 24 * HOUR_US
 SETTINGS = ("temperature_milli", "sample_count", "top_logprobs", "max_tokens")
 """What a request may state of how it is to be answered; -1 in the table of that name stands for unstated."""
 
-TRAIT_KINDS = ("ip", "network", "user_agent", "tls", "payment", "asn", *SETTINGS)
+TRAIT_KINDS = ("network", "payment", *SETTINGS)
+"""What a signal compares principals by."""
+
 PLACELESS_ACCOUNTS, HOME_PERCENT = 5, 80
 """Accounts from which a network (asn) can be judged, and the share of them in its most frequent country below which it is
 at home nowhere, as clouds, VPNs and proxies are."""
@@ -92,11 +96,11 @@ class Members:
         return replace(self, fill_stream=none, fill_row=none, fill=none.astype(np.int64))
 
 
-NARROWED = ("principal", "at_us", "account_created_us", *TRAIT_KINDS)
+NARROWED = ("principal", "at_us", "account_created_us", "asn", *TRAIT_KINDS)
 NARROW_SCHEMA: pa.Schema = pa.schema(
     [
         ("hour", pa.int32()),
-        *((name, pa.int32()) for name in ("model", "account", "organization", "country")),
+        *((name, pa.int32()) for name in ("model", "account", "country")),
         ("outside", pa.int8()),
         *((name, pa.int64()) for name in NARROWED),
     ]
@@ -122,7 +126,6 @@ def narrowed(
         for name, column in (
             ("model", "model"),
             ("account", "account_id"),
-            ("organization", "organization_id"),
             ("country", "country"),
         )
     }
@@ -288,7 +291,7 @@ def register_log(
     engine: Engine, narrowed: pa.Table, stated: Mapping[int, int] = MappingProxyType({})
 ) -> None:
     """Make a log known to an engine: its sketches, and tables of its principals, whatever streams they are in:
-    ``principals``, ``traits``, ``released``, ``releases`` and ``whereabouts``.
+    ``principals``, ``traits``, ``belongings``, ``released``, ``releases`` and ``whereabouts``.
 
     ``stated``: when models were released, microseconds since 1970 by number of model. Where nothing is stated, the
     first use of a model that appears well inside the log stands for its release.
@@ -296,16 +299,24 @@ def register_log(
     engine.register({"sketch": narrowed})
     engine.keep("principals", _PRINCIPALS_SQL)
     engine.keep("traits", _TRAITS_SQL)
+    engine.keep("belongings", BELONGINGS_SQL)
     if stated:
         model, at_us = np.array(sorted(stated.items()), np.int64).T
         engine.register({"released": pa.table({"model": model, "at_us": at_us})})
     else:
         engine.register({"released": engine.query(_FIRST_USES_SQL)})
     engine.register({"releases": _with_share(engine.query(_RELEASES_SQL))})
-    engine.keep("visits", _VISITS_SQL)
     engine.keep("whereabouts", _WHEREABOUTS_SQL)
-    # No signal reads the visits themselves, and there are nearly as many as exchanges.
-    engine.forget("visits")
+    # Nothing else reads the log, and it may be large.
+    engine.register({"sketch": narrowed.schema.empty_table()})
+
+
+def register_streams(engine: Engine, tables: Mapping[str, pa.Table]) -> None:
+    """Make tables of streams known to an engine that knows their log, with ``takers`` and ``holders``: principals and
+    accounts of each stream."""
+    engine.register(tables)
+    engine.keep("takers", _TAKERS_SQL)
+    engine.keep("holders", _HOLDERS_SQL)
 
 
 def _with_share(releases: pa.Table) -> pa.Table:
@@ -323,36 +334,50 @@ def releases_of(sketches: Columns, stated: Mapping[str, datetime]) -> dict[int, 
 
 
 _PRINCIPALS_SQL = """
-    SELECT principal, CAST(count(*) AS BIGINT) AS exchanges, min(at_us) AS first_us, max(at_us) AS last_us,
-           min(account_created_us) AS created_us, min(account) AS account, max(organization) AS organization
+    SELECT principal, min(at_us) AS first_us, max(at_us) AS last_us, min(account_created_us) AS created_us,
+           min(account) AS account
     FROM sketch GROUP BY principal"""
 
 _TRAITS_SQL = " UNION ALL ".join(
     f"""
-    SELECT principal, '{kind}' AS kind, {kind} AS value, CAST(count(*) AS BIGINT) AS exchanges,
-           min(at_us) AS first_us
-    FROM sketch WHERE {kind} IS NOT NULL GROUP BY principal, {kind}"""
+    SELECT DISTINCT principal, '{kind}' AS kind, {kind} AS value FROM sketch WHERE {kind} IS NOT NULL"""
     for kind in TRAIT_KINDS
 )
 
-_VISITS_SQL = """
-    SELECT account, hour, country, asn, outside, CAST(count(*) AS BIGINT) AS exchanges
-    FROM sketch WHERE country >= 0 GROUP BY account, hour, country, asn, outside"""
+BELONGINGS_SQL = f"""
+    WITH held AS (SELECT DISTINCT p.account, t.kind, t.value
+                  FROM traits t JOIN principals p ON t.principal = p.principal WHERE t.kind IN ('network', 'payment')
+                  UNION ALL
+                  SELECT account, 'opened' AS kind, min(created_us - created_us % {DAY_US}) AS value
+                  FROM principals WHERE created_us IS NOT NULL GROUP BY account)
+    SELECT h.account, h.kind, h.value, CASE WHEN h.value = o.value THEN 1 ELSE 0 END AS counted
+    FROM held h JOIN (SELECT account, kind, min(value) AS value FROM held GROUP BY account, kind) o
+      ON h.account = o.account AND h.kind = o.kind"""
+"""What accounts have; one of those of a kind is ``counted``, so that their sum is the number of accounts."""
+
+_TAKERS_SQL = """
+    SELECT stream_id, principal, CAST(sum(exchanges) AS BIGINT) AS exchanges
+    FROM cells GROUP BY stream_id, principal"""
+
+_HOLDERS_SQL = """
+    SELECT DISTINCT t.stream_id, p.account FROM takers t JOIN principals p ON t.principal = p.principal"""
 
 _WHEREABOUTS_SQL = f"""
     SELECT v.account, CAST(sum(v.exchanges) AS BIGINT) AS exchanges,
            CAST(sum(CASE WHEN a.asn IS NOT NULL THEN v.exchanges ELSE 0 END) AS BIGINT) AS placeless,
-           CAST(sum(CASE WHEN v.outside = 1 THEN v.exchanges ELSE 0 END) AS BIGINT) AS outside,
-           CAST(max(coalesce(h.hops, 0)) AS BIGINT) AS hops
-    FROM visits v
+           CAST(sum(v.outside) AS BIGINT) AS outside, CAST(max(coalesce(h.hops, 0)) AS BIGINT) AS hops
+    FROM (SELECT account, asn, CAST(count(*) AS BIGINT) AS exchanges, CAST(sum(outside) AS BIGINT) AS outside
+          FROM sketch WHERE country >= 0 GROUP BY account, asn) v
     LEFT JOIN (SELECT asn
-               FROM (SELECT asn, country, CAST(count(DISTINCT account) AS BIGINT) AS n
-                     FROM visits WHERE asn IS NOT NULL GROUP BY asn, country) c
+               FROM (SELECT asn, country, CAST(count(*) AS BIGINT) AS n
+                     FROM (SELECT DISTINCT asn, country, account FROM sketch
+                           WHERE country >= 0 AND asn IS NOT NULL) d
+                     GROUP BY asn, country) c
                GROUP BY asn HAVING sum(n) >= {PLACELESS_ACCOUNTS} AND 100 * max(n) < {HOME_PERCENT} * sum(n)) a
       ON v.asn = a.asn
     LEFT JOIN (SELECT account, CAST(count(*) AS BIGINT) AS hops
-               FROM (SELECT account, hour FROM visits GROUP BY account, hour
-                     HAVING count(DISTINCT country) > 1) s
+               FROM (SELECT account, hour FROM sketch WHERE country >= 0 GROUP BY account, hour
+                     HAVING min(country) < max(country)) s
                GROUP BY account) h
       ON v.account = h.account
     GROUP BY v.account"""
