@@ -171,8 +171,9 @@ def _find_alike(known: Suspects, least: float) -> list[Linked]:
     """
     alike = set()
     forest = _Forest(known.family.tolist())
-    for (first, second), common in overlaps(known.principals).items():
-        if common >= least * (len(known.principals[first]) + len(known.principals[second]) - common):
+    sizes = np.array([len(own) for own in known.principals], np.int64)
+    for first, others, common in overlaps(known.principals):
+        for second in others[common >= least * (sizes[first] + sizes[others] - common)].tolist():
             pair = int(known.family[first]), int(known.family[second])
             alike.add(pair)
             forest.join(*pair)
@@ -374,7 +375,8 @@ class _Forest:
 
 
 def _know(suspects: NDArray[np.int32], members: Members, principals: Principals) -> Suspects:
-    order = np.argsort(members.stream, kind="stable")
+    order = np.flatnonzero(np.isin(members.stream, suspects))
+    order = order[np.argsort(members.stream[order], kind="stable")]
     bounds = np.searchsorted(members.stream[order], np.stack([suspects, suspects + 1]))
     rows = [np.unique(members.row[order[start:stop]]) for start, stop in bounds.T]
     own = [np.unique(principals.of_row[row]) for row in rows]
@@ -390,8 +392,10 @@ def _payments(
     pairs = np.unique(np.stack([principals.account[owner], value]), axis=1)
     held, counts = np.unique(pairs[1], return_counts=True)
     found = []
+    starts = np.searchsorted(owner, np.arange(principals.count + 1))  # pairs are in order of their owner
     for own in sets:
-        inside = np.flatnonzero(np.isin(owner, own))
+        lengths = starts[own + 1] - starts[own]
+        inside = np.repeat(starts[own + 1] - np.cumsum(lengths), lengths) + np.arange(lengths.sum())
         account = principals.account[owner[inside]].astype(np.int64)
         found.append(np.unique(np.stack([account, value[inside]]), axis=1))
     return found, dict(zip(held.tolist(), counts.tolist(), strict=True))

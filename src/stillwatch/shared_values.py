@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from stillwatch.families.fragments import Dictionary
 from stillwatch.hashing import hash_strings
 from stillwatch.spool import chunks_of
 
@@ -82,7 +83,10 @@ def _of_kind(
     """Values of a column that two of one campaign share, with the number of the campaign."""
     inside = np.zeros(principals.count, bool)
     inside[everybody] = True
-    owner, value = _pairs(sketches, principals, column, keys, lambda who, _: inside[who])
+    row, code, names = _numbered(sketches, column, keys)
+    holder = principals.of_row[row]
+    theirs = inside[holder]
+    owner, value = _distinct(holder[theirs], names[code[theirs]])
     wanted: list[tuple[int, int, NDArray[np.int32]]] = []
     for number, part in enumerate(parts):
         own = np.isin(owner, part)
@@ -94,29 +98,26 @@ def _of_kind(
             wanted.append((number, int(values[place]), who[start : start + int(count[place])]))
     if not wanted:
         return
-    known = np.unique(np.array([value for _, value, _ in wanted], np.int64))
-    _, all_held = _pairs(sketches, principals, column, keys, lambda _, what: np.isin(what, known))
-    holders = dict(zip(*(each.tolist() for each in np.unique(all_held, return_counts=True)), strict=True))
+    known = np.isin(names, [value for _, value, _ in wanted])[code]
+    pairs = np.unique(code[known].astype(np.int64) << 32 | holder[known])
+    counts = np.bincount(pairs >> 32, minlength=len(names))
+    holders = dict(zip(names.tolist(), counts.tolist(), strict=True))
     for number, name, who in wanted:
         bits = max(log2(principals.count / holders[name]), 0.0)
         yield number, _Value(KINDS[column], name, who, holders[name], bits)
 
 
-def _pairs(
-    sketches: Columns, principals: Principals, column: str, keys: Keys, choose: Any
-) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    """Distinct pairs of a principal and a value of the column, of those that ``choose(owners, values)`` lets through."""
-    owners, values, start = [np.empty(0, np.int32)], [np.empty(0, np.int64)], 0
+def _numbered(
+    sketches: Columns, column: str, keys: Keys
+) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int64]]:
+    """Rows in which a column is known, the number of the value of each, and the values by number."""
+    numbering = Dictionary()
+    rows, codes, start = [np.empty(0, np.int32)], [np.empty(0, np.int32)], 0
     for chunk in chunks_of(sketches, column):
-        named = chunk.is_valid().to_numpy(zero_copy_only=False)
-        owner = principals.of_row[start : start + len(chunk)][named]
+        rows.append(np.flatnonzero(chunk.is_valid().to_numpy(zero_copy_only=False)).astype(np.int32) + start)
+        codes.append(numbering.encode(_hashed(chunk.drop_null(), column, keys)))
         start += len(chunk)
-        value = _hashed(chunk.drop_null(), column, keys)
-        let = choose(owner, value)
-        owner, value = _distinct(owner[let], value[let])
-        owners.append(owner)
-        values.append(value)
-    return _distinct(np.concatenate(owners), np.concatenate(values))
+    return np.concatenate(rows), np.concatenate(codes), numbering.values()
 
 
 def _distinct(

@@ -21,6 +21,7 @@ from stillwatch.fingerprint import SKETCH_SCHEMA
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+
 def in_parallel(
     batches: Iterable[pa.RecordBatch], work: Callable[[pa.RecordBatch], pa.RecordBatch], threads: int
 ) -> Iterator[pa.RecordBatch]:

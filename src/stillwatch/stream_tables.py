@@ -159,9 +159,7 @@ def _setting_table(members: Members, owners: Owners) -> pa.Table:
     stated = np.flatnonzero((owners.settings != -1).any(axis=1)[setting])
     setting, owner, stream = setting[stated], owners.of_row[members.row[stated]], members.stream[stated]
     streams = int(stream.max(initial=-1)) + 1
-    bounds, place, _ = stream_counts.by_stream(
-        stream, np.arange(len(stated), dtype=np.int32), owner, streams
-    )
+    bounds, place, _ = stream_counts.by_stream(stream, np.arange(len(stated), dtype=np.int32), owner, streams)
     cell, opener = stream_counts.number_cells(bounds, place, owner, setting, np.zeros(len(stated), np.int32))
     columns: dict[str, Any] = {"stream_id": stream[opener], "principal": owners.hashes[owner[opener]]}
     columns |= dict(zip(SETTINGS, owners.settings[setting[opener]].T, strict=True))
@@ -213,4 +211,3 @@ def _words_at(
         first, last = starts[places[0]], starts[places[-1] + 1]
         words[first:last] = lists.flatten().to_numpy(zero_copy_only=False)
     return words, starts
-
