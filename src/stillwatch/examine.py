@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stillwatch import stream_tables, streams
+from stillwatch import stream_counts, stream_tables, streams
 from stillwatch.borrowed import without_borrowers
 from stillwatch.campaigns import Groups, Suspicion, group, peel, split
-from stillwatch.engine.memory import BYTES_OF_A_MEMBER, DEFAULT, amount
+from stillwatch.engine.memory import BYTES_OF_A_MEMBER, DEFAULT, amount, return_what_is_freed
 from stillwatch.engine.named import DUCKDB, open_engine
 from stillwatch.evidence import Measured, load_weights, measure
 from stillwatch.families.assign import Families, Rule, find_families
@@ -22,7 +22,7 @@ from stillwatch.principals import Principals, covered, describe_principals
 from stillwatch.registry import Registry
 from stillwatch.rejects import DEFAULT_LIMIT
 from stillwatch.screening import may_matter, screen
-from stillwatch.spool import chunks_of, opens_conversation
+from stillwatch.spool import chunks_of, let_go, opens_conversation, put_aside
 from stillwatch.verdict import Bar, accused, unexplained
 
 if TYPE_CHECKING:
@@ -107,8 +107,11 @@ class _Scale:
         new = [(content, stream) for content, stream in new if content not in self._place]
         sizes = np.bincount(members.stream, minlength=count)
         for some in _in_turns(new, sizes, self._at_once):
-            part = streams.only(members, np.array([stream for _, stream in some], np.int32), count)
+            part = streams.only(members, np.array([stream for _, stream in some], np.int32))
             stream_tables.build(self._engine, part, self._sketches, self._owners)
+            del part
+            let_go(members.fill_stream, members.fill_row, members.fill)
+            return_what_is_freed()
             self._place |= {content: len(self._place) + place for place, (content, _) in enumerate(some)}
             self._known = self._known.followed_by(measure(self._engine, len(some), self._weights))
         return self._known.take(np.array([self._place[content] for content in contents], np.int64))
@@ -150,6 +153,7 @@ def examine(spool: Sketches, presence: Presence, options: Options) -> Scanned:
     members = streams.family_members(families, sketches)
     judged = streams.keep_rows(members, ~licensed[principals.of_row])
     screened, chosen = _chosen(judged, len(families.names), principals, options)
+    judged = stream_tables.in_order(judged, chosen)
     judged = _filled(judged, families, chosen, ~licensed[principals.of_row], spool, options.rule)
     owners = stream_tables.Owners(
         principals.hashes, principals.of_row, streams.number(chunks_of(sketches, "model"))[0],
@@ -210,8 +214,14 @@ def _filled(
     members: streams.Members, families: Families, chosen: NDArray[np.bool_], kept: NDArray[np.bool_],
     spool: Sketches, rule: Rule,
 ) -> streams.Members:  # fmt: skip
-    """The members with what fills the slots of the ``chosen`` families in the exchanges in ``kept`` (bool[n])."""
+    """The members with what fills the slots of the ``chosen`` families in the exchanges in ``kept`` (bool[n]): there is
+    more of than of anything else."""
     membership, fill = slots(spool.only("parts"), families, chosen, rule.fills)
-    inside = kept[families.row[membership]]
-    membership, fill = membership[inside], fill[inside]
-    return members.with_fills(families.family[membership], families.row[membership], fill)
+    if not kept.all():
+        inside = kept[families.row[membership]]
+        membership, fill = membership[inside], fill[inside]
+    bounds, fill, row = stream_counts.by_stream(
+        families.family[membership], fill, families.row[membership], len(chosen)
+    )
+    stream = np.repeat(np.arange(len(chosen), dtype=np.int32), np.diff(bounds))
+    return members.with_fills(*(put_aside(values, spool.folder) for values in (stream, row, fill)))

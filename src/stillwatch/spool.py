@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import shutil
 import tempfile
 from collections import deque
@@ -195,6 +196,22 @@ def chunks_of(columns: Columns, name: str) -> Iterable[pa.Array]:
         return columns.chunks(name)
     chunks: list[pa.Array] = columns[name].chunks
     return chunks
+
+
+def put_aside(values: NDArray[Any], folder: Path) -> NDArray[Any]:
+    """The same array in a file of the folder: pages of it are in memory while they are asked for."""
+    if not len(values):
+        return values
+    path = folder / f"aside-{sum(1 for _ in folder.iterdir())}.array"
+    path.write_bytes(values.data)
+    return np.memmap(path, values.dtype, "r")
+
+
+def let_go(*arrays: NDArray[Any]) -> None:
+    """Have the pages of arrays that were put aside count as this process's memory no longer."""
+    for values in arrays:
+        if isinstance(values, np.memmap) and hasattr(mmap, "MADV_DONTNEED"):
+            values._mmap.madvise(mmap.MADV_DONTNEED)  # type: ignore[attr-defined]
 
 
 def between(ascending: NDArray[np.integer[Any]], start: int, stop: int) -> tuple[int, int]:

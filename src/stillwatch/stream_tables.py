@@ -17,14 +17,13 @@ from stillwatch import stream_counts
 from stillwatch.families.fragments import Dictionary
 from stillwatch.signals import coverage, mixing
 from stillwatch.spool import at_rows, chunks_of
-from stillwatch.streams import HOUR_US, OBJECTIVE_SUMS, SETTINGS, register_streams
+from stillwatch.streams import HOUR_US, OBJECTIVE_SUMS, SETTINGS, Members, register_streams
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from stillwatch.engine.base import Engine
     from stillwatch.spool import Columns
-    from stillwatch.streams import Members
 
 COMMON = 20
 """Words in more than one of so many exchanges of a stream are of its template or of the language, to ``mixing``."""
@@ -59,6 +58,16 @@ def lengths(lists: Iterable[pa.Array]) -> NDArray[np.int32]:
     """Length of each list of a column, 0 for null."""
     found = [chunk.value_lengths().fill_null(0).to_numpy().astype(np.int32) for chunk in lists]
     return np.concatenate(found) if found else np.empty(0, np.int32)
+
+
+def in_order(members: Members, chosen: NDArray[np.bool_]) -> Members:
+    """The ``chosen`` streams (bool[streams]) with their numbers, in order of stream, without what fills their slots."""
+    inside = np.flatnonzero(chosen[members.stream]).astype(np.int32)
+    bounds, place, row = stream_counts.by_stream(
+        members.stream[inside], inside, members.row[inside], len(chosen)
+    )
+    stream = np.repeat(np.arange(len(chosen), dtype=np.int32), np.diff(bounds))
+    return Members(stream, row, members.objective[place], members.variety[place])
 
 
 def number_settings(sketches: Columns) -> tuple[NDArray[np.int32], NDArray[np.int64]]:

@@ -27,7 +27,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -80,9 +80,9 @@ class Members:
     variety: NDArray[np.int32]
     """int32[m]: how much the wordings of the family vary."""
 
-    fill_stream: NDArray[np.int32]
-    fill_row: NDArray[np.int32]
-    fill: NDArray[np.int64]
+    fill_stream: NDArray[np.int32] = field(default_factory=lambda: np.empty(0, np.int32))
+    fill_row: NDArray[np.int32] = field(default_factory=lambda: np.empty(0, np.int32))
+    fill: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
 
     def with_fills(
         self, stream: NDArray[np.int32], row: NDArray[np.int32], fill: NDArray[np.int64]
@@ -92,8 +92,7 @@ class Members:
 
     def without_fills(self) -> Members:
         """The same without what fills the slots."""
-        none = np.empty(0, np.int32)
-        return replace(self, fill_stream=none, fill_row=none, fill=none.astype(np.int64))
+        return Members(self.stream, self.row, self.objective, self.variety)
 
 
 NARROWED = ("principal", "at_us", "account_created_us", "asn", *TRAIT_KINDS)
@@ -183,10 +182,7 @@ def family_members(families: Families, sketches: Columns) -> Members:
         place = np.flatnonzero(chosen)
         for places, found in at_rows(sketches, name, families.row[place]):
             scores[place[places]] = found.flatten().to_numpy().reshape(-1, len(OBJECTIVES))
-    none = np.empty(0, np.int32)
-    return Members(
-        families.family, families.row, scores, families.variety[families.family], none, none, none.astype(np.int64)
-    )  # fmt: skip
+    return Members(families.family, families.row, scores, families.variety[families.family])
 
 
 def keep_rows(members: Members, kept: NDArray[np.bool_]) -> Members:
@@ -231,16 +227,25 @@ def _add_fills(stream: Any, row: Any, fill: Any, found: Any) -> None:
         found[stream[at]] += _mixed(_mixed(word) + np.uint64(1))
 
 
-def only(members: Members, chosen: NDArray[np.int32], streams: int) -> Members:
-    """The streams that ``chosen`` names, numbered in its order, of those from 0 to ``streams`` - 1."""
-    label = np.full(streams, -1, np.int32)
-    label[chosen] = np.arange(len(chosen), dtype=np.int32)
-    stream, fill_stream = label[members.stream], label[members.fill_stream]
-    inside, fills = np.flatnonzero(stream >= 0), np.flatnonzero(fill_stream >= 0)
+def only(members: Members, chosen: NDArray[np.int32]) -> Members:
+    """The streams that ``chosen`` names, numbered in its order; ``members`` are in order of stream."""
+    (stream, inside), (fill_stream, fills) = (
+        _places(ordered, chosen) for ordered in (members.stream, members.fill_stream)
+    )
     return Members(
-        stream[inside], members.row[inside], members.objective[inside], members.variety[inside],
-        fill_stream[fills], members.fill_row[fills], members.fill[fills],
+        stream, members.row[inside], members.objective[inside], members.variety[inside],
+        fill_stream, members.fill_row[fills], members.fill[fills],
     )  # fmt: skip
+
+
+def _places(
+    ordered: NDArray[np.int32], chosen: NDArray[np.int32]
+) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """Where the ``chosen`` streams stand in a list of streams, and which of them stands there."""
+    first, last = (np.searchsorted(ordered, chosen, side) for side in ("left", "right"))
+    lengths = last - first
+    places = np.arange(int(lengths.sum())) + np.repeat(last - np.cumsum(lengths), lengths)
+    return np.repeat(np.arange(len(chosen), dtype=np.int32), lengths), places
 
 
 def without(members: Members, streams: NDArray[np.int32], rows: NDArray[np.int32]) -> Members:
@@ -271,19 +276,20 @@ def merge_streams(members: Members, label: NDArray[np.int32]) -> Members:
         np.maximum.reduceat(members.objective[kept], starts, axis=0) if len(starts) else members.objective[:0]
     )
     variety = np.maximum.reduceat(members.variety[kept], starts) if len(starts) else members.variety[:0]
-    fill_stream = label[members.fill_stream]
-    inside = fill_stream >= 0
-    triple = np.unique(
-        np.rec.fromarrays([fill_stream[inside], members.fill_row[inside], members.fill[inside]])
-    )
+    held = np.flatnonzero((label >= 0)[members.fill_stream])
+    fill_stream, fill_row, fill = label[members.fill_stream[held]], members.fill_row[held], members.fill[held]
+    order = np.lexsort((fill, fill_row, fill_stream))
+    fill_stream, fill_row, fill = fill_stream[order], fill_row[order], fill[order]
+    new = np.ones(len(order), bool)
+    new[1:] = (np.diff(fill_stream) != 0) | (np.diff(fill_row) != 0) | (fill[1:] != fill[:-1])
     return Members(
         (key[starts] >> 32).astype(np.int32),
         (key[starts] & 0xFFFFFFFF).astype(np.int32),
         scores,
         variety,
-        triple["f0"].astype(np.int32),
-        triple["f1"].astype(np.int32),
-        triple["f2"].astype(np.int64),
+        fill_stream[new],
+        fill_row[new],
+        fill[new],
     )
 
 
