@@ -99,6 +99,7 @@ class _Scale:
     def weigh(self, members: streams.Members, chosen: Sequence[int], count: int) -> Measured:
         """Every signal on the ``chosen`` ones of the streams 0 to ``count`` - 1 of ``members``, in their order."""
         whole = streams.contents(members, count).tolist()
+        let_go(members.fill_stream, members.fill_row, members.fill)
         contents = [whole[stream] for stream in chosen]
         new = sorted(
             {content: stream for content, stream in zip(contents, chosen, strict=True)}.items(),

@@ -16,6 +16,7 @@ settings   stream_id, principal, temperature,      exchanges
            sample_count, top_logprobs, max_tokens
 traits     principal, kind, value
 belongings account, kind, value                    counted
+agreements kind                                    all_pairs, all_accounts
 principals principal                               first_us, last_us, created_us, account
 ========== ======================================= =====================================================
 
@@ -297,7 +298,7 @@ def register_log(
     engine: Engine, narrowed: pa.Table, stated: Mapping[int, int] = MappingProxyType({})
 ) -> None:
     """Make a log known to an engine: its sketches, and tables of its principals, whatever streams they are in:
-    ``principals``, ``traits``, ``belongings``, ``released``, ``releases`` and ``whereabouts``.
+    ``principals``, ``traits``, ``belongings``, ``agreements``, ``released``, ``releases`` and ``whereabouts``.
 
     ``stated``: when models were released, microseconds since 1970 by number of model. Where nothing is stated, the
     first use of a model that appears well inside the log stands for its release.
@@ -305,7 +306,8 @@ def register_log(
     engine.register({"sketch": narrowed})
     engine.keep("principals", _PRINCIPALS_SQL)
     engine.keep("traits", _TRAITS_SQL)
-    engine.keep("belongings", BELONGINGS_SQL)
+    engine.keep("belongings", _BELONGINGS_SQL)
+    engine.keep("agreements", _AGREEMENTS_SQL)
     if stated:
         model, at_us = np.array(sorted(stated.items()), np.int64).T
         engine.register({"released": pa.table({"model": model, "at_us": at_us})})
@@ -350,7 +352,7 @@ _TRAITS_SQL = " UNION ALL ".join(
     for kind in TRAIT_KINDS
 )
 
-BELONGINGS_SQL = f"""
+_BELONGINGS_SQL = f"""
     WITH held AS (SELECT DISTINCT p.account, t.kind, t.value
                   FROM traits t JOIN principals p ON t.principal = p.principal WHERE t.kind IN ('network', 'payment')
                   UNION ALL
@@ -360,6 +362,12 @@ BELONGINGS_SQL = f"""
     FROM held h JOIN (SELECT account, kind, min(value) AS value FROM held GROUP BY account, kind) o
       ON h.account = o.account AND h.kind = o.kind"""
 """What accounts have; one of those of a kind is ``counted``, so that their sum is the number of accounts."""
+
+_AGREEMENTS_SQL = """
+    SELECT kind, CAST(sum(n * (n - 1)) AS BIGINT) AS all_pairs, CAST(sum(accounts) AS BIGINT) AS all_accounts
+    FROM (SELECT kind, value, CAST(count(*) AS BIGINT) AS n, sum(counted) AS accounts
+          FROM belongings GROUP BY kind, value) g
+    GROUP BY kind"""
 
 _TAKERS_SQL = """
     SELECT stream_id, principal, CAST(sum(exchanges) AS BIGINT) AS exchanges

@@ -21,7 +21,7 @@ class SharedNetwork:
     """
 
     name = "infrastructure_network"
-    reads = frozenset({"holders", "belongings"})
+    reads = frozenset({"holders", "belongings", "agreements"})
     needs = ("ip",)
     statistics = pair_statistics("network")
 

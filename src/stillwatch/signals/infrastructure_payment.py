@@ -21,7 +21,7 @@ class SharedPayment:
     """
 
     name = "infrastructure_payment"
-    reads = frozenset({"holders", "belongings"})
+    reads = frozenset({"holders", "belongings", "agreements"})
     needs = ("payment_fingerprint",)
     statistics = pair_statistics("payment")
 

@@ -19,7 +19,7 @@ class Lockstep:
     """
 
     name = "lockstep"
-    reads = frozenset({"holders", "belongings"})
+    reads = frozenset({"holders", "belongings", "agreements"})
     needs = ("account_created_at",)
     statistics = pair_statistics("opened")
 

@@ -21,17 +21,14 @@ def pair_statistics(kind: str) -> str:
 
     End users of one key count once: what the key's owner has is not theirs.
     """
-    sums = "CAST(sum(n * (n - 1)) AS BIGINT) AS {0}pairs, CAST(sum(accounts) AS BIGINT) AS {0}accounts"
     return f"""
         SELECT s.stream_id, s.pairs, s.accounts, w.all_pairs, w.all_accounts
-        FROM (SELECT stream_id, {sums.format("")}
+        FROM (SELECT stream_id, CAST(sum(n * (n - 1)) AS BIGINT) AS pairs, CAST(sum(accounts) AS BIGINT) AS accounts
               FROM (SELECT h.stream_id, b.value, CAST(count(*) AS BIGINT) AS n, sum(b.counted) AS accounts
                     FROM holders h JOIN belongings b ON h.account = b.account WHERE b.kind = '{kind}'
                     GROUP BY h.stream_id, b.value) g
               GROUP BY stream_id) s
-        CROSS JOIN (SELECT {sums.format("all_")}
-                    FROM (SELECT value, CAST(count(*) AS BIGINT) AS n, sum(counted) AS accounts
-                          FROM belongings WHERE kind = '{kind}' GROUP BY value) g) w"""
+        CROSS JOIN (SELECT all_pairs, all_accounts FROM agreements WHERE kind = '{kind}') w"""
 
 
 def pair_lift(stats: pa.Table, most: float) -> pa.Table:
