@@ -111,7 +111,7 @@ def group(
     unexplained: NDArray[np.bool_],
 ) -> Groups:
     """Join suspect families. Groups are numbered in order of their first family, whose numbers follow their
-    names.
+    names. ``members`` are in order of stream.
 
     ``accused``: families whose evidence clears the bar by itself; they form cores, joined by every link. A
     weak suspect attaches itself to the core whose principals send nearly all of it, and is no evidence: a
@@ -375,10 +375,8 @@ class _Forest:
 
 
 def _know(suspects: NDArray[np.int32], members: Members, principals: Principals) -> Suspects:
-    order = np.flatnonzero(np.isin(members.stream, suspects))
-    order = order[np.argsort(members.stream[order], kind="stable")]
-    bounds = np.searchsorted(members.stream[order], np.stack([suspects, suspects + 1]))
-    rows = [np.unique(members.row[order[start:stop]]) for start, stop in bounds.T]
+    bounds = np.searchsorted(members.stream, np.stack([suspects, suspects + 1]))
+    rows = [np.unique(members.row[start:stop]) for start, stop in bounds.T]
     own = [np.unique(principals.of_row[row]) for row in rows]
     payments, holders = _payments(own, principals)
     lives = principals.first_us, principals.last_us

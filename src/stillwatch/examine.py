@@ -163,8 +163,12 @@ def examine(spool: Sketches, presence: Presence, options: Options) -> Scanned:
     )  # fmt: skip
     narrowed = spool.aside(
         streams.NARROW_SCHEMA,
-        streams.narrowed(spool.only(*streams.NARROWED), sketches, options.unsupported_regions),
-    )
+        streams.narrowed(
+            spool.only(*streams.NARROWED), owners.model,
+            streams.number([principals.account_id])[0][principals.of_row],
+            chunks_of(sketches, "country"), options.unsupported_regions,
+        ),
+    )  # fmt: skip
     stated = streams.releases_of(sketches, options.releases)
     memory = amount(options.memory)
     engine = open_engine(options.engine, memory, spool.folder)

@@ -27,6 +27,14 @@ def by_stream(stream: Any, value: Any, owner: Any, streams: int) -> Any:
 
 
 @numba.njit(nogil=True, cache=True)
+def copy_lists(values: Any, begins: Any, bounds: Any, out: Any) -> None:
+    """Write lists that begin at ``begins`` of ``values`` to where ``bounds`` has each of them begin and end."""
+    for one in range(len(begins)):
+        for at in range(bounds[one + 1] - bounds[one]):
+            out[bounds[one] + at] = values[begins[one] + at]
+
+
+@numba.njit(nogil=True, cache=True)
 def number_cells(bounds: Any, member: Any, owner: Any, hour: Any, model: Any) -> Any:
     """Cell of each member, int32[m], and a member of each cell, int32[c]; cells are of one stream, owner, hour and model.
 

@@ -16,7 +16,7 @@ import pyarrow as pa
 from stillwatch import stream_counts
 from stillwatch.families.fragments import Dictionary
 from stillwatch.signals import coverage, mixing
-from stillwatch.spool import at_rows, chunks_of
+from stillwatch.spool import between, chunks_of
 from stillwatch.streams import HOUR_US, OBJECTIVE_SUMS, SETTINGS, Members, register_streams
 
 if TYPE_CHECKING:
@@ -216,7 +216,12 @@ def _words_at(
     starts = np.zeros(len(rows) + 1, np.int64)
     np.cumsum(held, out=starts[1:])
     words = np.empty(starts[-1], np.int64)
-    for places, lists in at_rows(sketches, "vocabulary", rows) if len(rows) else ():
-        first, last = starts[places[0]], starts[places[-1] + 1]
-        words[first:last] = lists.flatten().to_numpy(zero_copy_only=False)
+    start = 0
+    for chunk in chunks_of(sketches, "vocabulary") if len(rows) else ():
+        first, last = between(rows, start, start + len(chunk))
+        if first < last:
+            begins = chunk.offsets.to_numpy()[rows[first:last] - start]
+            values = chunk.values.to_numpy(zero_copy_only=False)
+            stream_counts.copy_lists(values, begins, starts[first : last + 1], words)
+        start += len(chunk)
     return words, starts

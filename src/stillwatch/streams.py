@@ -1,7 +1,7 @@
-"""Mergeable integer tables of streams: all that a signal may read.
+"""Integer tables of streams: all that a signal may read.
 
-A stream is a family, a campaign (merged families), or either in a window. Tables of two logs merge by union
-and group-by: sums, minima and maxima of integers, so batch, increments and live are one arithmetic.
+A stream is a family, a campaign (merged families), or either in a window. Tables hold counts, sums, minima and maxima of
+integers, so no order of rows and no engine changes them.
 
 ========== ======================================= =====================================================
 table      key                                     values
@@ -107,42 +107,25 @@ NARROW_SCHEMA: pa.Schema = pa.schema(
 )
 
 
-def narrow(sketches: pa.Table, unsupported: frozenset[str] = frozenset()) -> pa.Table:
-    """The integer columns of n sketches that tables of the log as a whole are made of, with ``hour`` and ``outside``.
-
-    Models, accounts, organizations and countries are numbered in order of name; -1 stands for none. ``outside``
-    is 1 for calls from the ``unsupported`` countries.
-    """
-    batches = sketches.select(list(NARROWED)).to_batches()
-    return pa.Table.from_batches(narrowed(batches, sketches, unsupported), NARROW_SCHEMA)
-
-
 def narrowed(
-    batches: Iterable[pa.RecordBatch], sketches: Columns, unsupported: frozenset[str]
-) -> Iterator[pa.RecordBatch]:
-    """What ``narrow`` returns, a batch for each of ``batches``, which have the columns of numbers."""
-    named = {
-        name: number(chunks_of(sketches, column))
-        for name, column in (
-            ("model", "model"),
-            ("account", "account_id"),
-            ("country", "country"),
-        )
-    }
-    outside = np.array([*(name in unsupported for name in named["country"][1]), False], np.int8)
+    batches: Iterable[pa.RecordBatch], model: NDArray[np.int32], account: NDArray[np.int32],
+    countries: Iterable[pa.Array], unsupported: frozenset[str],
+) -> Iterator[pa.RecordBatch]:  # fmt: skip
+    """The integer columns that tables of a log as a whole are made of, for each of ``batches``, which have ``NARROWED``.
+
+    ``model`` and ``account`` are numbers of each exchange, -1 for none; countries are numbered in order of name.
+    ``outside`` is 1 for calls from the ``unsupported`` ones.
+    """
+    country, names = number(countries)
+    outside = np.array([*(name in unsupported for name in names), False], np.int8)[country]
     start = 0
     for batch in batches:
         rows = slice(start, start + batch.num_rows)
         start += batch.num_rows
-        numbers = [codes[rows] for codes, _ in named.values()]
+        hour = (batch["at_us"].to_numpy() // HOUR_US).astype(np.int32)
+        numbers = [pa.array(each[rows]) for each in (model, account, country, outside)]
         yield pa.RecordBatch.from_arrays(
-            [
-                pa.array((batch["at_us"].to_numpy() // HOUR_US).astype(np.int32)),
-                *map(pa.array, numbers),
-                pa.array(outside[numbers[-1]]),
-                *(batch[name] for name in NARROWED),
-            ],
-            schema=NARROW_SCHEMA,
+            [pa.array(hour), *numbers, *(batch[name] for name in NARROWED)], schema=NARROW_SCHEMA
         )
 
 
