@@ -57,10 +57,6 @@ class DuckDBEngine:
         with _explained():
             self._connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {sql}")
 
-    def forget(self, name: str) -> None:
-        """Drop the table."""
-        self._connection.execute(f"DROP TABLE {name}")
-
     def close(self) -> None:
         """Close the database."""
         self._connection.close()
