@@ -83,10 +83,9 @@ def _of_kind(
     """Values of a column that two of one campaign share, with the number of the campaign."""
     inside = np.zeros(principals.count, bool)
     inside[everybody] = True
-    row, code, names = _numbered(sketches, column, keys)
-    holder = principals.of_row[row]
+    holder, held_value = _held(sketches, principals, column, keys)
     theirs = inside[holder]
-    owner, value = _distinct(holder[theirs], names[code[theirs]])
+    owner, value = _distinct(holder[theirs], held_value[theirs])
     wanted: list[tuple[int, int, NDArray[np.int32]]] = []
     for number, part in enumerate(parts):
         own = np.isin(owner, part)
@@ -98,26 +97,30 @@ def _of_kind(
             wanted.append((number, int(values[place]), who[start : start + int(count[place])]))
     if not wanted:
         return
-    known = np.isin(names, [value for _, value, _ in wanted])[code]
+    numbering = Dictionary()
+    numbering.encode(np.array([value for _, value, _ in wanted], np.int64))
+    code = numbering.find(held_value)
+    known = code >= 0
     pairs = np.unique(code[known].astype(np.int64) << 32 | holder[known])
-    counts = np.bincount(pairs >> 32, minlength=len(names))
-    holders = dict(zip(names.tolist(), counts.tolist(), strict=True))
+    counts = np.bincount(pairs >> 32, minlength=numbering.size)
+    holders = dict(zip(numbering.values().tolist(), counts.tolist(), strict=True))
     for number, name, who in wanted:
         bits = max(log2(principals.count / holders[name]), 0.0)
         yield number, _Value(KINDS[column], name, who, holders[name], bits)
 
 
-def _numbered(
-    sketches: Columns, column: str, keys: Keys
-) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int64]]:
-    """Rows in which a column is known, the number of the value of each, and the values by number."""
-    numbering = Dictionary()
-    rows, codes, start = [np.empty(0, np.int32)], [np.empty(0, np.int32)], 0
+def _held(
+    sketches: Columns, principals: Principals, column: str, keys: Keys
+) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """Principal and value of each exchange in which a column is known."""
+    owners, values, start = [np.empty(0, np.int32)], [np.empty(0, np.int64)], 0
     for chunk in chunks_of(sketches, column):
-        rows.append(np.flatnonzero(chunk.is_valid().to_numpy(zero_copy_only=False)).astype(np.int32) + start)
-        codes.append(numbering.encode(_hashed(chunk.drop_null(), column, keys)))
+        named = chunk.is_valid().to_numpy(zero_copy_only=False)
+        owners.append(principals.of_row[start : start + len(chunk)][named])
+        # A column of a batch keeps the memory of the whole batch.
+        values.append(_hashed(chunk.drop_null(), column, keys).copy())
         start += len(chunk)
-    return np.concatenate(rows), np.concatenate(codes), numbering.values()
+    return np.concatenate(owners), np.concatenate(values)
 
 
 def _distinct(
