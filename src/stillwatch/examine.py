@@ -77,7 +77,6 @@ class Scanned:
     principals: Principals
     licensed: NDArray[np.bool_]
     families: Families
-    members: streams.Members
     by_family: Measured
     in_full: NDArray[np.bool_]
     """bool[families]: those that every signal was asked of; of the others two are stated."""
@@ -85,6 +84,11 @@ class Scanned:
     groups: Groups
     merged: streams.Members
     by_group: Measured
+
+    def every_family(self) -> streams.Members:
+        """Every family as a stream of its own, with its scores read once more: held all the while, they would be a good part
+        of a large log's memory."""
+        return streams.family_members(self.families, self.sketches)
 
 
 class _Scale:
@@ -151,8 +155,7 @@ def examine(spool: Sketches, presence: Presence, options: Options) -> Scanned:
     )
     del presence
     licensed = covered(principals, options.registry)
-    members = streams.family_members(families, sketches)
-    judged = streams.keep_rows(members, ~licensed[principals.of_row])
+    judged = streams.keep_rows(streams.family_members(families, sketches), ~licensed[principals.of_row])
     screened, chosen = _chosen(judged, len(families.names), principals, options)
     judged = stream_tables.in_order(judged, chosen)
     judged = _filled(judged, families, chosen, ~licensed[principals.of_row], spool, options.rule)
@@ -200,9 +203,7 @@ def examine(spool: Sketches, presence: Presence, options: Options) -> Scanned:
         engine.close()
     # Fills were measured and are asked for no more; there are more of them than of anything else.
     merged = merged.without_fills()
-    return Scanned(
-        sketches, principals, licensed, families, members, by_family, chosen, groups, merged, by_group
-    )
+    return Scanned(sketches, principals, licensed, families, by_family, chosen, groups, merged, by_group)
 
 
 def _chosen(

@@ -51,7 +51,7 @@ def shareable(
         return None
     judged = scanned.groups.judged
     chosen = np.isin(judged, np.array(shown, np.int32))
-    members = only(in_order(scanned.members, chosen), np.flatnonzero(chosen).astype(np.int32))
+    members = only(in_order(scanned.every_family(), chosen), np.flatnonzero(chosen).astype(np.int32))
     found = dict(
         zip(
             np.flatnonzero(chosen).tolist(),
