@@ -226,8 +226,9 @@ def _filled(
     if not kept.all():
         inside = kept[families.row[membership]]
         membership, fill = membership[inside], fill[inside]
-    bounds, fill, row = stream_counts.by_stream(
-        families.family[membership], fill, families.row[membership], len(chosen)
-    )
-    stream = np.repeat(np.arange(len(chosen), dtype=np.int32), np.diff(bounds))
-    return members.with_fills(*(put_aside(values, spool.folder) for values in (stream, row, fill)))
+    stream, row = families.family[membership], families.row[membership]
+    del membership
+    bounds, fill, row = stream_counts.by_stream(stream, fill, row, len(chosen))
+    fill, row = put_aside(fill, spool.folder), put_aside(row, spool.folder)
+    stream = put_aside(np.repeat(np.arange(len(chosen), dtype=np.int32), np.diff(bounds)), spool.folder)
+    return members.with_fills(stream, row, fill)
