@@ -14,6 +14,7 @@ from stillwatch.signals.harvest import Harvest
 from stillwatch.signals.pivot import Pivot
 from stillwatch.signals.reach import Reach
 from stillwatch.signals.succession import HOUR_US, QUIET_US, SOON_US, Succession
+from stillwatch.streams import register_streams
 
 DAY_US = 24 * HOUR_US
 MEMBERS, OTHERS = 30, 300
@@ -23,6 +24,8 @@ def measured(signal: Signal, tables: dict[str, pa.Table]) -> float | None:
     engine = DuckDBEngine("256MB", threads=1)
     try:
         engine.register(tables)
+        if "principals" in tables:
+            register_streams(engine, tables)
         found = signal.value(engine.query(signal.statistics))
     finally:
         engine.close()
@@ -32,7 +35,12 @@ def measured(signal: Signal, tables: dict[str, pa.Table]) -> float | None:
 def members(first_us: int = 0, last_us: int = DAY_US, model: int = 0) -> pa.Table:
     """Cells of one stream of which the first principals of the log are members."""
     ones = np.ones(MEMBERS, np.int64)
-    columns = {"stream_id": 0 * ones, "principal": np.arange(MEMBERS), "model": model * ones}
+    columns = {
+        "stream_id": 0 * ones,
+        "principal": np.arange(MEMBERS),
+        "model": model * ones,
+        "exchanges": ones,
+    }
     return pa.table(columns | {"first_us": first_us * ones, "last_us": last_us * ones})
 
 
@@ -137,6 +145,7 @@ def test_succession_of_a_crowd_is_within_the_integers() -> None:
     count = 400_000
     first = np.where(np.arange(count) % 2, 5 * DAY_US + HOUR_US, 0)
     last = np.where(np.arange(count) % 2, 20 * DAY_US, 5 * DAY_US)
-    cells = pa.table({"stream_id": np.zeros(count, np.int64), "principal": np.arange(count)})
-    lives = pa.table({"principal": np.arange(count), "first_us": first, "last_us": last})
+    one = np.ones(count, np.int64)
+    cells = pa.table({"stream_id": 0 * one, "principal": np.arange(count), "exchanges": one})
+    lives = pa.table({"principal": np.arange(count), "account": one, "first_us": first, "last_us": last})
     assert measured(Succession(), {"cells": cells, "principals": lives}) == 1.0

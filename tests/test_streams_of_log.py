@@ -12,7 +12,7 @@ import pytest
 
 from stillwatch.engine.duckdb import DuckDBEngine
 from stillwatch.fingerprint import SKETCH_SCHEMA
-from stillwatch.streams import DAY_US, HOUR_US, narrow, register_log, releases_of
+from stillwatch.streams import DAY_US, HOUR_US, NARROW_SCHEMA, narrowed, number, register_log, releases_of
 
 DAYS = 10
 NEW, OLD = "model-2", "model-1"
@@ -46,8 +46,11 @@ def tables(rows: list[dict[str, Any]], stated: dict[str, datetime] | None = None
     sketches = pa.Table.from_pylist(rows, SKETCH_SCHEMA)
     engine = DuckDBEngine("256MB", threads=1)
     try:
-        narrowed = narrow(sketches, frozenset({"BR"}))
-        register_log(engine, narrowed, releases_of(sketches, stated or {}))
+        model, account, countries = (sketches[name].chunks for name in ("model", "account_id", "country"))
+        numbers = number(model)[0], number(account)[0]
+        batches = narrowed(sketches.to_batches(), *numbers, countries, frozenset({"BR"}))
+        log = pa.Table.from_batches(batches, NARROW_SCHEMA)
+        register_log(engine, log, releases_of(sketches, stated or {}))
         return {name: engine.query(f"SELECT * FROM {name}") for name in ("whereabouts", "releases")}
     finally:
         engine.close()
@@ -65,12 +68,12 @@ def test_whereabouts_are_those_counted_one_by_one() -> None:
             placeless.add(network)
     assert placeless
     expected = {}
-    for number, account in enumerate(sorted({row["account_id"] for row in rows})):
+    for place, account in enumerate(sorted({row["account_id"] for row in rows})):
         own = [row for row in rows if row["account_id"] == account]
         hours = defaultdict(set)
         for row in own:
             hours[row["at_us"] // HOUR_US].add(row["country"])
-        expected[number] = (
+        expected[place] = (
             len(own),
             sum(row["asn"] in placeless for row in own),
             sum(row["country"] == "BR" for row in own),

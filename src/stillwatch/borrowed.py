@@ -53,7 +53,7 @@ def without_borrowers(
     doubted = np.array(list(others), np.int32)
     stream = np.repeat(doubted, [len(rows) for rows in others.values()])
     row = np.concatenate(list(others.values()))
-    whole = only(members, doubted, 1 + int(members.stream.max()))
+    whole = only(members, doubted)
     beside = ~np.isin(_pairs(doubted[whole.stream], whole.row), _pairs(stream, row))
     alone = stands(without(whole, whole.stream[beside], whole.row[beside]), len(doubted))
     fallen = ~np.isin(stream, doubted[list(alone)])

@@ -113,7 +113,7 @@ def group(
     whole: NDArray[np.int32],
 ) -> Groups:
     """Join suspect families. Groups are numbered in order of their first family, whose numbers follow their
-    names.
+    names. ``members`` are in order of stream.
 
     ``accused``: families whose evidence clears the bar by itself; they form cores, joined by every link. A
     weak suspect attaches itself to the core whose principals send nearly all of it, and is no evidence: a
@@ -178,8 +178,9 @@ def _find_alike(known: Suspects, least: float) -> list[Linked]:
     """
     alike = set()
     forest = Forest(known.family.tolist())
-    for (first, second), common in overlaps(known.principals).items():
-        if common >= least * (len(known.principals[first]) + len(known.principals[second]) - common):
+    sizes = np.array([len(own) for own in known.principals], np.int64)
+    for first, others, common in overlaps(known.principals):
+        for second in others[common >= least * (sizes[first] + sizes[others] - common)].tolist():
             pair = int(known.family[first]), int(known.family[second])
             alike.add(pair)
             forest.join(*pair)
@@ -365,9 +366,8 @@ def _numbered(root: dict[int, int], core: NDArray[np.bool_], links: tuple[Linked
 
 
 def _know(suspects: NDArray[np.int32], members: Members, principals: Principals) -> Suspects:
-    order = np.argsort(members.stream, kind="stable")
-    bounds = np.searchsorted(members.stream[order], np.stack([suspects, suspects + 1]))
-    rows = [np.unique(members.row[order[start:stop]]) for start, stop in bounds.T]
+    bounds = np.searchsorted(members.stream, np.stack([suspects, suspects + 1]))
+    rows = [np.unique(members.row[start:stop]) for start, stop in bounds.T]
     own = [np.unique(principals.of_row[row]) for row in rows]
     payments, holders = _payments(own, principals)
     lives = principals.first_us, principals.last_us
@@ -381,8 +381,10 @@ def _payments(
     pairs = np.unique(np.stack([principals.account[owner], value]), axis=1)
     held, counts = np.unique(pairs[1], return_counts=True)
     found = []
+    starts = np.searchsorted(owner, np.arange(principals.count + 1))  # pairs are in order of their owner
     for own in sets:
-        inside = np.flatnonzero(np.isin(owner, own))
+        lengths = starts[own + 1] - starts[own]
+        inside = np.repeat(starts[own + 1] - np.cumsum(lengths), lengths) + np.arange(lengths.sum())
         account = principals.account[owner[inside]].astype(np.int64)
         found.append(np.unique(np.stack([account, value[inside]]), axis=1))
     return found, dict(zip(held.tolist(), counts.tolist(), strict=True))

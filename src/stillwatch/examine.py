@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stillwatch import stream_tables, streams
+from stillwatch import stream_counts, stream_tables, streams
 from stillwatch.borrowed import without_borrowers
 from stillwatch.campaigns import Groups, Suspicion, group, peel, split
-from stillwatch.engine.memory import BYTES_OF_A_MEMBER, DEFAULT, amount
+from stillwatch.engine.memory import BYTES_OF_A_MEMBER, DEFAULT, amount, return_what_is_freed
 from stillwatch.engine.named import DUCKDB, open_engine
 from stillwatch.evidence import Measured, load_weights, measure
 from stillwatch.families.assign import Families, Rule, find_families
@@ -23,7 +23,7 @@ from stillwatch.principals import Principals, covered, describe_principals
 from stillwatch.registry import Registry
 from stillwatch.rejects import DEFAULT_LIMIT
 from stillwatch.screening import may_matter, screen
-from stillwatch.spool import chunks_of, opens_conversation
+from stillwatch.spool import chunks_of, let_go, opens_conversation, put_aside
 from stillwatch.verdict import Bar, accused, unexplained
 from stillwatch.wholes import of_senders, refilled, wholes
 
@@ -83,7 +83,6 @@ class Scanned:
     principals: Principals
     licensed: NDArray[np.bool_]
     families: Families
-    members: streams.Members
     by_family: Measured
     in_full: NDArray[np.bool_]
     """bool[families]: those that every signal was asked of; of the others two are stated."""
@@ -91,6 +90,11 @@ class Scanned:
     groups: Groups
     merged: streams.Members
     by_group: Measured
+
+    def every_family(self) -> streams.Members:
+        """Every family as a stream of its own, with its scores read once more: held all the while, they would be a good part
+        of a large log's memory."""
+        return streams.family_members(self.families, self.sketches)
 
 
 class _Scale:
@@ -105,6 +109,7 @@ class _Scale:
     def weigh(self, members: streams.Members, chosen: Sequence[int], count: int) -> Measured:
         """Every signal on the ``chosen`` ones of the streams 0 to ``count`` - 1 of ``members``, in their order."""
         whole = streams.contents(members, count).tolist()
+        let_go(members.fill_stream, members.fill_row, members.fill)
         contents = [whole[stream] for stream in chosen]
         new = sorted(
             {content: stream for content, stream in zip(contents, chosen, strict=True)}.items(),
@@ -113,8 +118,11 @@ class _Scale:
         new = [(content, stream) for content, stream in new if content not in self._place]
         sizes = np.bincount(members.stream, minlength=count)
         for some in _in_turns(new, sizes, self._at_once):
-            part = streams.only(members, np.array([stream for _, stream in some], np.int32), count)
+            part = streams.only(members, np.array([stream for _, stream in some], np.int32))
             stream_tables.build(self._engine, part, self._sketches, self._owners)
+            del part
+            let_go(members.fill_stream, members.fill_row, members.fill)
+            return_what_is_freed()
             self._place |= {content: len(self._place) + place for place, (content, _) in enumerate(some)}
             self._known = self._known.followed_by(measure(self._engine, len(some), self._weights))
         return self._known.take(np.array([self._place[content] for content in contents], np.int64))
@@ -153,18 +161,23 @@ def examine(spool: Sketches, presence: Presence, options: Options) -> Scanned:
     )
     del presence
     licensed = covered(principals, options.registry)
-    members = streams.family_members(families, sketches)
-    judged = streams.keep_rows(members, ~licensed[principals.of_row])
+    judged = streams.keep_rows(streams.family_members(families, sketches), ~licensed[principals.of_row])
     screened, chosen = _chosen(judged, len(families.names), principals, options)
+    judged = stream_tables.in_order(judged, chosen)
     judged = _filled(judged, families, chosen, ~licensed[principals.of_row], spool, options.rule)
     owners = stream_tables.Owners(
         principals.hashes, principals.of_row, streams.number(chunks_of(sketches, "model"))[0],
-        stream_tables.lengths(chunks_of(sketches, "vocabulary")),
+        stream_tables.lengths(chunks_of(sketches, "vocabulary")), sketches["at_us"].to_numpy(),
+        *stream_tables.number_settings(sketches),
     )  # fmt: skip
     narrowed = spool.aside(
         streams.NARROW_SCHEMA,
-        streams.narrowed(spool.only(*streams.NARROWED), sketches, options.unsupported_regions),
-    )
+        streams.narrowed(
+            spool.only(*streams.NARROWED), owners.model,
+            streams.number([principals.account_id])[0][principals.of_row],
+            chunks_of(sketches, "country"), options.unsupported_regions,
+        ),
+    )  # fmt: skip
     stated = streams.releases_of(sketches, options.releases)
     memory = amount(options.memory)
     engine = open_engine(options.engine, memory, spool.folder)
@@ -207,9 +220,7 @@ def examine(spool: Sketches, presence: Presence, options: Options) -> Scanned:
         engine.close()
     # Fills were measured and are asked for no more; there are more of them than of anything else.
     merged = merged.without_fills()
-    return Scanned(
-        sketches, principals, licensed, families, members, by_family, chosen, groups, merged, by_group
-    )
+    return Scanned(sketches, principals, licensed, families, by_family, chosen, groups, merged, by_group)
 
 
 def _chosen(
@@ -255,8 +266,15 @@ def _filled(
     members: streams.Members, families: Families, chosen: NDArray[np.bool_], kept: NDArray[np.bool_],
     spool: Sketches, rule: Rule,
 ) -> streams.Members:  # fmt: skip
-    """The members with what fills the slots of the ``chosen`` families in the exchanges in ``kept`` (bool[n])."""
+    """The members with what fills the slots of the ``chosen`` families in the exchanges in ``kept`` (bool[n]): there is
+    more of than of anything else."""
     membership, fill = slots(spool.only("parts"), families, chosen, rule.fills)
-    inside = kept[families.row[membership]]
-    membership, fill = membership[inside], fill[inside]
-    return members.with_fills(families.family[membership], families.row[membership], fill)
+    if not kept.all():
+        inside = kept[families.row[membership]]
+        membership, fill = membership[inside], fill[inside]
+    stream, row = families.family[membership], families.row[membership]
+    del membership
+    bounds, fill, row = stream_counts.by_stream(stream, fill, row, len(chosen))
+    fill, row = put_aside(fill, spool.folder), put_aside(row, spool.folder)
+    stream = put_aside(np.repeat(np.arange(len(chosen), dtype=np.int32), np.diff(bounds)), spool.folder)
+    return members.with_fills(stream, row, fill)

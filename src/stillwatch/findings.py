@@ -70,14 +70,17 @@ def state(
     judged = judge(scanned, scanned.merged, core, scanned.by_group, options, label)
     assured = guarantee.assess(scanned, judged, keys, options)
     judged = guarantee.restrain(judged, assured)
+    members = scanned.every_family()
     families = judge(
         scanned,
-        scanned.members,
+        members,
         np.arange(len(scanned.families.names), dtype=np.int32),
         scanned.by_family,
         options,
     )
     names = scanned.families.identify()
+    best = best_objective(members, len(names))
+    del members
     campaign_ids = _campaign_ids(scanned.groups.label, names, scanned.groups.count)
     matched = decisions.match(scanned, judged, names, campaign_ids, options.labels or Labels(()))
     held = decisions.hold_back(scanned, judged, campaign_ids, matched, options.rule.least_principals)
@@ -85,7 +88,7 @@ def state(
     matches = _matches(scanned, groups, names, campaign_ids)
     shown = [number for number, judged in enumerate(groups) if judged.ruling.verdict in SHOWN]
     exemplars = _exemplars(scanned, shown, source, keys, options, taken)
-    family_rows = _family_rows(scanned, families, groups, names, campaign_ids, options)
+    family_rows = _family_rows(scanned, families, groups, names, campaign_ids, best, options)
     innocent = _closest_innocent(family_rows)
     parts = [groups[number].taking_part for number in shown]
     shared = shared_values(scanned.sketches, scanned.principals, parts, keys)
@@ -224,14 +227,13 @@ def _held(scanned: Scanned, stream: NDArray[np.int32], inside: NDArray[np.int64]
 
 def _family_rows(
     scanned: Scanned, families: list[Judged], groups: list[Judged], names: list[str], campaign_ids: list[str],
-    options: Options,
+    best: list[str], options: Options,
 ) -> FamilyRows:  # fmt: skip
     counts = np.bincount(scanned.families.family, minlength=len(names))
     at = scanned.sketches["at_us"].to_numpy()[scanned.families.row]
     first, last = np.full(len(names), np.iinfo(np.int64).max), np.full(len(names), np.iinfo(np.int64).min)
     np.minimum.at(first, scanned.families.family, at)
     np.maximum.at(last, scanned.families.family, at)
-    best = best_objective(scanned.members, len(names))
     return FamilyRows(
         scanned, families, groups, names, campaign_ids, counts, first, last, best, options.bar.intent
     )

@@ -8,9 +8,9 @@ import numba
 import numpy as np
 import pyarrow as pa
 
-from stillwatch.hashing import siphash
+from stillwatch.hashing import siphash, siphash_of_runs
 from stillwatch.objective.kernel import score
-from stillwatch.segment import segment
+from stillwatch.segment import UNITS, WORD, segment
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FRAGMENT_UNITS = 60
+WORD_UNITS = UNITS[WORD]
+FRAGMENT_WORDS = -(-FRAGMENT_UNITS // WORD_UNITS)
 WINNOW = 3
 VOCABULARY_TAG = np.uint64(255)  # no role's: a word of the vocabulary never equals a fragment
 
@@ -70,6 +72,18 @@ def select_parts(bounds: Any, roles: Any, opening: Any) -> Any:
     return parts
 
 
+_hash_fragments, _hash_words = siphash_of_runs(FRAGMENT_WORDS), siphash_of_runs(1)
+
+
+@numba.njit(nogil=True, cache=True)
+def _of_words(units: Any, count: int) -> bool:
+    """Whether all tokens are words of an alphabet, as they mostly are."""
+    others = 0
+    for place in range(count):
+        others += units[place] != WORD_UNITS
+    return others == 0
+
+
 @numba.njit(nogil=True, cache=True)
 def windows(words: Any, units: Any, count: int, key0: Any, key1: Any, tag: Any, whole: bool, out: Any) -> int:
     """Hash of the shortest run worth a fragment at each word; a short text is one fragment where
@@ -77,6 +91,10 @@ def windows(words: Any, units: Any, count: int, key0: Any, key1: Any, tag: Any, 
     found = 0
     stop = 0
     worth = 0
+    if count >= FRAGMENT_WORDS and _of_words(units, count):
+        found = count - FRAGMENT_WORDS + 1
+        _hash_fragments(key0, key1, tag, words, found, out)
+        return found
     for start in range(count):
         while stop < count and worth < FRAGMENT_UNITS:
             worth += units[stop]
@@ -127,16 +145,18 @@ def _smallest(values: Any, count: int, keep: int, out: Any, at: int) -> int:
 
 @numba.njit(nogil=True, cache=True)
 def _vocabulary(
-    words: Any, units: Any, count: int, key0: Any, key1: Any, keep: int, out: Any, at: int
+    words: Any, units: Any, count: int, key0: Any, key1: Any, keep: int, hashes: Any, out: Any, at: int
 ) -> int:
     """Write the ``keep`` smallest keyed hashes of the text's distinct words (pairs, where there are no
-    spaces)."""
+    spaces). ``hashes``: room for ``count`` of them."""
+    _hash_words(key0, key1, VOCABULARY_TAG, words, count, hashes)
     held = 0
     for place in range(count):
-        stop = place + 1 if units[place] == 12 else place + 2
-        if stop > count:
-            break
-        value = np.int64(siphash(key0, key1, VOCABULARY_TAG, words, place, stop))
+        value = hashes[place]
+        if units[place] != WORD_UNITS:
+            if place + 2 > count:
+                break
+            value = np.int64(siphash(key0, key1, VOCABULARY_TAG, words, place, place + 2))
         if held == keep and value >= out[at + held - 1]:
             continue
         spot = held
@@ -209,7 +229,7 @@ def sketch_texts(
         term_bounds[text + 1] = term_bounds[text]
         if is_new and vocabulary > 0:
             term_bounds[text + 1] = _vocabulary(
-                words, units, count, key0, key1, vocabulary, terms, term_bounds[text]
+                words, units, count, key0, key1, vocabulary, runs, terms, term_bounds[text]
             )
         hashes[text] = siphash(key0, key1, tag, words, 0, count)
     end = fragment_bounds[texts]

@@ -36,29 +36,58 @@ def _round(v0: Any, v1: Any, v2: Any, v3: Any) -> Any:
     return v0, v1, v2, v3
 
 
+@numba.njit(inline="always", cache=True)
+def _taken(v0: Any, v1: Any, v2: Any, v3: Any, word: Any) -> Any:
+    v0, v1, v2, v3 = _round(v0, v1, v2, v3 ^ word)
+    return v0 ^ word, v1, v2, v3
+
+
+@numba.njit(inline="always", cache=True)
+def _begun(key0: Any, key1: Any, tag: Any) -> Any:
+    return _taken(
+        key0 ^ np.uint64(0x736F6D6570736575),
+        key1 ^ np.uint64(0x646F72616E646F6D),
+        key0 ^ np.uint64(0x6C7967656E657261),
+        key1 ^ np.uint64(0x7465646279746573),
+        tag,
+    )
+
+
+@numba.njit(inline="always", cache=True)
+def _ended(v0: Any, v1: Any, v2: Any, v3: Any, length: int) -> Any:
+    v0, v1, v2, v3 = _taken(v0, v1, v2, v3, np.uint64(length) << np.uint64(56))
+    v2 ^= np.uint64(0xFF)
+    v0, v1, v2, v3 = _round(v0, v1, v2, v3)
+    v0, v1, v2, v3 = _round(v0, v1, v2, v3)
+    v0, v1, v2, v3 = _round(v0, v1, v2, v3)
+    return v0 ^ v1 ^ v2 ^ v3
+
+
 @numba.njit(nogil=True, cache=True)
 def siphash(key0: Any, key1: Any, tag: Any, words: Any, start: int, stop: int) -> Any:
     """Keyed hash of ``tag`` and ``words[start:stop]`` (uint64) as uint64."""
-    v0 = key0 ^ np.uint64(0x736F6D6570736575)
-    v1 = key1 ^ np.uint64(0x646F72616E646F6D)
-    v2 = key0 ^ np.uint64(0x6C7967656E657261)
-    v3 = key1 ^ np.uint64(0x7465646279746573)
-    v3 ^= tag
-    v0, v1, v2, v3 = _round(v0, v1, v2, v3)
-    v0 ^= tag
+    v0, v1, v2, v3 = _begun(key0, key1, tag)
     for index in range(start, stop):
-        word = words[index]
-        v3 ^= word
-        v0, v1, v2, v3 = _round(v0, v1, v2, v3)
-        v0 ^= word
-    length = np.uint64(stop - start) << np.uint64(56)
-    v3 ^= length
-    v0, v1, v2, v3 = _round(v0, v1, v2, v3)
-    v0 ^= length
-    v2 ^= np.uint64(0xFF)
-    for _ in range(3):
-        v0, v1, v2, v3 = _round(v0, v1, v2, v3)
-    return v0 ^ v1 ^ v2 ^ v3
+        v0, v1, v2, v3 = _taken(v0, v1, v2, v3, words[index])
+    return _ended(v0, v1, v2, v3, stop - start)
+
+
+def siphash_of_runs(width: int) -> Any:
+    """A compiled loop over the first ``runs`` runs of ``width`` words: ``siphash`` of each, into ``out`` (int64).
+
+    The width is known when it is compiled, so that several runs are hashed at a time.
+    """
+
+    @numba.njit(nogil=True, cache=True)
+    def hash_runs(key0: Any, key1: Any, tag: Any, words: Any, runs: int, out: Any) -> None:
+        begun0, begun1, begun2, begun3 = _begun(key0, key1, tag)
+        for start in range(runs):
+            v0, v1, v2, v3 = begun0, begun1, begun2, begun3
+            for word in range(width):
+                v0, v1, v2, v3 = _taken(v0, v1, v2, v3, words[start + word])
+            out[start] = np.int64(_ended(v0, v1, v2, v3, width))
+
+    return hash_runs
 
 
 @numba.njit(nogil=True, cache=True)

@@ -29,7 +29,7 @@ BREAK, WORD, EXTEND, UNSEEN, HAN, KANA, UNSPACED, APOSTROPHE, POINT, SENTENCE = 
 UNITS: dict[int, int] = {WORD: 12, HAN: 8, KANA: 6, UNSPACED: 4}
 """Worth of one token by its class; about the information of one English word is 12."""
 
-ASCII = 0x80
+ASCII, SPACE = 0x80, 0x20
 _TABLE_SIZE = 0x20000  # code points above are Han extensions, or tags and selectors that nobody sees
 _HAN = (
     (0x2E80, 0x2FDF),
@@ -189,6 +189,16 @@ def segment(  # noqa: PLR0912, PLR0915 - one compiled loop over bytes
             previous_digit = 48 <= folded <= 57
             if at == stop:
                 break
+            if byte == SPACE:
+                words[count], units[count], opens[count] = _finish(running), 12, opening
+                if count < len(ends):
+                    ends[count] = at
+                opening = np.uint8(0)
+                count += 1
+                running = offset
+                inside = False
+                at += 1
+                continue
         code, after = _decode(data, at, stop)
         kind = _class_of(code, classes)
         if kind == WORD:

@@ -14,6 +14,7 @@ import pyarrow as pa
 from stillwatch.circle import OWN, templates
 from stillwatch.history import iso
 from stillwatch.peers import SKETCH_SIZE
+from stillwatch.stream_tables import in_order
 from stillwatch.streams import only
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def shareable(
         return None
     judged = scanned.groups.judged
     chosen = np.isin(judged, np.array(shown, np.int32))
-    members = only(scanned.members, np.flatnonzero(chosen).astype(np.int32), len(judged))
+    members = only(in_order(scanned.every_family(), chosen), np.flatnonzero(chosen).astype(np.int32))
     found = dict(
         zip(
             np.flatnonzero(chosen).tolist(),

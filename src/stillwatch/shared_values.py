@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from stillwatch.families.fragments import Dictionary
 from stillwatch.hashing import hash_strings
 from stillwatch.spool import chunks_of
 
@@ -82,7 +83,9 @@ def _of_kind(
     """Values of a column that two of one campaign share, with the number of the campaign."""
     inside = np.zeros(principals.count, bool)
     inside[everybody] = True
-    owner, value = _pairs(sketches, principals, column, keys, lambda who, _: inside[who])
+    holder, held_value = _held(sketches, principals, column, keys)
+    theirs = inside[holder]
+    owner, value = _distinct(holder[theirs], held_value[theirs])
     wanted: list[tuple[int, int, NDArray[np.int32]]] = []
     for number, part in enumerate(parts):
         own = np.isin(owner, part)
@@ -94,29 +97,30 @@ def _of_kind(
             wanted.append((number, int(values[place]), who[start : start + int(count[place])]))
     if not wanted:
         return
-    known = np.unique(np.array([value for _, value, _ in wanted], np.int64))
-    _, all_held = _pairs(sketches, principals, column, keys, lambda _, what: np.isin(what, known))
-    holders = dict(zip(*(each.tolist() for each in np.unique(all_held, return_counts=True)), strict=True))
+    numbering = Dictionary()
+    numbering.encode(np.array([value for _, value, _ in wanted], np.int64))
+    code = numbering.find(held_value)
+    known = code >= 0
+    pairs = np.unique(code[known].astype(np.int64) << 32 | holder[known])
+    counts = np.bincount(pairs >> 32, minlength=numbering.size)
+    holders = dict(zip(numbering.values().tolist(), counts.tolist(), strict=True))
     for number, name, who in wanted:
         bits = max(log2(principals.count / holders[name]), 0.0)
         yield number, _Value(KINDS[column], name, who, holders[name], bits)
 
 
-def _pairs(
-    sketches: Columns, principals: Principals, column: str, keys: Keys, choose: Any
+def _held(
+    sketches: Columns, principals: Principals, column: str, keys: Keys
 ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    """Distinct pairs of a principal and a value of the column, of those that ``choose(owners, values)`` lets through."""
+    """Principal and value of each exchange in which a column is known."""
     owners, values, start = [np.empty(0, np.int32)], [np.empty(0, np.int64)], 0
     for chunk in chunks_of(sketches, column):
         named = chunk.is_valid().to_numpy(zero_copy_only=False)
-        owner = principals.of_row[start : start + len(chunk)][named]
+        owners.append(principals.of_row[start : start + len(chunk)][named])
+        # A column of a batch keeps the memory of the whole batch.
+        values.append(_hashed(chunk.drop_null(), column, keys).copy())
         start += len(chunk)
-        value = _hashed(chunk.drop_null(), column, keys)
-        let = choose(owner, value)
-        owner, value = _distinct(owner[let], value[let])
-        owners.append(owner)
-        values.append(value)
-    return _distinct(np.concatenate(owners), np.concatenate(values))
+    return np.concatenate(owners), np.concatenate(values)
 
 
 def _distinct(

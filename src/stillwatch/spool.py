@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import mmap
 import shutil
 import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
@@ -21,9 +21,6 @@ from stillwatch.fingerprint import SKETCH_SCHEMA
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-COPIED_TOGETHER = 32
-"""Batches of which a column is copied at once."""
 
 
 def in_parallel(
@@ -183,11 +180,10 @@ class _OnDisk:
     def __getitem__(self, name: str) -> pa.ChunkedArray:
         if name not in self.column_names:
             raise KeyError(f"{name!r} is none of the columns {', '.join(self.column_names)}")
-        chunks, pieces = self.chunks(name), []
+        kind = SKETCH_SCHEMA.field(name).type
+        none = pa.array([], kind)
         # A column of a batch keeps the memory of the whole batch: copied, it keeps its own.
-        while some := list(islice(chunks, COPIED_TOGETHER)):
-            pieces.append(pa.concat_arrays([*some, pa.array([], some[0].type)]))
-        return pa.chunked_array(pieces, SKETCH_SCHEMA.field(name).type)
+        return pa.chunked_array([pa.concat_arrays([chunk, none]) for chunk in self.chunks(name)], kind)
 
     def chunks(self, name: str) -> Iterator[pa.Array]:
         """One column, a batch at a time."""
@@ -200,6 +196,22 @@ def chunks_of(columns: Columns, name: str) -> Iterable[pa.Array]:
         return columns.chunks(name)
     chunks: list[pa.Array] = columns[name].chunks
     return chunks
+
+
+def put_aside(values: NDArray[Any], folder: Path) -> NDArray[Any]:
+    """The same array in a file of the folder: pages of it are in memory while they are asked for."""
+    if not len(values):
+        return values
+    path = folder / f"aside-{sum(1 for _ in folder.iterdir())}.array"
+    path.write_bytes(values.data)
+    return np.memmap(path, values.dtype, "r")
+
+
+def let_go(*arrays: NDArray[Any]) -> None:
+    """Have the pages of arrays that were put aside count as this process's memory no longer."""
+    for values in arrays:
+        if isinstance(values, np.memmap) and hasattr(mmap, "MADV_DONTNEED"):
+            values._mmap.madvise(mmap.MADV_DONTNEED)  # type: ignore[attr-defined]
 
 
 def between(ascending: NDArray[np.integer[Any]], start: int, stop: int) -> tuple[int, int]:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numba
 import numpy as np
 
-from stillwatch.engine.base import EngineError
 from stillwatch.families.fragments import mixed
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 
 @numba.njit(nogil=True, cache=True)
@@ -28,6 +24,14 @@ def by_stream(stream: Any, value: Any, owner: Any, streams: int) -> Any:
         values[spot], owners[spot] = value[at], owner[at]
         place[stream[at]] += 1
     return bounds, values, owners
+
+
+@numba.njit(nogil=True, cache=True)
+def copy_lists(values: Any, begins: Any, bounds: Any, out: Any) -> None:
+    """Write lists that begin at ``begins`` of ``values`` to where ``bounds`` has each of them begin and end."""
+    for one in range(len(begins)):
+        for at in range(bounds[one + 1] - bounds[one]):
+            out[bounds[one] + at] = values[begins[one] + at]
 
 
 @numba.njit(nogil=True, cache=True)
@@ -78,21 +82,10 @@ def number_cells(bounds: Any, member: Any, owner: Any, hour: Any, model: Any) ->
 
 @numba.njit(nogil=True, cache=True)
 def total(cell: Any, values: Any, cells: int) -> Any:
-    """Sum of the values of each cell: int64[cells]; negative where one went beyond 64 bits."""
+    """Sum of the values of each cell: int64[cells]."""
     sums = np.zeros(cells, np.int64)
     for at in range(len(cell)):
-        if sums[cell[at]] >= 0:
-            sums[cell[at]] += values[at]
-    return sums
-
-
-def checked(sums: NDArray[np.int64], what: str) -> NDArray[np.int64]:
-    """Sums of numbers that are not negative, none of which went beyond 64 bits."""
-    if len(sums) and sums.min() < 0:
-        raise EngineError(
-            f"{what} of one principal in one hour do not fit into 64 bits together; the log states numbers that "
-            "nobody can have used, correct them or leave the column out"
-        )
+        sums[cell[at]] += values[at]
     return sums
 
 
@@ -203,7 +196,8 @@ def _number_words(
 def count_words(
     bounds: Any, member: Any, starts: Any, values: Any, owners: Any, principals: int, most: Any
 ) -> Any:
-    """Stream, value, entries and owner of each of their triples, for values of two to ``most`` entries in the stream.
+    """Stream and value of each of their pairs, its entries, and the ordered pairs of those of one owner, for values of two
+    to ``most`` entries in the stream.
 
     ``bounds`` and ``member``: the members of each stream; ``starts``: where the values of each member begin and end;
     ``owners``: of each member; ``most``: int64[streams].
@@ -217,11 +211,11 @@ def count_words(
     room = 16
     while room < 2 * widest:
         room *= 2
-    slots, spot_of = np.full(room, -1, np.int32), np.full(principals, -1, np.int64)
+    slots, held = np.full(room, -1, np.int32), np.zeros(principals, np.int64)
     keys, used, counts = np.empty(widest, np.int64), np.empty(widest, np.int64), np.empty(widest, np.int64)
     codes, holders = np.empty(widest, np.int32), np.empty(widest, np.int32)
-    streams, found = np.empty(len(values), np.int32), np.empty(len(values), np.int64)
-    entries, held_by = np.zeros(len(values), np.int64), np.empty(len(values), np.int32)
+    streams, found = np.empty(len(values) // 2, np.int32), np.empty(len(values) // 2, np.int64)
+    entries, own_pairs = np.empty(len(values) // 2, np.int64), np.zeros(len(values) // 2, np.int64)
     end = 0
     for stream in range(len(bounds) - 1):
         own = member[bounds[stream] : bounds[stream + 1]]
@@ -237,13 +231,13 @@ def count_words(
                     holders[ends[code] + counts[code]] = owners[one]
             place += starts[one + 1] - starts[one]
         for code in range(size):
-            begin = end
+            if ends[code] == ends[code + 1]:
+                continue
             for at in range(ends[code], ends[code + 1]):
-                spot = spot_of[holders[at]]
-                if spot < begin or spot >= end or held_by[spot] != holders[at]:
-                    spot = end
-                    spot_of[holders[at]] = end
-                    streams[end], found[end], held_by[end] = stream, keys[code], holders[at]
-                    end += 1
-                entries[spot] += 1
-    return streams[:end].copy(), found[:end].copy(), entries[:end].copy(), held_by[:end].copy()
+                own_pairs[end] += 2 * held[holders[at]]
+                held[holders[at]] += 1
+            for at in range(ends[code], ends[code + 1]):
+                held[holders[at]] = 0
+            streams[end], found[end], entries[end] = stream, keys[code], ends[code + 1] - ends[code]
+            end += 1
+    return streams[:end].copy(), found[:end].copy(), entries[:end].copy(), own_pairs[:end].copy()

@@ -1,20 +1,23 @@
-"""Mergeable integer tables of streams: all that a signal may read.
+"""Integer tables of streams: all that a signal may read.
 
-A stream is a family, a campaign (merged families), or either in a window. Tables of two logs merge by union
-and group-by: sums, minima and maxima of integers, so batch, increments and live are one arithmetic.
+A stream is a family, a campaign (merged families), or either in a window. Tables hold counts, sums, minima and maxima of
+integers, so no order of rows and no engine changes them.
 
 ========== ======================================= =====================================================
 table      key                                     values
 ========== ======================================= =====================================================
-cells      stream_id, principal, hour, model       exchanges, tokens, first_us, last_us, variety, objective sums
+scores     stream_id                               exchanges, variety, objective sums
+cells      stream_id, principal, hour, model       exchanges, first_us, last_us
+takers     stream_id, principal                    exchanges
+holders    stream_id, account
 fills      stream_id, fill                         exchanges, principals
-topics     stream_id, principal, word              exchanges
+topics     stream_id, word                         exchanges, own_pairs
 settings   stream_id, principal, temperature,      exchanges
            sample_count, top_logprobs, max_tokens
-traits     principal, kind, value                  exchanges, first_us
-visits     account, hour, country, asn, outside    exchanges
-principals principal                               exchanges, first_us, last_us, created_us, account,
-                                                   organization
+traits     principal, kind, value
+belongings account, kind, value                    counted
+agreements kind                                    all_pairs, all_accounts
+principals principal                               first_us, last_us, created_us, account
 ========== ======================================= =====================================================
 
 Two tables are made of a log as a whole, once: ``releases`` (model, at_us, principals, moved, millionths) and ``whereabouts``
@@ -25,7 +28,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -53,7 +56,9 @@ DAY_US = 24 * HOUR_US
 SETTINGS = ("temperature_milli", "sample_count", "top_logprobs", "max_tokens")
 """What a request may state of how it is to be answered; -1 in the table of that name stands for unstated."""
 
-TRAIT_KINDS = ("ip", "network", "user_agent", "tls", "payment", "asn", *SETTINGS)
+TRAIT_KINDS = ("network", "payment", *SETTINGS)
+"""What a signal compares principals by."""
+
 PLACELESS_ACCOUNTS, HOME_PERCENT = 5, 80
 """Accounts from which a network (asn) can be judged, and the share of them in its most frequent country below which it is
 at home nowhere, as clouds, VPNs and proxies are."""
@@ -76,9 +81,9 @@ class Members:
     variety: NDArray[np.int32]
     """int32[m]: how much the wordings of the family vary."""
 
-    fill_stream: NDArray[np.int32]
-    fill_row: NDArray[np.int32]
-    fill: NDArray[np.int64]
+    fill_stream: NDArray[np.int32] = field(default_factory=lambda: np.empty(0, np.int32))
+    fill_row: NDArray[np.int32] = field(default_factory=lambda: np.empty(0, np.int32))
+    fill: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
 
     def with_fills(
         self, stream: NDArray[np.int32], row: NDArray[np.int32], fill: NDArray[np.int64]
@@ -88,58 +93,39 @@ class Members:
 
     def without_fills(self) -> Members:
         """The same without what fills the slots."""
-        none = np.empty(0, np.int32)
-        return replace(self, fill_stream=none, fill_row=none, fill=none.astype(np.int64))
+        return Members(self.stream, self.row, self.objective, self.variety)
 
 
-NARROWED = ("principal", "at_us", "account_created_us", *TRAIT_KINDS)
+NARROWED = ("principal", "at_us", "account_created_us", "asn", *TRAIT_KINDS)
 NARROW_SCHEMA: pa.Schema = pa.schema(
     [
         ("hour", pa.int32()),
-        *((name, pa.int32()) for name in ("model", "account", "organization", "country")),
+        *((name, pa.int32()) for name in ("model", "account", "country")),
         ("outside", pa.int8()),
         *((name, pa.int64()) for name in NARROWED),
     ]
 )
 
 
-def narrow(sketches: pa.Table, unsupported: frozenset[str] = frozenset()) -> pa.Table:
-    """The integer columns of n sketches that tables of the log as a whole are made of, with ``hour`` and ``outside``.
-
-    Models, accounts, organizations and countries are numbered in order of name; -1 stands for none. ``outside``
-    is 1 for calls from the ``unsupported`` countries.
-    """
-    batches = sketches.select(list(NARROWED)).to_batches()
-    return pa.Table.from_batches(narrowed(batches, sketches, unsupported), NARROW_SCHEMA)
-
-
 def narrowed(
-    batches: Iterable[pa.RecordBatch], sketches: Columns, unsupported: frozenset[str]
-) -> Iterator[pa.RecordBatch]:
-    """What ``narrow`` returns, a batch for each of ``batches``, which have the columns of numbers."""
-    named = {
-        name: number(chunks_of(sketches, column))
-        for name, column in (
-            ("model", "model"),
-            ("account", "account_id"),
-            ("organization", "organization_id"),
-            ("country", "country"),
-        )
-    }
-    outside = np.array([*(name in unsupported for name in named["country"][1]), False], np.int8)
+    batches: Iterable[pa.RecordBatch], model: NDArray[np.int32], account: NDArray[np.int32],
+    countries: Iterable[pa.Array], unsupported: frozenset[str],
+) -> Iterator[pa.RecordBatch]:  # fmt: skip
+    """The integer columns that tables of a log as a whole are made of, for each of ``batches``, which have ``NARROWED``.
+
+    ``model`` and ``account`` are numbers of each exchange, -1 for none; countries are numbered in order of name.
+    ``outside`` is 1 for calls from the ``unsupported`` ones.
+    """
+    country, names = number(countries)
+    outside = np.array([*(name in unsupported for name in names), False], np.int8)[country]
     start = 0
     for batch in batches:
         rows = slice(start, start + batch.num_rows)
         start += batch.num_rows
-        numbers = [codes[rows] for codes, _ in named.values()]
+        hour = (batch["at_us"].to_numpy() // HOUR_US).astype(np.int32)
+        numbers = [pa.array(each[rows]) for each in (model, account, country, outside)]
         yield pa.RecordBatch.from_arrays(
-            [
-                pa.array((batch["at_us"].to_numpy() // HOUR_US).astype(np.int32)),
-                *map(pa.array, numbers),
-                pa.array(outside[numbers[-1]]),
-                *(batch[name] for name in NARROWED),
-            ],
-            schema=NARROW_SCHEMA,
+            [pa.array(hour), *numbers, *(batch[name] for name in NARROWED)], schema=NARROW_SCHEMA
         )
 
 
@@ -180,10 +166,7 @@ def family_members(families: Families, sketches: Columns) -> Members:
         place = np.flatnonzero(chosen)
         for places, found in at_rows(sketches, name, families.row[place]):
             scores[place[places]] = found.flatten().to_numpy().reshape(-1, len(OBJECTIVES))
-    none = np.empty(0, np.int32)
-    return Members(
-        families.family, families.row, scores, families.variety[families.family], none, none, none.astype(np.int64)
-    )  # fmt: skip
+    return Members(families.family, families.row, scores, families.variety[families.family])
 
 
 def keep_rows(members: Members, kept: NDArray[np.bool_]) -> Members:
@@ -228,16 +211,25 @@ def _add_fills(stream: Any, row: Any, fill: Any, found: Any) -> None:
         found[stream[at]] += _mixed(_mixed(word) + np.uint64(1))
 
 
-def only(members: Members, chosen: NDArray[np.int32], streams: int) -> Members:
-    """The streams that ``chosen`` names, numbered in its order, of those from 0 to ``streams`` - 1."""
-    label = np.full(streams, -1, np.int32)
-    label[chosen] = np.arange(len(chosen), dtype=np.int32)
-    stream, fill_stream = label[members.stream], label[members.fill_stream]
-    inside, fills = np.flatnonzero(stream >= 0), np.flatnonzero(fill_stream >= 0)
+def only(members: Members, chosen: NDArray[np.int32]) -> Members:
+    """The streams that ``chosen`` names, numbered in its order; ``members`` are in order of stream."""
+    (stream, inside), (fill_stream, fills) = (
+        _places(ordered, chosen) for ordered in (members.stream, members.fill_stream)
+    )
     return Members(
-        stream[inside], members.row[inside], members.objective[inside], members.variety[inside],
-        fill_stream[fills], members.fill_row[fills], members.fill[fills],
+        stream, members.row[inside], members.objective[inside], members.variety[inside],
+        fill_stream, members.fill_row[fills], members.fill[fills],
     )  # fmt: skip
+
+
+def _places(
+    ordered: NDArray[np.int32], chosen: NDArray[np.int32]
+) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """Where the ``chosen`` streams stand in a list of streams, and which of them stands there."""
+    first, last = (np.searchsorted(ordered, chosen, side) for side in ("left", "right"))
+    lengths = last - first
+    places = np.arange(int(lengths.sum())) + np.repeat(last - np.cumsum(lengths), lengths)
+    return np.repeat(np.arange(len(chosen), dtype=np.int32), lengths), places
 
 
 def without(members: Members, streams: NDArray[np.int32], rows: NDArray[np.int32]) -> Members:
@@ -268,19 +260,20 @@ def merge_streams(members: Members, label: NDArray[np.int32]) -> Members:
         np.maximum.reduceat(members.objective[kept], starts, axis=0) if len(starts) else members.objective[:0]
     )
     variety = np.maximum.reduceat(members.variety[kept], starts) if len(starts) else members.variety[:0]
-    fill_stream = label[members.fill_stream]
-    inside = fill_stream >= 0
-    triple = np.unique(
-        np.rec.fromarrays([fill_stream[inside], members.fill_row[inside], members.fill[inside]])
-    )
+    held = np.flatnonzero((label >= 0)[members.fill_stream])
+    fill_stream, fill_row, fill = label[members.fill_stream[held]], members.fill_row[held], members.fill[held]
+    order = np.lexsort((fill, fill_row, fill_stream))
+    fill_stream, fill_row, fill = fill_stream[order], fill_row[order], fill[order]
+    new = np.ones(len(order), bool)
+    new[1:] = (np.diff(fill_stream) != 0) | (np.diff(fill_row) != 0) | (fill[1:] != fill[:-1])
     return Members(
         (key[starts] >> 32).astype(np.int32),
         (key[starts] & 0xFFFFFFFF).astype(np.int32),
         scores,
         variety,
-        triple["f0"].astype(np.int32),
-        triple["f1"].astype(np.int32),
-        triple["f2"].astype(np.int64),
+        fill_stream[new],
+        fill_row[new],
+        fill[new],
     )
 
 
@@ -288,7 +281,7 @@ def register_log(
     engine: Engine, narrowed: pa.Table, stated: Mapping[int, int] = MappingProxyType({})
 ) -> None:
     """Make a log known to an engine: its sketches, and tables of its principals, whatever streams they are in:
-    ``principals``, ``traits``, ``released``, ``releases`` and ``whereabouts``.
+    ``principals``, ``traits``, ``belongings``, ``agreements``, ``released``, ``releases`` and ``whereabouts``.
 
     ``stated``: when models were released, microseconds since 1970 by number of model. Where nothing is stated, the
     first use of a model that appears well inside the log stands for its release.
@@ -296,16 +289,25 @@ def register_log(
     engine.register({"sketch": narrowed})
     engine.keep("principals", _PRINCIPALS_SQL)
     engine.keep("traits", _TRAITS_SQL)
+    engine.keep("belongings", _BELONGINGS_SQL)
+    engine.keep("agreements", _AGREEMENTS_SQL)
     if stated:
         model, at_us = np.array(sorted(stated.items()), np.int64).T
         engine.register({"released": pa.table({"model": model, "at_us": at_us})})
     else:
         engine.register({"released": engine.query(_FIRST_USES_SQL)})
     engine.register({"releases": _with_share(engine.query(_RELEASES_SQL))})
-    engine.keep("visits", _VISITS_SQL)
     engine.keep("whereabouts", _WHEREABOUTS_SQL)
-    # No signal reads the visits themselves, and there are nearly as many as exchanges.
-    engine.forget("visits")
+    # Nothing else reads the log, and it may be large.
+    engine.register({"sketch": narrowed.schema.empty_table()})
+
+
+def register_streams(engine: Engine, tables: Mapping[str, pa.Table]) -> None:
+    """Make tables of streams known to an engine that knows their log, with ``takers`` and ``holders``: principals and
+    accounts of each stream."""
+    engine.register(tables)
+    engine.keep("takers", _TAKERS_SQL)
+    engine.keep("holders", _HOLDERS_SQL)
 
 
 def _with_share(releases: pa.Table) -> pa.Table:
@@ -323,36 +325,56 @@ def releases_of(sketches: Columns, stated: Mapping[str, datetime]) -> dict[int, 
 
 
 _PRINCIPALS_SQL = """
-    SELECT principal, CAST(count(*) AS BIGINT) AS exchanges, min(at_us) AS first_us, max(at_us) AS last_us,
-           min(account_created_us) AS created_us, min(account) AS account, max(organization) AS organization
+    SELECT principal, min(at_us) AS first_us, max(at_us) AS last_us, min(account_created_us) AS created_us,
+           min(account) AS account
     FROM sketch GROUP BY principal"""
 
 _TRAITS_SQL = " UNION ALL ".join(
     f"""
-    SELECT principal, '{kind}' AS kind, {kind} AS value, CAST(count(*) AS BIGINT) AS exchanges,
-           min(at_us) AS first_us
-    FROM sketch WHERE {kind} IS NOT NULL GROUP BY principal, {kind}"""
+    SELECT DISTINCT principal, '{kind}' AS kind, {kind} AS value FROM sketch WHERE {kind} IS NOT NULL"""
     for kind in TRAIT_KINDS
 )
 
-_VISITS_SQL = """
-    SELECT account, hour, country, asn, outside, CAST(count(*) AS BIGINT) AS exchanges
-    FROM sketch WHERE country >= 0 GROUP BY account, hour, country, asn, outside"""
+_BELONGINGS_SQL = f"""
+    WITH held AS (SELECT DISTINCT p.account, t.kind, t.value
+                  FROM traits t JOIN principals p ON t.principal = p.principal WHERE t.kind IN ('network', 'payment')
+                  UNION ALL
+                  SELECT account, 'opened' AS kind, min(created_us - created_us % {DAY_US}) AS value
+                  FROM principals WHERE created_us IS NOT NULL GROUP BY account)
+    SELECT h.account, h.kind, h.value, CASE WHEN h.value = o.value THEN 1 ELSE 0 END AS counted
+    FROM held h JOIN (SELECT account, kind, min(value) AS value FROM held GROUP BY account, kind) o
+      ON h.account = o.account AND h.kind = o.kind"""
+"""What accounts have; one of those of a kind is ``counted``, so that their sum is the number of accounts."""
+
+_AGREEMENTS_SQL = """
+    SELECT kind, CAST(sum(n * (n - 1)) AS BIGINT) AS all_pairs, CAST(sum(accounts) AS BIGINT) AS all_accounts
+    FROM (SELECT kind, value, CAST(count(*) AS BIGINT) AS n, sum(counted) AS accounts
+          FROM belongings GROUP BY kind, value) g
+    GROUP BY kind"""
+
+_TAKERS_SQL = """
+    SELECT stream_id, principal, CAST(sum(exchanges) AS BIGINT) AS exchanges
+    FROM cells GROUP BY stream_id, principal"""
+
+_HOLDERS_SQL = """
+    SELECT DISTINCT t.stream_id, p.account FROM takers t JOIN principals p ON t.principal = p.principal"""
 
 _WHEREABOUTS_SQL = f"""
     SELECT v.account, CAST(sum(v.exchanges) AS BIGINT) AS exchanges,
            CAST(sum(CASE WHEN a.asn IS NOT NULL THEN v.exchanges ELSE 0 END) AS BIGINT) AS placeless,
-           CAST(sum(CASE WHEN v.outside = 1 THEN v.exchanges ELSE 0 END) AS BIGINT) AS outside,
-           CAST(max(coalesce(h.hops, 0)) AS BIGINT) AS hops
-    FROM visits v
+           CAST(sum(v.outside) AS BIGINT) AS outside, CAST(max(coalesce(h.hops, 0)) AS BIGINT) AS hops
+    FROM (SELECT account, asn, CAST(count(*) AS BIGINT) AS exchanges, CAST(sum(outside) AS BIGINT) AS outside
+          FROM sketch WHERE country >= 0 GROUP BY account, asn) v
     LEFT JOIN (SELECT asn
-               FROM (SELECT asn, country, CAST(count(DISTINCT account) AS BIGINT) AS n
-                     FROM visits WHERE asn IS NOT NULL GROUP BY asn, country) c
+               FROM (SELECT asn, country, CAST(count(*) AS BIGINT) AS n
+                     FROM (SELECT DISTINCT asn, country, account FROM sketch
+                           WHERE country >= 0 AND asn IS NOT NULL) d
+                     GROUP BY asn, country) c
                GROUP BY asn HAVING sum(n) >= {PLACELESS_ACCOUNTS} AND 100 * max(n) < {HOME_PERCENT} * sum(n)) a
       ON v.asn = a.asn
     LEFT JOIN (SELECT account, CAST(count(*) AS BIGINT) AS hops
-               FROM (SELECT account, hour FROM visits GROUP BY account, hour
-                     HAVING count(DISTINCT country) > 1) s
+               FROM (SELECT account, hour FROM sketch WHERE country >= 0 GROUP BY account, hour
+                     HAVING min(country) < max(country)) s
                GROUP BY account) h
       ON v.account = h.account
     GROUP BY v.account"""

@@ -3,6 +3,7 @@ direction."""
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from stillwatch.signals.base import Signal
 from stillwatch.streams import OBJECTIVE_SUMS, SETTINGS, TRAIT_KINDS
 
 HOUR_US = 3_600_000_000
+KINDS = ("network", "payment", "opened")
 SIGNALS = pytest.mark.parametrize("signal", all_signals(), ids=lambda signal: signal.name)
 
 
@@ -45,8 +47,6 @@ def tables(seed: int = 0) -> dict[str, pa.Table]:
                     "hour": 24 * day + hour,
                     "model": int(stream == 0 and day >= 2),
                     "exchanges": 1,
-                    "input_tokens": 10,
-                    "output_tokens": 10,
                     "variety": 600 if stream == 0 else 0,
                     "first_us": first,
                     "last_us": first,
@@ -75,19 +75,15 @@ def tables(seed: int = 0) -> dict[str, pa.Table]:
         principals.append(
             {
                 "principal": principal,
-                "exchanges": 24,
                 "first_us": lives[principal][0],
                 "last_us": lives[principal][1],
                 "created_us": created,
                 "account": principal,
-                "organization": -1,
             }
         )
         for kind in [kind for kind in TRAIT_KINDS if kind not in SETTINGS]:
             value = principal // 6 if together else 1000 + principal
-            traits.append(
-                {"principal": principal, "kind": kind, "value": value, "exchanges": 1, "first_us": 0}
-            )
+            traits.append({"principal": principal, "kind": kind, "value": value})
     settings = [
         {"stream_id": entry["stream_id"], "principal": entry["principal"], "exchanges": 1}
         | settings_of(entry["stream_id"] == 0, number)
@@ -95,28 +91,31 @@ def tables(seed: int = 0) -> dict[str, pa.Table]:
     ]
     for entry in settings:
         for kind in SETTINGS:
-            named = {"kind": kind, "value": entry[kind], "exchanges": 1, "first_us": 0}
-            traits.append({"principal": entry["principal"], **named})
-    grouped = pa.Table.from_pylist(cells).group_by(["stream_id", "principal", "hour", "model"])
-    sums = [
-        (name, "sum") for name in ("exchanges", "input_tokens", "output_tokens", "variety", *OBJECTIVE_SUMS)
+            traits.append({"principal": entry["principal"], "kind": kind, "value": entry[kind]})
+    entries = pa.Table.from_pylist(cells)
+    counted = [("exchanges", "sum"), ("first_us", "min"), ("last_us", "max")]
+    scored = [(name, "sum") for name in ("exchanges", "variety", *OBJECTIVE_SUMS)]
+    takers = grouped(entries, ["stream_id", "principal"], [("exchanges", "sum")])
+    belongings = [
+        {"account": one["principal"], "kind": one["kind"], "value": one["value"], "counted": 1}
+        for one in traits
+        if one["kind"] not in SETTINGS
+    ] + [
+        {"account": one["account"], "kind": "opened", "value": one["created_us"], "counted": 1}
+        for one in principals
     ]
-    merged = grouped.aggregate([*sums, ("first_us", "min"), ("last_us", "max")])
-    merged = merged.rename_columns(
-        [name.removesuffix("_sum").removesuffix("_min").removesuffix("_max") for name in merged.column_names]
-    )
-    words = (
-        pa.Table.from_pylist(topics)
-        .group_by(["stream_id", "principal", "word"])
-        .aggregate([("exchanges", "sum")])
-    )
+    accounts = [sum(one["kind"] == kind for one in belongings) for kind in KINDS]
     return {
-        "cells": merged, "topics": words.rename_columns(["stream_id", "principal", "word", "exchanges"]),
+        "agreements": pa.table({"kind": KINDS, "all_pairs": pairs_of(belongings), "all_accounts": accounts}),
+        "takers": takers,
+        "holders": takers.select(["stream_id", "principal"]).rename_columns(["stream_id", "account"]),
+        "belongings": pa.Table.from_pylist(belongings),
+        "cells": grouped(entries, ["stream_id", "principal", "hour", "model"], counted),
+        "scores": grouped(entries, ["stream_id"], scored),
+        "topics": words_of(topics),
         "fills": pa.Table.from_pylist(fills),
         "principals": pa.Table.from_pylist(principals),
-        "traits": pa.Table.from_pylist(traits).group_by(["principal", "kind", "value"]).aggregate(
-            [("exchanges", "sum"), ("first_us", "min")]
-        ).rename_columns(["principal", "kind", "value", "exchanges", "first_us"]),
+        "traits": grouped(pa.Table.from_pylist(traits), ["principal", "kind", "value"], []),
         "settings": pa.Table.from_pylist(settings),
         "whereabouts": pa.table({
             "account": range(100), "exchanges": [24] * 100, "placeless": [24 * (p < 30) for p in range(100)],
@@ -125,6 +124,28 @@ def tables(seed: int = 0) -> dict[str, pa.Table]:
         "releases": pa.table({"model": [1], "at_us": [48 * HOUR_US], "principals": [1000], "moved": [50],
                               "millionths": [50_000]}),
     }  # fmt: skip
+
+
+def grouped(entries: pa.Table, keys: list[str], values: list[tuple[str, str]]) -> pa.Table:
+    """Entries with the same keys as one, under the names that they had."""
+    found = entries.group_by(keys).aggregate(values)
+    return found.select([*keys, *map("_".join, values)]).rename_columns(
+        [*keys, *(name for name, _ in values)]
+    )
+
+
+def pairs_of(belongings: list[dict[str, Any]]) -> list[int]:
+    """Ordered pairs of the log's accounts that have a value in common, by kind."""
+    held = Counter((one["kind"], one["value"]) for one in belongings)
+    return [sum(n * (n - 1) for (of, _), n in held.items() if of == kind) for kind in KINDS]
+
+
+def words_of(topics: list[dict[str, Any]]) -> pa.Table:
+    """Exchanges of each word in a stream, and the ordered pairs of them that are one principal's."""
+    own = grouped(pa.Table.from_pylist(topics), ["stream_id", "word", "principal"], [("exchanges", "sum")])
+    count = own["exchanges"].to_numpy()
+    pairs = own.append_column("own_pairs", pa.array(count * (count - 1)))
+    return grouped(pairs, ["stream_id", "word"], [("exchanges", "sum"), ("own_pairs", "sum")])
 
 
 def settings_of(harvests: bool, number: int) -> dict[str, int]:

@@ -26,8 +26,5 @@ class Engine(Protocol):
     def keep(self, name: str, sql: str) -> None:
         """Make the rows of ``sql`` known as a table ``name``, which stays with the engine; nothing passes through here."""
 
-    def forget(self, name: str) -> None:
-        """Let go of a table that was kept."""
-
     def close(self) -> None:
         """Give back threads, memory and temporary files."""

@@ -55,11 +55,7 @@ class DuckDBEngine:
     def keep(self, name: str, sql: str) -> None:
         """A table of its own, which is put aside with the rest where it does not fit."""
         with _explained():
-            self._connection.execute(f"CREATE TEMP TABLE {name} AS {sql}")
-
-    def forget(self, name: str) -> None:
-        """Drop the table."""
-        self._connection.execute(f"DROP TABLE {name}")
+            self._connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {sql}")
 
     def close(self) -> None:
         """Close the database."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import re
 from contextlib import suppress
 
@@ -50,9 +51,12 @@ def amount(text: str) -> int:
 
 
 def return_what_is_freed() -> None:
-    """Have Arrow give freed memory back to the system soon; its usual allocator keeps several times what is in use."""
+    """Have Arrow give freed memory back to the system soon; its usual allocator keeps several times what is in use. What the
+    C library keeps goes back at once, where it can."""
     with suppress(NotImplementedError):  # a build without it
         pa.set_memory_pool(pa.jemalloc_memory_pool())
+    with suppress(AttributeError, OSError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def presence_slots(memory: int, log_bytes: int) -> int:

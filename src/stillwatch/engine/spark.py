@@ -71,11 +71,6 @@ class SparkEngine:
         on_spark(lambda: frame.write.parquet(str(place)))
         self._know(name, place, frame.schema)
 
-    def forget(self, name: str) -> None:
-        """Forget the table, and remove its files."""
-        self._session.catalog.dropTempView(name)
-        _remove(self._places.pop(name))
-
     def _know(self, name: str, place: Path, schema: Any) -> None:
         """Files of Parquet under a name, in place of those that had it."""
         self._session.read.schema(schema).parquet(str(place)).createOrReplaceTempView(name)

@@ -34,8 +34,9 @@ def slots(
     order = numbering.encode(fragments)
     family_of_code = np.empty(len(fragments), np.int32)
     family_of_code[order] = family_of_fragment
-    owners, fills = [], []
-    start = 0
+    # As large as they may become: what is not written takes no memory.
+    owners, fills = np.empty(keep * len(member), np.int32), np.empty(keep * len(member), np.int64)
+    start = end = 0
     for batch in batches:
         first, last = between(row, start, start + batch.num_rows)
         if first < last:
@@ -47,10 +48,11 @@ def slots(
                 family_of_code,
                 keep,
             )
-            owners.append(member[owner + first])
-            fills.append(fill)
+            owners[end : end + len(owner)] = member[owner + first]
+            fills[end : end + len(fill)] = fill
+            end += len(fill)
         start += batch.num_rows
-    return np.concatenate([member[:0], *owners]), np.concatenate([fragments[:0], *fills])
+    return owners[:end], fills[:end]
 
 
 @numba.njit(inline="always", cache=True)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numba
 import numpy as np
 
 if TYPE_CHECKING:
@@ -62,35 +62,31 @@ class Link(Protocol):
         """Pairs that this link joins; never more than what one operator explains."""
 
 
-TABLE = 4096
-"""Sets of which common elements are counted in a table of all pairs, 64 MB at most."""
+def overlaps(
+    sets: Sequence[NDArray[np.integer[Any]]],
+) -> Iterator[tuple[int, NDArray[np.int64], NDArray[np.int64]]]:
+    """Of each of s sets, the later ones that have elements in common with it, and how many.
 
-
-def overlaps(sets: Sequence[NDArray[np.integer[Any]]]) -> dict[tuple[int, int], int]:
-    """Common elements of each two of s sets that have any.
-
-    >>> overlaps([np.array([1, 2, 3]), np.array([2, 3]), np.array([9])])
-    {(0, 1): 2}
+    >>> [(first, *map(list, found)) for first, *found in overlaps([np.array([1, 2, 3]), np.array([2, 3]), np.array([9])])]
+    [(0, [1], [2]), (1, [], []), (2, [], [])]
     """
-    if not sets:
-        return {}
-    owner = np.repeat(np.arange(len(sets)), [len(values) for values in sets])
-    values = np.concatenate(sets)
-    order = np.lexsort((owner, values))
-    owner, values = owner[order], values[order]
-    starts = np.flatnonzero(np.r_[True, values[1:] != values[:-1], True])
-    if len(sets) <= TABLE:
-        table = np.zeros((len(sets), len(sets)), np.int32)
-        for start, stop in pairwise(starts.tolist()):
-            table[np.ix_(owner[start:stop], owner[start:stop])] += 1
-        first, second = np.nonzero(np.triu(table, 1))
-        return dict(
-            zip(zip(first.tolist(), second.tolist(), strict=True), table[first, second].tolist(), strict=True)
-        )
-    counts: dict[tuple[int, int], int] = {}
-    for start, stop in pairwise(starts.tolist()):
-        holders = owner[start:stop].tolist()
-        for place, first in enumerate(holders):
-            for second in holders[place + 1 :]:
-                counts[first, second] = counts.get((first, second), 0) + 1
-    return counts
+    bounds = np.cumsum([0, *(len(values) for values in sets)])
+    _, code = np.unique(np.concatenate([np.empty(0, np.int64), *sets]), return_inverse=True)
+    order = np.argsort(code, kind="stable")
+    holders = np.repeat(np.arange(len(sets)), np.diff(bounds))[order]
+    starts = np.searchsorted(code[order], np.arange(int(code.max(initial=-1)) + 2))
+    counts = np.zeros(len(sets), np.int64)
+    for first in range(len(sets)):
+        _count_common(first, code[bounds[first] : bounds[first + 1]], starts, holders, counts)
+        others = np.flatnonzero(counts)
+        yield first, others, counts[others]
+        counts[others] = 0
+
+
+@numba.njit(nogil=True, cache=True)
+def _count_common(first: int, values: Any, starts: Any, holders: Any, counts: Any) -> None:
+    """Count the ``values`` that each set after the ``first`` holds."""
+    for value in values:
+        for at in range(starts[value], starts[value + 1]):
+            if holders[at] > first:
+                counts[holders[at]] += 1

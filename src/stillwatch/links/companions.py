@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from math import log2
 
+import numpy as np
+
 from stillwatch.links.base import Linked, Suspects, overlaps
 
 
@@ -20,19 +22,20 @@ class Companions:
     def find(self, suspects: Suspects) -> list[Linked]:
         """Pairs whose principals are largely the same."""
         found = []
-        for (first, second), common in overlaps(suspects.principals).items():
-            small, large = sorted((len(suspects.principals[first]), len(suspects.principals[second])))
+        sizes = np.array([len(own) for own in suspects.principals], np.int64)
+        for first, others, common in overlaps(suspects.principals):
+            small, large = np.minimum(sizes[first], sizes[others]), np.maximum(sizes[first], sizes[others])
             expected = small * large / suspects.all_principals
-            if (
-                common < max(self.least, self.of_smaller * small, self.of_larger * large)
-                or common < self.lift * expected
+            joined = common >= np.maximum(self.of_smaller * small, self.of_larger * large)
+            joined &= (common >= self.least) & (common >= self.lift * expected)
+            for second, both, few, chance in zip(
+                *(each[joined].tolist() for each in (others, common, small, expected)), strict=True
             ):
-                continue
-            reason = f"{common:,} of {small:,} principals send both templates; {expected:.1f} would by chance"
-            bits = log2(common / max(expected, 1 / 1024))
-            found.append(
-                Linked(self.name, int(suspects.family[first]), int(suspects.family[second]), bits, reason)
-            )
+                reason = f"{both:,} of {few:,} principals send both templates; {chance:.1f} would by chance"
+                bits = log2(both / max(chance, 1 / 1024))
+                found.append(
+                    Linked(self.name, int(suspects.family[first]), int(suspects.family[second]), bits, reason)
+                )
         return found
 
 

@@ -29,9 +29,12 @@ class Infrastructure:
         found = []
         values = [np.unique(pairs[1]) for pairs in suspects.payments]
         payers = [np.unique(pairs[0]) for pairs in suspects.payments]
-        for (first, second), common in overlaps(values).items():
-            if common < self.least_values:
-                continue
+        candidates = (
+            (first, second)
+            for first, others, common in overlaps(values)
+            for second in others[common >= self.least_values].tolist()
+        )
+        for first, second in candidates:
             shared = _between(
                 _of_others(suspects.payments[first], payers[second]),
                 _of_others(suspects.payments[second], payers[first]),

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from math import log2
 
+import numpy as np
+
 from stillwatch.links.base import Linked, Suspects, overlaps
 
 
@@ -18,15 +20,18 @@ class SameExchanges:
     def find(self, suspects: Suspects) -> list[Linked]:
         """Pairs whose exchanges are the same."""
         found = []
-        for (first, second), common in overlaps(suspects.rows).items():
-            small, large = sorted((len(suspects.rows[first]), len(suspects.rows[second])))
-            if common >= min(self.least * (small + large - common), self.inside * small):
+        sizes = np.array([len(own) for own in suspects.rows], np.int64)
+        for first, others, common in overlaps(suspects.rows):
+            small, large = np.minimum(sizes[first], sizes[others]), np.maximum(sizes[first], sizes[others])
+            joined = common >= np.minimum(self.least * (small + large - common), self.inside * small)
+            for second, both, few, many in zip(
+                *(each[joined].tolist() for each in (others, common, small, large)), strict=True
+            ):
                 reason = (
-                    f"{common:,} exchanges hold both templates, "
-                    f"of {small:,} that hold one and {large:,} the other"
+                    f"{both:,} exchanges hold both templates, of {few:,} that hold one and {many:,} the other"
                 )
                 pair = int(suspects.family[first]), int(suspects.family[second])
-                found.append(Linked(self.name, *pair, log2(1 + common), reason))
+                found.append(Linked(self.name, *pair, log2(1 + both), reason))
         return found
 
 

@@ -26,13 +26,13 @@ class Coverage:
     """
 
     name = "coverage"
-    reads = frozenset({"fills", "cells"})
+    reads = frozenset({"fills", "takers"})
     needs: tuple[str, ...] = ()
     statistics = f"""
         SELECT f.stream_id, CAST(sum(f.exchanges) AS BIGINT) AS fills,
                CAST(sum(CASE WHEN f.principals = 1 THEN f.exchanges ELSE 0 END) AS BIGINT) AS alone
         FROM fills f
-        JOIN (SELECT stream_id, CAST(sum(exchanges) AS BIGINT) AS n FROM cells GROUP BY stream_id) c
+        JOIN (SELECT stream_id, CAST(sum(exchanges) AS BIGINT) AS n FROM takers GROUP BY stream_id) c
           ON f.stream_id = c.stream_id
         WHERE f.exchanges * {OF_TEMPLATE} <= c.n OR f.exchanges = 1
         GROUP BY f.stream_id"""

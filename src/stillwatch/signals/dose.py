@@ -28,14 +28,12 @@ class Dose:
     """
 
     name = "dose"
-    reads = frozenset({"cells"})
+    reads = frozenset({"takers"})
     needs: tuple[str, ...] = ()
     statistics = f"""
         SELECT stream_id, CAST(count(*) AS BIGINT) AS principals,
-               CAST(sum(CASE WHEN n >= {SEVERAL} THEN 1 ELSE 0 END) AS BIGINT) AS returned
-        FROM (SELECT stream_id, principal, CAST(sum(exchanges) AS BIGINT) AS n
-              FROM cells GROUP BY stream_id, principal) p
-        GROUP BY stream_id"""
+               CAST(sum(CASE WHEN exchanges >= {SEVERAL} THEN 1 ELSE 0 END) AS BIGINT) AS returned
+        FROM takers GROUP BY stream_id"""
 
     def value(self, stats: pa.Table) -> pa.Table:
         """Share in (0, 1); silent below ``LEAST_PRINCIPALS``."""

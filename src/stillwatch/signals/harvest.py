@@ -40,7 +40,7 @@ class Harvest:
     """
 
     name = "harvest"
-    reads = frozenset({"settings", "cells", "traits", "principals"})
+    reads = frozenset({"settings", "takers", "traits", "principals"})
     needs = ("sample_count", "top_logprobs", "temperature", "max_tokens")
     statistics = f"""
         SELECT s.stream_id, c.principals, s.sampled, s.probed, s.swept, s.long, w.all_sampled, w.all_probed,
@@ -57,8 +57,8 @@ class Harvest:
                              AS temperatures
                     FROM settings GROUP BY stream_id, principal) p
               GROUP BY stream_id) s
-        JOIN (SELECT stream_id, CAST(count(DISTINCT principal) AS BIGINT) AS principals
-              FROM cells GROUP BY stream_id) c ON s.stream_id = c.stream_id
+        JOIN (SELECT stream_id, CAST(count(*) AS BIGINT) AS principals
+              FROM takers GROUP BY stream_id) c ON s.stream_id = c.stream_id
         CROSS JOIN (SELECT CAST(sum(sampled) AS BIGINT) AS all_sampled, CAST(sum(probed) AS BIGINT) AS all_probed,
                            CAST(sum(CASE WHEN temperatures >= {SWEEP} THEN 1 ELSE 0 END) AS BIGINT) AS all_swept,
                            CAST(sum(long) AS BIGINT) AS all_long

@@ -21,12 +21,9 @@ class SharedNetwork:
     """
 
     name = "infrastructure_network"
-    reads = frozenset({"cells", "principals", "traits"})
+    reads = frozenset({"holders", "belongings", "agreements"})
     needs = ("ip",)
-    statistics = pair_statistics(
-        """(SELECT DISTINCT p.account, t.value
-            FROM traits t JOIN principals p ON t.principal = p.principal WHERE t.kind = 'network')"""
-    )
+    statistics = pair_statistics("network")
 
     def value(self, stats: pa.Table) -> pa.Table:
         """Bits of lift, at most ``MOST_BITS``; silent for few accounts."""

@@ -21,12 +21,9 @@ class SharedPayment:
     """
 
     name = "infrastructure_payment"
-    reads = frozenset({"cells", "principals", "traits"})
+    reads = frozenset({"holders", "belongings", "agreements"})
     needs = ("payment_fingerprint",)
-    statistics = pair_statistics(
-        """(SELECT DISTINCT p.account, t.value
-            FROM traits t JOIN principals p ON t.principal = p.principal WHERE t.kind = 'payment')"""
-    )
+    statistics = pair_statistics("payment")
 
     def value(self, stats: pa.Table) -> pa.Table:
         """Bits of lift, at most ``MOST_BITS``; silent for few accounts."""

@@ -25,14 +25,12 @@ class Load:
     """
 
     name = "load"
-    reads = frozenset({"cells"})
+    reads = frozenset({"takers"})
     needs: tuple[str, ...] = ()
     statistics = """
-        SELECT stream_id, CAST(count(*) AS BIGINT) AS principals, CAST(sum(n) AS BIGINT) AS n,
-               CAST(sum(n * n) AS BIGINT) AS squares
-        FROM (SELECT stream_id, principal, CAST(sum(exchanges) AS BIGINT) AS n
-              FROM cells GROUP BY stream_id, principal) p
-        GROUP BY stream_id"""
+        SELECT stream_id, CAST(count(*) AS BIGINT) AS principals, CAST(sum(exchanges) AS BIGINT) AS n,
+               CAST(sum(exchanges * exchanges) AS BIGINT) AS squares
+        FROM takers GROUP BY stream_id"""
 
     def value(self, stats: pa.Table) -> pa.Table:
         """Evenness in (0, 1]; silent below ``LEAST_MEAN`` exchanges a principal."""

@@ -19,12 +19,9 @@ class Lockstep:
     """
 
     name = "lockstep"
-    reads = frozenset({"cells", "principals"})
+    reads = frozenset({"holders", "belongings", "agreements"})
     needs = ("account_created_at",)
-    statistics = pair_statistics(
-        """(SELECT account, min(created_us - created_us % 86400000000) AS value
-            FROM principals WHERE created_us IS NOT NULL GROUP BY account)"""
-    )
+    statistics = pair_statistics("opened")
 
     def value(self, stats: pa.Table) -> pa.Table:
         """Bits of lift, at most ``MOST_BITS``; silent for few accounts."""

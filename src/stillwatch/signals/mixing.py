@@ -28,20 +28,17 @@ class Mixing:
     """
 
     name = "mixing"
-    reads = frozenset({"topics", "cells"})
+    reads = frozenset({"topics", "takers"})
     needs: tuple[str, ...] = ()
     statistics = """
         SELECT t.stream_id, CAST(sum(t.within) AS BIGINT) AS within,
                CAST(sum(t.n * (t.n - 1)) AS BIGINT) AS pairs,
                min(c.own) AS own, min(c.n * (c.n - 1)) AS all_pairs
-        FROM (SELECT stream_id, word, CAST(sum(exchanges) AS BIGINT) AS n,
-                     CAST(sum(exchanges * (exchanges - 1)) AS BIGINT) AS within
-              FROM topics GROUP BY stream_id, word) t
-        JOIN (SELECT stream_id, CAST(sum(n) AS BIGINT) AS n, CAST(sum(n * (n - 1)) AS BIGINT) AS own
-              FROM (SELECT stream_id, principal, CAST(sum(exchanges) AS BIGINT) AS n
-                    FROM cells GROUP BY stream_id, principal) p
-              GROUP BY stream_id) c ON t.stream_id = c.stream_id
-        WHERE t.n > 1 AND t.n * 20 <= c.n
+        FROM (SELECT stream_id, exchanges AS n, own_pairs AS within FROM topics WHERE exchanges > 1) t
+        JOIN (SELECT stream_id, CAST(sum(exchanges) AS BIGINT) AS n,
+                     CAST(sum(exchanges * (exchanges - 1)) AS BIGINT) AS own
+              FROM takers GROUP BY stream_id) c ON t.stream_id = c.stream_id
+        WHERE t.n * 20 <= c.n
         GROUP BY t.stream_id"""
 
     def value(self, stats: pa.Table) -> pa.Table:

@@ -25,12 +25,12 @@ class Objective:
     """
 
     name = "objective"
-    reads = frozenset({"cells"})
+    reads = frozenset({"scores"})
     needs: tuple[str, ...] = ()
     statistics = f"""
         SELECT stream_id, CAST(sum(exchanges) AS BIGINT) AS exchanges,
                {", ".join(f"CAST(sum({name}) AS BIGINT) AS {name}" for name in _SUMS)}
-        FROM cells GROUP BY stream_id"""
+        FROM scores GROUP BY stream_id"""
 
     def value(self, stats: pa.Table) -> pa.Table:
         """Mean score of the best class; it always speaks."""

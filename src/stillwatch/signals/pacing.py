@@ -32,23 +32,21 @@ class Pacing:
     reads = frozenset({"cells"})
     needs: tuple[str, ...] = ()
     statistics = """
+        WITH h AS (SELECT stream_id, principal, hour, hour - hour % 24 AS day, CAST(sum(exchanges) AS BIGINT) AS n
+                   FROM cells GROUP BY stream_id, principal, hour)
         SELECT p.stream_id, p.hour_pairs, p.day_pairs, a.hour_pairs AS all_hour, a.day_pairs AS all_day
         FROM (SELECT stream_id, CAST(sum(hour_pairs) AS BIGINT) AS hour_pairs,
                CAST(sum(n * (n - 1)) AS BIGINT) AS day_pairs
               FROM (SELECT stream_id, principal, day, CAST(sum(n) AS BIGINT) AS n,
                            CAST(sum(n * (n - 1)) AS BIGINT) AS hour_pairs
-                    FROM (SELECT stream_id, principal, hour, min(hour - hour % 24) AS day,
-                                 CAST(sum(exchanges) AS BIGINT) AS n
-                          FROM cells GROUP BY stream_id, principal, hour) h
-                    GROUP BY stream_id, principal, day) d
+                    FROM h GROUP BY stream_id, principal, day) d
               GROUP BY stream_id) p
         JOIN (SELECT stream_id, CAST(sum(hour_pairs) AS BIGINT) AS hour_pairs,
                CAST(sum(n * (n - 1)) AS BIGINT) AS day_pairs
               FROM (SELECT stream_id, day, CAST(sum(n) AS BIGINT) AS n,
                      CAST(sum(n * (n - 1)) AS BIGINT) AS hour_pairs
-                    FROM (SELECT stream_id, hour, min(hour - hour % 24) AS day,
-                           CAST(sum(exchanges) AS BIGINT) AS n
-                          FROM cells GROUP BY stream_id, hour) h
+                    FROM (SELECT stream_id, hour, min(day) AS day, CAST(sum(n) AS BIGINT) AS n
+                          FROM h GROUP BY stream_id, hour) o
                     GROUP BY stream_id, day) d
               GROUP BY stream_id) a ON p.stream_id = a.stream_id"""
 

@@ -23,15 +23,15 @@ class Partition:
     """
 
     name = "partition"
-    reads = frozenset({"fills", "cells"})
+    reads = frozenset({"fills", "takers"})
     needs: tuple[str, ...] = ()
     statistics = f"""
         SELECT f.stream_id, CAST(sum(f.exchanges) AS BIGINT) AS fills,
                CAST(sum(f.exchanges * f.principals) AS BIGINT) AS seen, min(c.principals) AS principals
         FROM fills f
-        JOIN (SELECT stream_id, CAST(count(DISTINCT principal) AS BIGINT) AS principals,
+        JOIN (SELECT stream_id, CAST(count(*) AS BIGINT) AS principals,
                      CAST(sum(exchanges) AS BIGINT) AS n
-              FROM cells GROUP BY stream_id) c ON f.stream_id = c.stream_id
+              FROM takers GROUP BY stream_id) c ON f.stream_id = c.stream_id
         WHERE f.exchanges * {OF_TEMPLATE} <= c.n OR f.exchanges = 1
         GROUP BY f.stream_id"""
 

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from stillwatch.signals.base import integers, result, share_lift
-from stillwatch.signals.sharing import LEAST_ACCOUNTS, STREAM_ACCOUNTS
+from stillwatch.signals.sharing import LEAST_ACCOUNTS
 
 HOPS = 3
 """Hours with calls from several countries that make an account hop: a traveller has one, at a border."""
@@ -32,7 +32,7 @@ class Reach:
     """
 
     name = "reach"
-    reads = frozenset({"cells", "principals", "whereabouts"})
+    reads = frozenset({"holders", "whereabouts"})
     needs = ("country", "asn")
     statistics = f"""
         SELECT s.stream_id, s.accounts, s.hopping, s.placeless, s.outside, w.all_accounts, w.all_hopping,
@@ -41,7 +41,7 @@ class Reach:
                      CAST(sum(CASE WHEN v.hops >= {HOPS} THEN 1 ELSE 0 END) AS BIGINT) AS hopping,
                      CAST(sum(CASE WHEN 2 * v.placeless >= v.exchanges THEN 1 ELSE 0 END) AS BIGINT) AS placeless,
                      CAST(sum(CASE WHEN 2 * v.outside >= v.exchanges THEN 1 ELSE 0 END) AS BIGINT) AS outside
-              FROM {STREAM_ACCOUNTS} a JOIN whereabouts v ON a.account = v.account
+              FROM holders a JOIN whereabouts v ON a.account = v.account
               GROUP BY a.stream_id) s
         CROSS JOIN (SELECT CAST(count(*) AS BIGINT) AS all_accounts,
                            CAST(sum(CASE WHEN hops >= {HOPS} THEN 1 ELSE 0 END) AS BIGINT) AS all_hopping,

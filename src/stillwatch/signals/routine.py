@@ -31,20 +31,20 @@ class Routine:
     reads = frozenset({"cells"})
     needs: tuple[str, ...] = ()
     statistics = f"""
+        WITH s AS (SELECT DISTINCT stream_id, principal, hour - hour % 24 AS day,
+                                   hour % 24 - hour % 24 % {BLOCK_HOURS} AS block FROM cells)
         SELECT p.stream_id, p.same, p.pairs, a.all_same, a.all_pairs
         FROM (SELECT b.stream_id, CAST(sum(b.same) AS BIGINT) AS same,
                CAST(sum(b.k * b.k - d.squares) AS BIGINT) AS pairs
               FROM (SELECT stream_id, principal, CAST(sum(n * (n - 1)) AS BIGINT) AS same,
                      CAST(sum(n) AS BIGINT) AS k
                     FROM (SELECT stream_id, principal, block, CAST(count(*) AS BIGINT) AS n
-                          FROM (SELECT DISTINCT stream_id, principal, hour - hour % 24 AS day,
-                                       hour % 24 - hour % 24 % {BLOCK_HOURS} AS block FROM cells) s
+                          FROM s
                           GROUP BY stream_id, principal, block) g
                     GROUP BY stream_id, principal) b
               JOIN (SELECT stream_id, principal, CAST(sum(n * n) AS BIGINT) AS squares
                     FROM (SELECT stream_id, principal, day, CAST(count(*) AS BIGINT) AS n
-                          FROM (SELECT DISTINCT stream_id, principal, hour - hour % 24 AS day,
-                                       hour % 24 - hour % 24 % {BLOCK_HOURS} AS block FROM cells) s
+                          FROM s
                           GROUP BY stream_id, principal, day) g
                     GROUP BY stream_id, principal) d ON b.stream_id = d.stream_id
                            AND b.principal = d.principal
@@ -52,8 +52,7 @@ class Routine:
         JOIN (SELECT stream_id, CAST(sum(n * (n - 1)) AS BIGINT) AS all_same,
                      CAST(sum(n) * (sum(n) - 1) AS BIGINT) AS all_pairs
               FROM (SELECT stream_id, block, CAST(count(*) AS BIGINT) AS n
-                    FROM (SELECT DISTINCT stream_id, principal, hour - hour % 24 AS day,
-                                 hour % 24 - hour % 24 % {BLOCK_HOURS} AS block FROM cells) s
+                    FROM s
                     GROUP BY stream_id, block) g
               GROUP BY stream_id) a ON p.stream_id = a.stream_id"""
 

@@ -15,30 +15,20 @@ if TYPE_CHECKING:
 LEAST_ACCOUNTS = 5
 """Accounts of a stream with a known value below which pairs say nothing."""
 
-STREAM_ACCOUNTS = """
-    (SELECT DISTINCT c.stream_id, p.account FROM cells c JOIN principals p ON c.principal = p.principal)"""
-"""Accounts of each stream. End users of one key count once: what the key's owner has is not theirs."""
 
+def pair_statistics(kind: str) -> str:
+    """SQL of the pairs of accounts that have a value of one kind in common, in each stream and in the whole log.
 
-def pair_statistics(values: str) -> str:
-    """SQL of the pairs of accounts that agree, in each stream and in the whole log.
-
-    ``values``: a subquery with one row (account, value) for each value of an account.
+    End users of one key count once: what the key's owner has is not theirs.
     """
     return f"""
         SELECT s.stream_id, s.pairs, s.accounts, w.all_pairs, w.all_accounts
-        FROM (SELECT g.stream_id, CAST(sum(g.n * (g.n - 1)) AS BIGINT) AS pairs, min(t.accounts) AS accounts
-              FROM (SELECT a.stream_id, v.value, CAST(count(*) AS BIGINT) AS n
-                    FROM {STREAM_ACCOUNTS} a JOIN {values} v ON a.account = v.account
-                    GROUP BY a.stream_id, v.value) g
-              JOIN (SELECT a.stream_id, CAST(count(DISTINCT a.account) AS BIGINT) AS accounts
-                    FROM {STREAM_ACCOUNTS} a JOIN {values} v ON a.account = v.account
-                    GROUP BY a.stream_id) t ON g.stream_id = t.stream_id
-              GROUP BY g.stream_id) s
-        CROSS JOIN (SELECT CAST(sum(n * (n - 1)) AS BIGINT) AS all_pairs,
-                           (SELECT CAST(count(DISTINCT account) AS BIGINT) FROM {values} v) AS all_accounts
-                    FROM (SELECT v.value, CAST(count(*) AS BIGINT) AS n FROM {values} v
-                           GROUP BY v.value) g) w"""
+        FROM (SELECT stream_id, CAST(sum(n * (n - 1)) AS BIGINT) AS pairs, CAST(sum(accounts) AS BIGINT) AS accounts
+              FROM (SELECT h.stream_id, b.value, CAST(count(*) AS BIGINT) AS n, sum(b.counted) AS accounts
+                    FROM holders h JOIN belongings b ON h.account = b.account WHERE b.kind = '{kind}'
+                    GROUP BY h.stream_id, b.value) g
+              GROUP BY stream_id) s
+        CROSS JOIN (SELECT all_pairs, all_accounts FROM agreements WHERE kind = '{kind}') w"""
 
 
 def pair_lift(stats: pa.Table, most: float) -> pa.Table:

@@ -59,7 +59,7 @@ class Succession:
     """
 
     name = "succession"
-    reads = frozenset({"cells", "principals"})
+    reads = frozenset({"takers", "principals"})
     needs: tuple[str, ...] = ()
     statistics = f"""
         SELECT stream_id, CAST(sum(begins) AS BIGINT) AS beginnings,
@@ -73,8 +73,7 @@ class Succession:
                                     RANGE BETWEEN 1 FOLLOWING AND {SOON_US} FOLLOWING), 0) AS after
                     FROM (SELECT m.stream_id, e.at_us, CAST(sum(e.begins) AS BIGINT) AS begins,
                                  CAST(sum(e.ends) AS BIGINT) AS ends, CAST(sum(e.own) AS BIGINT) AS own
-                          FROM (SELECT DISTINCT stream_id, principal FROM cells) m
-                          JOIN {_EVENTS} e ON m.principal = e.principal
+                          FROM takers m JOIN {_EVENTS} e ON m.principal = e.principal
                           GROUP BY m.stream_id, e.at_us) h) w
               WHERE begins > 0) g
         GROUP BY stream_id"""

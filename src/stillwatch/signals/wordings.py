@@ -28,11 +28,11 @@ class Wordings:
     """
 
     name = "wordings"
-    reads = frozenset({"cells"})
+    reads = frozenset({"scores"})
     needs: tuple[str, ...] = ()
     statistics = """
         SELECT stream_id, CAST(sum(variety) AS BIGINT) AS variety, CAST(sum(exchanges) AS BIGINT) AS n
-        FROM cells GROUP BY stream_id"""
+        FROM scores GROUP BY stream_id"""
 
     def value(self, stats: pa.Table) -> pa.Table:
         """Mean variety in [0, 1]; silent below ``LEAST_EXCHANGES``."""
