@@ -88,7 +88,8 @@ DOUBTS = (
 
 def doubts(measured: Measured) -> NDArray[np.int64]:
     """How often more is asked for of each stream: int64[s]."""
-    return np.sum([one.holds(measured) for one in DOUBTS], axis=0, dtype=np.int64)
+    held: NDArray[np.int64] = np.sum([one.holds(measured) for one in DOUBTS], axis=0, dtype=np.int64)
+    return held
 
 
 def doubts_of(measured: Measured, stream: int) -> tuple[Doubt, ...]:

@@ -26,13 +26,9 @@ LEAST_EXCHANGES, LEAST_FRAGMENTS = 60, 4
 RARE, USUAL = 0.04, 0.6
 """Shares of a family's exchanges between which a fragment is one wording of several."""
 
-SEVERAL, TWO = 0.2, 0.33
-"""Mean share of those, each as often as it is sent, up to which a text has many wordings, and from which most come in two: a
-product that is tried in two versions, or has parts that are turned on and off."""
-
-VERSIONS, RECOMBINED = 6.0, 8.0
+VERSIONS, RECOMBINED = 7.0, 9.0
 """Bits of collision entropy (Rényi 1961) of a template's text up to which it comes in versions, and from which it is
-recombined. Four sentences of six wordings each have 10; three modules that a product turns on and off have 3."""
+recombined. Four sentences of six wordings each have 10; four modules in two versions each have 4."""
 
 LEAST_PAIRS = 20
 """Pairs of one principal's exchanges with one wording in common, expected by chance, below which nothing is said."""
@@ -49,9 +45,8 @@ def variety(
 
     ``family`` is the family of each fragment, -1 for none; the next two are the families of outlines, in order of
     outline. The value is the share of the matched fragments that vary, less where exchanges match more or fewer of them
-    (as everyday phrases do, and optional paragraphs), less where most wordings come in two, less where a principal
-    comes back to its own (a version of a client, say), and less where two principals often send the same ones, as
-    they do of a prompt in modules.
+    (as everyday phrases do, and optional paragraphs), less where a principal comes back to its own wordings (a
+    version of a client, say), and less where two principals often send the same ones, as they do of a prompt in modules.
     """
     outline, fragment = outlines.postings()
     counts, sizes, squares, varying = _count(
@@ -66,12 +61,7 @@ def variety(
     spread = np.sqrt(np.maximum(squares / np.maximum(exchanges, 1) - mean**2, 0)) / np.maximum(mean, 1)
     mass = np.bincount(family[wording], weights=counts[wording], minlength=families) / np.maximum(held, 1)
     spoken = (exchanges >= LEAST_EXCHANGES) & (mean >= LEAST_FRAGMENTS) & (mass > 0) & (spread < 0.5)
-    sent, apart = (
-        np.bincount(family[wording], weights=counts[wording] * share[wording] ** power, minlength=families)
-        for power in (0, 1)
-    )
-    several = np.clip((TWO - apart / np.maximum(sent, 1)) / (TWO - SEVERAL), 0, 1)
-    value = np.where(spoken, mass * several * (1 - 2 * np.minimum(spread, 0.5)), 0.0)
+    value = np.where(spoken, mass * (1 - 2 * np.minimum(spread, 0.5)), 0.0)
     chosen = varying & wording[fragment] & spoken[family[fragment]]
     pairs, times = _pairs(outlines, fragment[chosen], outline[chosen])
     mine = np.flatnonzero(spoken[member_family])  # of the others nothing is said
