@@ -20,11 +20,12 @@ Row = Mapping[str, str]
 
 
 def draw(rows: Sequence[Row]) -> str:
-    """A line for each scenario and number of looks, a dot for each measure: medians of the logs of the newest evidence."""
-    newest = rows[-1]["evidence"] if rows else ""
+    """A line for each scenario and number of looks, a dot for each measure: medians of the logs of the newest evidence and looks."""
+    newest = rows[-1:]
     found: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
-        if row["evidence"] == newest and row.get("exchanges"):
+        alike = all(row[name] == last[name] for last in newest for name in ("evidence", "sooner"))
+        if alike and row.get("exchanges"):
             found.setdefault((row["scenario"], row["looks_in_a_row"]), []).append(row)
     parts, x = [], 0.0
     for place, told in enumerate(MEASURES.values()):

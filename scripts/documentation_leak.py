@@ -18,12 +18,12 @@ SHARES = (
 
 
 def rows() -> list[Sequence[object]]:
-    """A row for each scenario and number of looks, by the newest evidence: medians over logs, innocents in all of them."""
+    """A row for each scenario and number of looks, by the newest evidence and looks: medians over logs, innocents in all of them."""
     with RESULTS.open(encoding="utf-8", newline="") as file:
         every = list(csv.DictReader(file))
     found: dict[tuple[str, str], list[Mapping[str, str]]] = {}
     for row in every:
-        if row["evidence"] == every[-1]["evidence"]:
+        if all(row[name] == every[-1][name] for name in ("evidence", "sooner")):
             found.setdefault((row["scenario"], row["looks_in_a_row"]), []).append(row)
     return [(f"`{name}`", looks, *_told(own)) for (name, looks), own in found.items()]
 
