@@ -20,7 +20,7 @@ Row = Mapping[str, str]
 
 
 def draw(rows: Sequence[Row]) -> str:
-    """A line for each scenario and number of looks, a dot for each measure: medians of the logs of the newest evidence and looks."""
+    """A line for each scenario and number of looks, a dot for each measure: medians of what was run alike."""
     newest = rows[-1:]
     found: dict[tuple[str, str], list[Row]] = {}
     for row in rows:

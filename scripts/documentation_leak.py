@@ -18,7 +18,7 @@ SHARES = (
 
 
 def rows() -> list[Sequence[object]]:
-    """A row for each scenario and number of looks, by the newest evidence and looks: medians over logs, innocents in all of them."""
+    """A row for each scenario and number of looks, by newest evidence and looks: medians over logs, innocents in all."""
     with RESULTS.open(encoding="utf-8", newline="") as file:
         every = list(csv.DictReader(file))
     found: dict[tuple[str, str], list[Mapping[str, str]]] = {}
