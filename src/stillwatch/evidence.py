@@ -45,8 +45,8 @@ OWN_SUBJECTS = -1.0
 """Bits of mixing from which a stream's principals come back to subjects of their own."""
 
 UNEVEN, PEOPLES_HOURS, WORDED = 0.75, 0.95, 1.0
-"""Value of the load up to which shares are uneven, value of the rhythm up to which hours are people's, and bits of the
-wordings beyond which a text is varied on purpose."""
+"""Value of the load up to which shares are uneven, value of the rhythm up to which hours are people's (they are held to be as
+long as it is silent), and bits of the wordings beyond which a text is varied on purpose."""
 
 RETURNING = 0.6
 """Value of the dose below which most of what a stream's principals do is left to a few of them."""
@@ -136,7 +136,7 @@ class Measured:
         of_conduct = self.bits[:, places]
         mixing, pacing, routine = (np.isnan(self.value[:, place]) for place in places)
         silent = mixing | pacing | (routine & ~(self.bits_of("pacing") > 0)) | (self.of(DOSE) < RETURNING)
-        guests = (self.of("load") <= UNEVEN) & (self.of("rhythm") <= PEOPLES_HOURS)
+        guests = (self.of("load") <= UNEVEN) & ~(self.of("rhythm") > PEOPLES_HOURS)
         guests &= self.bits_of("wordings") <= WORDED
         for name, value in (
             ("total", self.bits.sum(axis=1) + self.start),
