@@ -24,7 +24,7 @@ def draw(rows: Sequence[Row]) -> str:
     newest = rows[-1:]
     found: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
-        alike = all(row[name] == last[name] for last in newest for name in ("evidence", "sooner"))
+        alike = all(row.get(name) == last.get(name) for last in newest for name in ("evidence", "sooner"))
         if alike and row.get("exchanges"):
             found.setdefault((row["scenario"], row["looks_in_a_row"]), []).append(row)
     parts, x = [], 0.0

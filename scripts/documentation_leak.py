@@ -23,7 +23,7 @@ def rows() -> list[Sequence[object]]:
         every = list(csv.DictReader(file))
     found: dict[tuple[str, str], list[Mapping[str, str]]] = {}
     for row in every:
-        if all(row[name] == every[-1][name] for name in ("evidence", "sooner")):
+        if all(row.get(name) == every[-1].get(name) for name in ("evidence", "sooner")):
             found.setdefault((row["scenario"], row["looks_in_a_row"]), []).append(row)
     return [(f"`{name}`", looks, *_told(own)) for (name, looks), own in found.items()]
 
