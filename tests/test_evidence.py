@@ -68,7 +68,9 @@ def test_routine_is_not_waited_for_where_pacing_speaks_for(pacing: float, silent
     [
         (0.5, 0.7, 0.0, True),
         (0.9, 0.7, 0.0, False),  # even shares: dealt out
-        (0.5, np.nan, 0.0, True),  # an event of two days, of which nobody can tell the hours yet
+        (0.8, np.nan, 0.0, True),  # an event of two days, of which nobody can tell the hours yet
+        (0.9, np.nan, 0.0, False),
+        (0.8, 0.7, 0.0, False),
         (0.5, 1.0, 0.0, False),  # round the clock: no people
         (0.5, 0.7, 4.0, False),  # reworded from one exchange to the next: made not to be recognised
         (np.nan, 0.7, 0.0, False),

@@ -45,8 +45,12 @@ OWN_SUBJECTS = -1.0
 """Bits of mixing from which a stream's principals come back to subjects of their own."""
 
 UNEVEN, PEOPLES_HOURS, WORDED = 0.75, 0.95, 1.0
-"""Value of the load up to which shares are uneven, value of the rhythm up to which hours are people's (they are held to be as
-long as it is silent), and bits of the wordings beyond which a text is varied on purpose."""
+"""Value of the load up to which shares are uneven, value of the rhythm up to which hours are people's, and bits of the
+wordings beyond which a text is varied on purpose."""
+
+NOT_EVEN = 0.85
+"""Value of the load up to which it does not speak for a dispatcher. It is what counts as long as ``rhythm`` is silent: in
+the two days of an event nobody can tell whose hours they are, and few exchanges have not yet spread apart."""
 
 RETURNING = 0.6
 """Value of the dose below which most of what a stream's principals do is left to a few of them."""
@@ -136,8 +140,9 @@ class Measured:
         of_conduct = self.bits[:, places]
         mixing, pacing, routine = (np.isnan(self.value[:, place]) for place in places)
         silent = mixing | pacing | (routine & ~(self.bits_of("pacing") > 0)) | (self.of(DOSE) < RETURNING)
-        guests = (self.of("load") <= UNEVEN) & ~(self.of("rhythm") > PEOPLES_HOURS)
-        guests &= self.bits_of("wordings") <= WORDED
+        rhythm = self.of("rhythm")
+        guests = self.of("load") <= np.where(np.isnan(rhythm), NOT_EVEN, UNEVEN)
+        guests &= ~(rhythm > PEOPLES_HOURS) & (self.bits_of("wordings") <= WORDED)
         for name, value in (
             ("total", self.bits.sum(axis=1) + self.start),
             ("conduct", of_conduct.sum(axis=1) + self.bits_of(DOSE)),
