@@ -225,7 +225,10 @@ def test_a_calibration_for_scans_is_none_for_looks_and_the_other_way_round(
             match="the same --window, --step and --sooner, or looks that are at least so far apart",
         ):
             replayed(logs[4], tmp_path / "out", made, Looking(step_us, window_us))
-    record.check(made, Options(), Looking(2 * DAY_US).cadence)
+    with pytest.raises(CalibrationError, match="where evidence comes near"):
+        record.check(made, Options(), Looking(2 * DAY_US).cadence)
+    for looking in (LOOKING, Looking(2 * DAY_US, sooner=1), Looking(6 * DAY_US)):
+        record.check(made, Options(), looking.cadence)
 
 
 def test_traffic_that_grows_beyond_the_blocks_is_not_like_them(made: Calibration) -> None:
