@@ -20,11 +20,12 @@ Row = Mapping[str, str]
 
 
 def draw(rows: Sequence[Row]) -> str:
-    """A line for each scenario and number of looks, a dot for each measure: medians of the logs of the newest evidence."""
-    newest = rows[-1]["evidence"] if rows else ""
+    """A line for each scenario and number of looks, a dot for each measure: medians of what was run alike."""
+    newest = [row for row in rows if row["evidence"] == rows[-1]["evidence"]]
+    sooner = {row["scenario"]: row.get("sooner") for row in newest}
     found: dict[tuple[str, str], list[Row]] = {}
-    for row in rows:
-        if row["evidence"] == newest and row.get("exchanges"):
+    for row in newest:
+        if row.get("exchanges") and row.get("sooner") == sooner[row["scenario"]]:
             found.setdefault((row["scenario"], row["looks_in_a_row"]), []).append(row)
     parts, x = [], 0.0
     for place, told in enumerate(MEASURES.values()):

@@ -136,6 +136,9 @@ def main(root: Path) -> int:
     """Run what the command line asks for."""
     parser = argparse.ArgumentParser(prog="leak", description="What campaigns get before they are flagged.")
     parser.add_argument("--step", default="1h", help="time between two looks")
+    parser.add_argument(
+        "--sooner", type=int, default=PRUDENT.sooner, help="looks in it where evidence comes near"
+    )
     parser.add_argument("--logs", type=int, default=1, help="logs of each scenario")
     parser.add_argument("--only", nargs="+", choices=sorted(SCENARIOS), help="some scenarios alone")
     parser.add_argument(
@@ -149,7 +152,7 @@ def main(root: Path) -> int:
     parser.add_argument("--results", type=Path, default=root / "benchmarks" / "results" / "leak.csv")
     parser.add_argument("--picture", type=Path, default=root / "docs" / "images" / "leak.svg")
     options = parser.parse_args()
-    looking = Looking(duration_us(options.step, "--step"), margin_bits=options.margin)
+    looking = Looking(duration_us(options.step, "--step"), margin_bits=options.margin, sooner=options.sooner)
     decided_us = duration_us(options.decided_within, "--decided-within")
     work = [
         (name, SEEDS[name] + number, looking, decided_us, options.scale)
@@ -159,7 +162,7 @@ def main(root: Path) -> int:
     stamp = {
         "date": f"{dt.datetime.now(dt.UTC):%Y-%m-%d}", "commit": commit(root), "machine": processor(),
         "evidence": versions()["evidence"], "step": options.step, "margin_bits": looking.margin_bits,
-        "looks_in_a_row": looking.looks,
+        "looks_in_a_row": looking.looks, "sooner": looking.sooner,
     }  # fmt: skip
     with ProcessPoolExecutor(options.jobs) as pool:
         for row in pool.map(_measured, *zip(*work, strict=True)):
@@ -223,9 +226,12 @@ def _prudent(result: Replayed, step_us: int) -> int:
     for row, at in zip(rows, times, strict=True):
         if row["margin_bits"] > PRUDENT.margin_bits:
             before, count = in_a_row.get(row["campaign_id"], (0, 0))
-            in_a_row[row["campaign_id"]] = (at, count + 1 if before == at - step_us else 1)
+            # No look lies further from the next one; where evidence is near, they are closer.
+            in_a_row[row["campaign_id"]] = (at, count + 1 if before >= at - step_us else 1)
             if in_a_row[row["campaign_id"]][1] >= PRUDENT.looks:
                 return int(at)
+        else:
+            in_a_row.pop(row["campaign_id"], None)
     return int(np.iinfo(np.int64).max)
 
 

@@ -9,8 +9,8 @@ from statistics import median
 
 RESULTS = Path(__file__).resolve().parent.parent / "benchmarks" / "results" / "leak.csv"
 HEAD = (
-    "scenario", "looks in a row", "exchanges", "until the first flag", "until each principal's own", "until decided",
-    "not calibrated, first", "who came later", "sent by each of them", "innocents flagged",
+    "scenario", "looks in a row", "looks a step, near", "exchanges", "until the first flag", "until each principal's own",
+    "until decided", "not calibrated, first", "who came later", "sent by each of them", "innocents flagged",
 )  # fmt: skip
 SHARES = (
     "leak_at_first_flag", "leak_until_own_flag", "leak_until_decided", "leak_at_first_flag_uncalibrated",
@@ -18,14 +18,19 @@ SHARES = (
 
 
 def rows() -> list[Sequence[object]]:
-    """A row for each scenario and number of looks, by the newest evidence: medians over logs, innocents in all of them."""
+    """A row for each scenario and number of looks, by the newest evidence: medians over logs, innocents in all of them.
+
+    Where looks came sooner in newer rows of a scenario, those count.
+    """
     with RESULTS.open(encoding="utf-8", newline="") as file:
         every = list(csv.DictReader(file))
+    newest = [row for row in every if row["evidence"] == every[-1]["evidence"]]
+    sooner = {row["scenario"]: row["sooner"] for row in newest}
     found: dict[tuple[str, str], list[Mapping[str, str]]] = {}
-    for row in every:
-        if row["evidence"] == every[-1]["evidence"]:
+    for row in newest:
+        if row["sooner"] == sooner[row["scenario"]]:
             found.setdefault((row["scenario"], row["looks_in_a_row"]), []).append(row)
-    return [(f"`{name}`", looks, *_told(own)) for (name, looks), own in found.items()]
+    return [(f"`{name}`", looks, sooner[name] or "1", *_told(own)) for (name, looks), own in found.items()]
 
 
 def _told(own: Sequence[Mapping[str, str]]) -> list[str]:

@@ -132,7 +132,7 @@ def raised(made: Calibration, bits: float) -> Calibration:
 
 
 def test_a_block_scores_the_most_at_any_look(logs: list[Path], made: Calibration, tmp_path: Path) -> None:
-    assert made.cadence == Cadence(86_400.0, 30 * 86_400.0)
+    assert made.cadence == Cadence(86_400.0, 30 * 86_400.0, 14_400.0)
     assert all(score < 0 for score in made.scores), "clean weeks stay below the bar of a scan"
     with RejectLog(None) as rejects:
         (guilty,) = score_blocks(
@@ -221,10 +221,14 @@ def test_a_calibration_for_scans_is_none_for_looks_and_the_other_way_round(
         scan_files(logs[4:], tmp_path / "scan", Options(calibration=made))
     for step_us, window_us in ((HOUR_US, 30 * DAY_US), (36 * HOUR_US, 30 * DAY_US), (DAY_US, 7 * DAY_US)):
         with pytest.raises(
-            CalibrationError, match="the same --window and a --step that is so long or a multiple"
+            CalibrationError,
+            match="the same --window, --step and --sooner, or looks that are at least so far apart",
         ):
             replayed(logs[4], tmp_path / "out", made, Looking(step_us, window_us))
-    record.check(made, Options(), Looking(2 * DAY_US).cadence)
+    with pytest.raises(CalibrationError, match="where evidence comes near"):
+        record.check(made, Options(), Looking(2 * DAY_US).cadence)
+    for looking in (LOOKING, Looking(2 * DAY_US, sooner=1), Looking(6 * DAY_US)):
+        record.check(made, Options(), looking.cadence)
 
 
 def test_traffic_that_grows_beyond_the_blocks_is_not_like_them(made: Calibration) -> None:

@@ -115,6 +115,32 @@ def test_who_is_flagged_is_planted_and_nobody_is_flagged_twice(log: Path, tmp_pa
     assert len(set(flagged)) == len(flagged)
 
 
+def test_looks_come_sooner_where_a_campaign_comes_near_the_bar_and_then_no_more(
+    log: Path, tmp_path: Path
+) -> None:
+    rarely, sooner = (
+        replayed(log, tmp_path / str(count), Looking(DAY_US, margin_bits=0.0, sooner=count))
+        for count in (1, 6)
+    )
+    first = [pc.min(one.flags["flagged_at"]).as_py() for one in (rarely, sooner)]
+    assert first[1] < first[0]
+    assert set(rarely.flags["account_id"].to_pylist()) <= set(sooner.flags["account_id"].to_pylist())
+    looks = [one.overview["looks"] for one in (rarely, sooner)]
+    assert looks[0] < looks[1] < looks[0] + 12
+    assert sooner.overview["looking"]["soonest_s"] == 4 * 3600
+
+
+def test_traffic_at_rest_is_looked_at_no_sooner(tmp_path: Path) -> None:
+    recipe = replace(PRESETS["tiny"], operators=())
+    simulate(recipe, tmp_path / "log")
+    log = tmp_path / "log" / "exchanges.parquet"
+    looks = [
+        replayed(log, tmp_path / str(count), Looking(DAY_US, sooner=count)).overview["looks"]
+        for count in (1, 6)
+    ]
+    assert looks[0] == looks[1]
+
+
 @pytest.mark.slow
 def test_order_and_repetition_of_a_log_change_nothing(log: Path, tmp_path: Path) -> None:
     plain = replayed(log, tmp_path / "plain")

@@ -146,17 +146,17 @@ def fragments(
     as much.
     """
     codes = kernel.codes_of(roles)
-    parts = kernel.select_parts(np.array([0, len(codes)]), codes, np.zeros(1, bool)).tolist()
-    texts: dict[int, list[str]] = {SYSTEM: [], TOOLS: list(tools), NEW: []}
-    for part, content in zip(parts, contents, strict=True):
-        if part in texts:
-            texts[part].append(content)
-    pair = keys.pair("fragment")
-    found: set[int] = set()
-    for role, own in texts.items():
-        if own:
-            found.update(_sketched(*_bytes_of(own), role, pair, limits, plain=True).fragments.tolist())
-    return frozenset(found)
+    parts = kernel.select_parts(np.array([0, len(codes)]), codes, np.zeros(1, bool))
+    chosen = [place for place, part in enumerate(parts.tolist()) if part in (SYSTEM, NEW)]
+    bounds, data = _bytes_of([*(contents[place] for place in chosen), *tools])
+    part_of = np.append(parts[chosen], np.full(len(tools), TOOLS, np.uint8)) if tools else parts[chosen]
+    classes, fold = tables()
+    key0, key1 = keys.pair("fragment")
+    found = kernel.request_fragments(
+        data, bounds, part_of, limits.prompt_fragments, limits.text_bytes, classes, fold, np.uint64(key0),
+        np.uint64(key1),
+    )  # fmt: skip
+    return frozenset(found.tolist())
 
 
 def _bytes_of(texts: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:

@@ -172,6 +172,45 @@ def _vocabulary(
 
 
 @numba.njit(nogil=True, cache=True)
+def _read(
+    data: Any,
+    start: int,
+    stop: int,
+    longest: int,
+    classes: Any,
+    fold: Any,
+    words: Any,
+    units: Any,
+    opens: Any,
+) -> int:
+    """Segment the text ``data[start:stop]``, of one that is too long three quarters at its begin and the rest at its
+    end; returns the words."""
+    nowhere = np.empty(0, np.int64)
+    if stop - start <= longest:
+        return int(segment(data, start, stop, classes, fold, words, units, opens, nowhere))
+    head = longest // 4 * 3
+    count = segment(data, start, start + head, classes, fold, words, units, opens, nowhere)
+    rest = stop - (longest - head)
+    return int(
+        count + segment(data, rest, stop, classes, fold, words[count:], units[count:], opens[count:], nowhere)
+    )
+
+
+@numba.njit(nogil=True, cache=True)
+def _room(size: int, keep: int) -> int:
+    """Fragments that a text of ``size`` bytes may give."""
+    return min(size // 2 + 2, 2 * keep + 1) if keep > 0 else size // 2 + 2
+
+
+@numba.njit(nogil=True, cache=True)
+def _choose(runs: Any, found: int, keep: int, out: Any, at: int) -> int:
+    """Write the fragments among the hashes of a text's runs; returns the new end."""
+    if keep > 0 and found > 2 * keep:
+        return int(_smallest(runs, found, keep, out, at))
+    return int(_winnow(runs, found, out, at))
+
+
+@numba.njit(nogil=True, cache=True)
 def sketch_texts(
     data: Any, bounds: Any, tag: Any, keep: int, is_new: bool, scored: bool, longest: int, vocabulary: int,
     classes: Any, fold: Any, key0: Any, key1: Any, weights: Any, bias: Any,
@@ -188,7 +227,7 @@ def sketch_texts(
     for text in range(texts):
         size = min(bounds[text + 1] - bounds[text], longest)
         most = max(most, size)
-        total += min(size // 2 + 2, 2 * keep + 1) if keep > 0 else size // 2 + 2
+        total += _room(size, keep)
     words, units = np.empty(most + 2, np.uint64), np.empty(most + 2, np.uint8)
     opens, runs = np.empty(most + 2, np.uint8), np.empty(most + 2, np.int64)
     fragments = np.empty(total, np.int64)
@@ -197,33 +236,13 @@ def sketch_texts(
     terms = np.empty(texts * vocabulary if is_new else 0, np.int64)
     term_bounds = np.zeros(texts + 1, np.int64)
     hashes = np.zeros(texts, np.uint64)
-    nowhere = np.empty(0, np.int64)
     truncated = np.zeros(texts, np.int64)
     for text in range(texts):
         start, stop = bounds[text], bounds[text + 1]
-        if stop - start > longest:
-            truncated[text] = stop - start - longest
-            head = longest // 4 * 3
-            count = segment(data, start, start + head, classes, fold, words, units, opens, nowhere)
-            count += segment(
-                data,
-                stop - (longest - head),
-                stop,
-                classes,
-                fold,
-                words[count:],
-                units[count:],
-                opens[count:],
-                nowhere,
-            )
-        else:
-            count = segment(data, start, stop, classes, fold, words, units, opens, nowhere)
+        truncated[text] = max(stop - start - longest, 0)
+        count = _read(data, start, stop, longest, classes, fold, words, units, opens)
         found = windows(words, units, count, key0, key1, tag, not is_new, runs)
-        at = fragment_bounds[text]
-        if keep > 0 and found > 2 * keep:
-            fragment_bounds[text + 1] = _smallest(runs, found, keep, fragments, at)
-        else:
-            fragment_bounds[text + 1] = _winnow(runs, found, fragments, at)
+        fragment_bounds[text + 1] = _choose(runs, found, keep, fragments, fragment_bounds[text])
         if scored and count > 0:
             score(words, opens, count, weights, bias, objective[text])
         term_bounds[text + 1] = term_bounds[text]
@@ -242,3 +261,30 @@ def sketch_texts(
         hashes,
         truncated,
     )
+
+
+@numba.njit(nogil=True, cache=True)
+def request_fragments(
+    data: Any, bounds: Any, parts: Any, keep: int, longest: int, classes: Any, fold: Any, key0: Any, key1: Any
+) -> Any:
+    """Fragments alone, of the m texts of one request, each of the part ``parts[i]`` (uint8[m]). int64[f].
+
+    ``keep``: as for ``sketch_texts``, for all parts but the new text.
+    """
+    most = 0
+    total = 0
+    for text in range(len(parts)):
+        size = min(bounds[text + 1] - bounds[text], longest)
+        most = max(most, size)
+        total += _room(size, 0 if parts[text] == 2 else keep)
+    words, units = np.empty(most + 2, np.uint64), np.empty(most + 2, np.uint8)
+    opens, runs = np.empty(most + 2, np.uint8), np.empty(most + 2, np.int64)
+    fragments = np.empty(total, np.int64)
+    end = 0
+    for text in range(len(parts)):
+        is_new = parts[text] == 2
+        count = _read(data, bounds[text], bounds[text + 1], longest, classes, fold, words, units, opens)
+        tag = np.uint64(parts[text] + 1)
+        found = windows(words, units, count, key0, key1, tag, not is_new, runs)
+        end = _choose(runs, found, 0 if is_new else keep, fragments, end)
+    return fragments[:end]

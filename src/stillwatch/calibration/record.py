@@ -61,6 +61,14 @@ class Cadence:
     window_s: float
     """How far back exchanges are known."""
 
+    soonest_s: float | None = None
+    """Time to the next look where evidence comes near the bar; None: the same."""
+
+    @property
+    def least_s(self) -> float:
+        """Time between the looks that are closest."""
+        return self.step_s if self.soonest_s is None else self.soonest_s
+
 
 @dataclass(frozen=True, slots=True)
 class Block:
@@ -243,12 +251,23 @@ def _check_looks(made: Cadence | None, wanted: Cadence | None) -> None:
             "the calibration was made for a scan, and there are many looks here; calibrate with --step and --window "
             f"for them, such as --step {wanted.step_s / 3600:g}h"
         )
-    elif wanted.window_s != made.window_s or wanted.step_s % made.step_s:
+    elif wanted.window_s != made.window_s or not _covers(made, wanted):
         raise CalibrationError(
-            f"the calibration was made for looks {made.step_s:g} s apart at a window of {made.window_s:g} s, and here "
-            f"they are {wanted.step_s:g} s apart at {wanted.window_s:g} s; give the same --window and a --step that is so "
-            "long or a multiple of it, or calibrate again"
+            f"the calibration was made for looks {_apart(made)} at a window of {made.window_s:g} s, and here they are "
+            f"{_apart(wanted)} at {wanted.window_s:g} s; give the same --window, --step and --sooner, or looks that are at "
+            "least so far apart and a multiple of it, or calibrate again"
         )
+
+
+def _covers(made: Cadence, wanted: Cadence) -> bool:
+    """Whether blocks were looked at alike, or wherever it may be looked."""
+    alike = (made.step_s, made.least_s) == (wanted.step_s, wanted.least_s)
+    return alike or wanted.least_s % made.step_s == 0
+
+
+def _apart(cadence: Cadence) -> str:
+    least = "" if cadence.least_s == cadence.step_s else f" ({cadence.least_s:g} s where evidence comes near)"
+    return f"{cadence.step_s:g} s apart{least}"
 
 
 def write(calibration: Calibration, path: Path) -> None:

@@ -37,6 +37,9 @@ STEP = typer.Option(
     metavar="TIME",
     help="For `replay` and `watch`: look at every block so often, as they will.",
 )
+SOONER = typer.Option(
+    6, "--sooner", min=1, help="With --step: how many looks more where evidence comes near."
+)
 WINDOW = typer.Option("30d", "--window", metavar="TIME", help="With --step: the window of those looks.")
 DAYS = typer.Option(
     None, "--days", metavar="D", min=1 / 24, help="Cut every log into consecutive blocks of D days."
@@ -49,6 +52,7 @@ def calibrate(
     alpha: float = ALPHA,
     days: float | None = DAYS,
     step: str | None = STEP,
+    sooner: int = SOONER,
     window: str = WINDOW,
     format: str = FORMAT,
     key: Path | None = KEY,
@@ -65,7 +69,7 @@ def calibrate(
     if step is not None:
         from stillwatch.live.step import Looking
 
-        looking = Looking(duration_us(step, "--step"), duration_us(window, "--window", 86_400))
+        looking = Looking(duration_us(step, "--step"), duration_us(window, "--window", 86_400), sooner=sooner)
     from stillwatch import keys
     from stillwatch.calibration import record
     from stillwatch.calibration.blocks import scanned_once, score_blocks

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from stillwatch.cli.replay import CALIBRATION, LOOKS, MARGIN, STEP, WINDOW, looking_of
+from stillwatch.cli.replay import CALIBRATION, LOOKS, MARGIN, SOONER, STEP, WINDOW, looking_of
 from stillwatch.cli.review import AS_JSON, BY, STORE, WHY, now, opened_store, who
 from stillwatch.cli.scan import (
     CROWD,
@@ -65,6 +65,7 @@ def backtest(
     labels: Path | None = LABELS,
     decided_within: str = DELAY,
     step: str = STEP,
+    sooner: int = SOONER,
     window: str = WINDOW,
     margin: float | None = MARGIN,
     looks: int = LOOKS,
@@ -100,7 +101,7 @@ def backtest(
             "give one truth for each log, and logs instead of replays", param_hint="--truth"
         )
     rules = _with_rules(policy)
-    looking = looking_of(step, window, margin, looks, calibration is not None)
+    looking = looking_of(step, sooner, window, margin, looks, calibration is not None)
     options = Options(
         rule=Rule(least_principals=min_principals, crowd=crowd),
         bar=Bar(prior=prior),

@@ -30,6 +30,12 @@ if TYPE_CHECKING:
     from stillwatch.live.step import Looking
 
 STEP = typer.Option("1h", "--step", metavar="TIME", help="Time between two looks: 30m, 1h, 1d.")
+SOONER = typer.Option(
+    6,
+    "--sooner",
+    min=1,
+    help="Looks in that time where evidence comes near the bar and grows fast; 1 for no more than elsewhere.",
+)
 WINDOW = typer.Option(
     "30d", "--window", metavar="TIME", help="How far back exchanges are known; what is older is forgotten."
 )
@@ -70,20 +76,22 @@ def duration_us(text: str, option: str, least_s: int = 60) -> int:
 
 
 def looking_of(
-    step: str, window: str, margin: float | None, looks: int, calibrated: bool, least_step_s: int = 60
-) -> Looking:
+    step: str, sooner: int, window: str, margin: float | None, looks: int, calibrated: bool,
+    least_step_s: int = 60,
+) -> Looking:  # fmt: skip
     """How to look, by the options of the command line: prudence where nothing is calibrated."""
     step_us, window_us = duration_us(step, "--step", least_step_s), duration_us(window, "--window", 86_400)
     from stillwatch.live.step import Looking
 
     usual = 0.0 if calibrated else Looking().margin_bits
-    return Looking(step_us, window_us, usual if margin is None else margin, looks)
+    return Looking(step_us, window_us, usual if margin is None else margin, looks, sooner)
 
 
 def replay(
     logs: list[str] = LOGS,
     out: Path = OUT,
     step: str = STEP,
+    sooner: int = SOONER,
     window: str = WINDOW,
     margin: float | None = MARGIN,
     looks: int = LOOKS,
@@ -102,7 +110,7 @@ def replay(
     labels: Path | None = LABELS,
 ) -> None:
     """Look at a log as if it were happening, and write who is flagged when."""
-    looking = looking_of(step, window, margin, looks, calibration is not None)
+    looking = looking_of(step, sooner, window, margin, looks, calibration is not None)
     from stillwatch import keys
     from stillwatch.calibration.labels import read_labels
     from stillwatch.calibration.record import read as read_calibration

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import typer
 
-from stillwatch.cli.replay import CALIBRATION, LOOKS, MARGIN, STEP, WINDOW, looking_of
+from stillwatch.cli.replay import CALIBRATION, LOOKS, MARGIN, SOONER, STEP, WINDOW, looking_of
 from stillwatch.cli.review import POLICY, STORE
 from stillwatch.cli.scan import CROWD, KEY, LABELS, MEMORY, MIN_PRINCIPALS, PRIOR, REGISTRY
 
@@ -60,6 +60,7 @@ def watch(
     topic: str = TOPIC,
     group: str = GROUP,
     step: str = STEP,
+    sooner: int = SOONER,
     window: str = WINDOW,
     margin: float | None = MARGIN,
     looks: int = LOOKS,
@@ -79,7 +80,7 @@ def watch(
     """Take traffic in, look at it as time goes on, and answer gateways what was decided."""
     if state is None and (tail or kafka):
         raise typer.BadParameter("what is taken in needs a folder to be kept in", param_hint="--state")
-    looking = looking_of(step, window, margin, looks, calibration is not None, least_step_s=1)
+    looking = looking_of(step, sooner, window, margin, looks, calibration is not None, least_step_s=1)
     from stillwatch.live.extra import require
 
     require(kafka=kafka is not None)

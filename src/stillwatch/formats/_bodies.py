@@ -113,9 +113,7 @@ def columns_of(request: Mapping[str, Any], response: object) -> Bodies:
         MalformedError: the request names no model or holds no prompt.
         NotAnExchangeError: the response is a list of embeddings, or another thing that is no text.
     """
-    model = request.get("model")
-    if not isinstance(model, str):
-        raise MalformedError("the field model of the request is missing")
+    model = _model(request)
     reply = response if isinstance(response, Mapping) else {}
     if reply.get("object") == "list" or ("data" in reply and "input" in request):
         raise NotAnExchangeError(NO_TEXT)
@@ -199,6 +197,23 @@ def hash_of(*texts: bytes) -> str:
     """Return a name for a record that has none: equal records have equal names."""
     digest = hashlib.sha256(b"\n".join(text.strip() for text in texts))
     return f"sha256:{digest.hexdigest()[:32]}"
+
+
+def prompt_of(request: Mapping[str, Any]) -> tuple[list[StatedMessage], list[Any] | None]:
+    """Return the messages and tools of a request, where nothing else is asked of it; a third of the time of all columns.
+
+    Raises:
+        MalformedError: the request names no model or holds no prompt.
+    """
+    _model(request)
+    return _messages(request), stated_tools(request)
+
+
+def _model(request: Mapping[str, Any]) -> str:
+    model = request.get("model")
+    if not isinstance(model, str):
+        raise MalformedError("the field model of the request is missing")
+    return model
 
 
 def _messages(request: Mapping[str, Any]) -> list[StatedMessage]:

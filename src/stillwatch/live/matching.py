@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from stillwatch.fingerprint import fragments
-from stillwatch.formats._bodies import columns_of
+from stillwatch.formats._bodies import prompt_of
 from stillwatch.formats._content import add_turns, tool_text, without_blobs
-from stillwatch.formats._stated import MalformedError, NotAnExchangeError
+from stillwatch.formats._stated import MalformedError
 
 if TYPE_CHECKING:
     from stillwatch.keys import Keys
@@ -27,10 +27,10 @@ def fragments_of(request: Mapping[str, Any], keys: Keys) -> frozenset[int]:
     roles: list[str] = []
     contents: list[str] = []
     try:
-        columns = columns_of(request, None).columns
-        add_turns(columns["messages"], roles, contents)
-        tools = [tool_text(tool) for tool in columns.get("tools") or ()]
-    except (MalformedError, NotAnExchangeError) as error:
+        messages, stated = prompt_of(request)
+        add_turns(messages, roles, contents)
+        tools = [tool_text(tool) for tool in stated or ()]
+    except MalformedError as error:
         raise RequestError(str(error)) from None
     except RecursionError:
         raise RequestError("nested too deeply") from None

@@ -104,20 +104,25 @@ def replay(
 
 
 def looks_at(live: Live, spool: Spool, step_us: int, looked: Looked | None = None) -> Iterator[Look]:
-    """Look at a spooled log at the end of every step, in order of time, that has an exchange.
+    """Look at a spooled log at the end of every step, in order of time, that has an exchange, and sooner where the last
+    look would have it.
 
     Steps are counted from 1970, so that those of an hour end on the hour.
     """
     batches = list(spool)
-    steps = [batch["at_us"].to_numpy() // step_us for batch in batches]
-    every = np.unique(np.concatenate([np.unique(own) for own in steps]))
-    bounds = [(int(own.min()), int(own.max())) for own in steps]
+    times = [batch["at_us"].to_numpy() for batch in batches]
+    every = np.unique(np.concatenate([np.unique(own // step_us) for own in times]))
+    bounds = [(int(own.min()), int(own.max())) for own in times]
     for place, step in enumerate(every.tolist()):
-        now_us = (step + 1) * step_us
-        for batch, own, (first, last) in zip(batches, steps, bounds, strict=True):
-            if first <= step <= last and (inside := own == step).any():
-                live.observe(batch.filter(pa.array(inside)), now_us)
-        yield live.look(now_us)
+        now_us, end_us = step * step_us, (step + 1) * step_us
+        while now_us < end_us:
+            since_us, now_us = now_us, min(now_us + live.next_us, end_us)
+            for batch, own, (first, last) in zip(batches, times, bounds, strict=True):
+                if first < now_us and since_us <= last:
+                    inside = (own >= since_us) & (own < now_us)
+                    if inside.any():
+                        live.observe(batch.filter(pa.array(inside)), now_us)
+            yield live.look(now_us)
         if looked is not None:
             looked(place + 1, len(every))
 
@@ -179,6 +184,7 @@ def _overview(
         "last_look": iso(times[-1]),
         "looking": {
             "step_s": looking.step_us / 1e6,
+            "soonest_s": looking.soonest_us / 1e6,
             "window_s": looking.window_us / 1e6,
             "margin_bits": looking.margin_bits,
             "looks_in_a_row": looking.looks,

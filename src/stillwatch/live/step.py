@@ -23,6 +23,7 @@ from stillwatch.families.fragments import Presence
 from stillwatch.judging import judge
 from stillwatch.live.arrivals import Arrivals
 from stillwatch.live.naming import Group, Named, Names
+from stillwatch.live.nearness import comes_near
 from stillwatch.streams import DAY_US, HOUR_US
 from stillwatch.verdict import Verdict, margin
 
@@ -55,10 +56,18 @@ class Looking:
     """Looks with new exchanges, in a row, at which it must, with the principal taking part: families that touch are joined
     at one look and apart at the next, and who was in it for an hour is no part of it."""
 
+    sooner: int = 6
+    """Looks in the time of one step where evidence comes near the bar and grows fast; 1 for no more than elsewhere."""
+
     @property
     def cadence(self) -> record.Cadence:
         """How traffic is looked at, as a calibration says it."""
-        return record.Cadence(self.step_us / 1e6, self.window_us / 1e6)
+        return record.Cadence(self.step_us / 1e6, self.window_us / 1e6, self.soonest_us / 1e6)
+
+    @property
+    def soonest_us(self) -> int:
+        """Time to the next look where evidence comes near the bar."""
+        return self.step_us // self.sooner
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +148,8 @@ class Live:
         self._standing: set[tuple[int, str]] = set()
         self._looked_us = -(2**62)
         self.counts = self._arrivals.counts
+        self.next_us = looking.step_us
+        """Time to the next look, as the last one would have it."""
         self.assured: Guarantee | None = None
         """What is known of the chance of a false accusation, as of the last look."""
 
@@ -165,7 +176,12 @@ class Live:
         self._presence.observe(due)
         scanned = examine(self._history, self._presence, self._options)
         named, groups = self._accusing(scanned)
-        return Look(now_us, *self._accuse(scanned, named, groups, now_us), scanned)
+        flags, campaigns = self._accuse(scanned, named, groups, now_us)
+        flagged = {seen.campaign_id for seen in campaigns if seen.flagged}
+        done = {number for number, name in named.items() if name.name in flagged}
+        near = comes_near(scanned, groups, done, now_us - self._looking.step_us, self._options.bar)
+        self.next_us = self._looking.soonest_us if near else self._looking.step_us
+        return Look(now_us, flags, campaigns, scanned)
 
     def _oldest(self, now_us: int) -> int:
         return (now_us - self._looking.window_us) // DAY_US * DAY_US

@@ -117,7 +117,6 @@ def tick_until_orphaned(told: Ticking) -> None:
     os.nice(5)  # answers to gateways come first
     with History(told.state) as history:
         ticks = Ticks(told, history, store)
-        step_s = told.looking.step_us / 1e6
         while parent is None or parent.is_alive():
             begun = time.monotonic()
             try:
@@ -126,7 +125,7 @@ def tick_until_orphaned(told: Ticking) -> None:
                 LOG.warning("findings not loaded", extra={"told": {"error": type(error).__name__}})
             else:
                 _log(ticks.live, look, time.monotonic() - begun)
-            _sleep(max(SHORTEST_S, step_s - (time.monotonic() - begun)), parent)
+            _sleep(max(SHORTEST_S, ticks.live.next_us / 1e6 - (time.monotonic() - begun)), parent)
 
 
 def _log(live: Live, look: Look, seconds: float) -> None:

@@ -26,6 +26,7 @@ from stillwatch.response.actions import Action, Scope
 from stillwatch.response.template import Template
 
 VERSION = 1
+_HARDNESS = {action: place for place, action in enumerate(Action)}
 _KEYS = ("scope", "account_id", "end_user_id", "family_id", "action", "parameters", "reason", "campaign_id")
 
 
@@ -104,8 +105,9 @@ class Snapshot:
             and action.end_user_id in {None, end_user_id}
             and (action.family_id is None or action.family_id in inside)
         ]
-        order = list(Action)
-        return tuple(sorted(found, key=lambda action: (-order.index(action.action), action.until)))
+        if len(found) > 1:
+            found.sort(key=lambda action: (-_HARDNESS[action.action], action.until))
+        return tuple(found)
 
     def as_json(self) -> dict[str, Any]:
         """The document of the contract."""

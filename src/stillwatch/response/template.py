@@ -73,8 +73,8 @@ class Templates:
     def match(self, fragments: Iterable[int]) -> frozenset[str]:
         """Ids of the families to which a request with these fragments belongs."""
         held: dict[int, list[int]] = {}
-        for fragment in set(fragments):
-            for place, weight in self._holding.get(fragment, ()):
+        for fragment in self._holding.keys() & fragments:  # most fragments of a request are no template's
+            for place, weight in self._holding[fragment]:
                 count = held.setdefault(place, [0, 0])
                 count[0] += weight
                 count[1] += 1
