@@ -13,7 +13,7 @@ from stillwatch.signals import all_signals
 from stillwatch.verdict import Bar, Case, Verdict, margin, rule, threshold
 
 NAMES = tuple(signal.name for signal in all_signals())
-SILENT, SUBJECTS, GUESTS, DESKS, EVENT, RETOLD = DOUBTS
+SILENT, SUBJECTS, GUESTS, DESKS, APART, EVENT, RETOLD = DOUBTS
 
 
 def told(value: dict[str, float], bits: dict[str, float]) -> Measured:
@@ -74,7 +74,6 @@ def test_guests_of_one_host_take_uneven_shares(
     [
         (-1.1, 6.0, 0.0, (DESKS,)),
         (2.0, 6.0, 0.0, ()),  # dealt out within the same hours
-        (-1.1, 0.0, 0.0, ()),
         (-1.1, 6.0, 8.0, ()),
     ],
 )
@@ -83,6 +82,23 @@ def test_desks_of_one_profession_are_doubted(
 ) -> None:
     bits = {"pacing": pacing, "routine": routine, "wordings": wordings}
     assert doubts_of(told({}, bits), 0) == found
+
+
+@pytest.mark.parametrize(
+    ("load", "routine", "wordings", "found"),
+    [
+        (0.94, 0.5, 0.0, (APART,)),  # a firm's rollout
+        (1.0, 0.5, 0.0, ()),  # people's hours are feigned, and shares dealt out
+        (0.94, 3.0, 0.0, ()),
+        (0.94, 0.5, 8.0, ()),
+        (0.5, 0.5, 0.0, (GUESTS,)),
+    ],
+)
+def test_neither_hours_nor_shares_of_one_hand_are_doubted(
+    load: float, routine: float, wordings: float, found: tuple[Doubt, ...]
+) -> None:
+    bits = {"pacing": -0.7, "routine": routine, "wordings": wordings}
+    assert doubts_of(told({"load": load}, bits), 0) == found
 
 
 def test_guests_at_desks_are_doubted_once() -> None:

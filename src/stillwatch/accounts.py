@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from stillwatch.examine import Scanned
 
 COVERED = "the registry covers this account"
+
+OF_FRONT = 0.9
+"""Share of an account's end users in one campaign from which the account itself takes part."""
 
 
 def account_rows(
@@ -137,9 +141,8 @@ def _rows_of_account(
     taking = [(int(p), *best[int(p)]) for p in own if int(p) in best]
     accused = [entry for entry in taking if groups[entry[1]].ruling.verdict is Verdict.EXTRACTION]
     whole = next((entry for entry in taking if principals.end_user_id[entry[0]].as_py() is None), None)
-    if whole is None and 2 * len(accused) > len(own):
-        # Most users of this account run the campaign, so the account does.
-        whole = (accused[0][0], accused[0][1], sum(entry[2] for entry in accused))
+    if whole is None and (front := _front(accused, len(own))) is not None:
+        whole = front
     covered = bool(scanned.licensed[own].any())
     rows.append(_row(scanned, account, None, own, whole, groups, campaign_ids, covered))
     for entry in taking:
@@ -149,6 +152,18 @@ def _rows_of_account(
                 _row(scanned, account, user, np.array([entry[0]]), entry, groups, campaign_ids, False)
             )
     return rows
+
+
+def _front(accused: list[tuple[int, int, int]], users: int) -> tuple[int, int, int] | None:
+    """What nearly all end users of an account take part in: with hardly another customer it is the operator's own. Where a
+    reseller has others, operators among its end users are theirs to answer for."""
+    if not accused:
+        return None
+    group, count = Counter(entry[1] for entry in accused).most_common(1)[0]
+    if count < OF_FRONT * users:
+        return None
+    own = [entry for entry in accused if entry[1] == group]
+    return own[0][0], group, sum(entry[2] for entry in own)
 
 
 def _row(

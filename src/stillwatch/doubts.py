@@ -25,6 +25,10 @@ OWN_HOURS, COMMON_DAY = -0.9, 1.5
 """Bits of pacing and routine up to and from which principals sit down to work each by itself on a day that all have in
 common."""
 
+NO_HOURS, DEALT = 1.0, 0.95
+"""Bits of pacing and routine together below which hours do not speak of one hand, and value of the load from which shares
+do."""
+
 HOSTED = 4.0
 """Bits that days of opening and means of payment weigh together from which they may be the host's of an event."""
 
@@ -64,6 +68,15 @@ def _desks(measured: Measured) -> NDArray[np.bool_]:
     return by_themselves & (measured.bits_of("routine") >= COMMON_DAY) & ~worded & ~_guests(measured)
 
 
+def _apart(measured: Measured) -> NDArray[np.bool_]:
+    """Then all that is left is what a rollout gives: accounts of the same days, and a quota."""
+    hours = measured.bits_of("pacing") + measured.bits_of("routine")
+    worded = measured.bits_of("wordings") > WORDED
+    return (
+        (hours < NO_HOURS) & (measured.of("load") < DEALT) & ~worded & ~_guests(measured) & ~measured.silent
+    )
+
+
 def _event(measured: Measured) -> NDArray[np.bool_]:
     """A stream too short for a rhythm, of accounts that were opened or paid for together."""
     hosted = measured.bits_of("lockstep") + measured.bits_of("infrastructure_payment") >= HOSTED
@@ -80,6 +93,7 @@ DOUBTS = (
     Doubt(_subjects, "its principals come back to subjects of their own"),
     Doubt(_guests, "its principals take uneven shares, as customers of one vendor and firms with one job do"),
     Doubt(_desks, "its principals work on common days, each when it sits down to it, as a profession does"),
+    Doubt(_apart, "neither hours nor shares of its principals speak of one hand"),
     Doubt(_event, "it lasted less than three days and its accounts have one host, as at an event"),
     Doubt(_retold, "it sends the same items in ever other words, as a test of robustness does"),
 )
