@@ -192,35 +192,39 @@ def examine(spool: Sketches, presence: Presence, options: Options) -> Scanned:
             whole, judged = _reworded(judged, families, whole, principals, spool)
         if (whole >= 0).any():
             judged = _refilled(judged, families, whole, scale, spool, options.rule)
-        groups = group(
-            judged,
-            by_family,
-            principals,
-            options.suspicion,
-            strong,
-            unexplained(by_family, options.bar),
-            whole,
-        )
-        merged = streams.merge_streams(judged, groups.judged)
-        by_group = scale.weigh_all(merged, groups.count)
-        cleared = strong, accused(by_group, options.bar)
-        if (apart := split(groups, by_family, by_group, cleared, options.suspicion.loss)) is not None:
-            groups, merged = apart, streams.merge_streams(judged, apart.judged)
-            by_group = scale.weigh_all(merged, groups.count)
-        if (peeled := peel(groups, merged, accused(by_group, options.bar))) is not None:
-            groups, merged = peeled
-            by_group = scale.weigh_all(merged, groups.count)
-        left = without_borrowers(
-            merged, principals.of_row, accused(by_group, options.bar),
-            lambda some, count: accused(scale.weigh_all(some, count), options.bar),
-        )  # fmt: skip
-        if left is not None:
-            merged, by_group = left, scale.weigh_all(left, groups.count)
+        groups, merged, by_group = _grouped(judged, by_family, strong, whole, principals, scale, options)
     finally:
         engine.close()
     # Fills were measured and are asked for no more; there are more of them than of anything else.
     merged = merged.without_fills()
     return Scanned(sketches, principals, licensed, families, by_family, chosen, groups, merged, by_group)
+
+
+def _grouped(
+    members: streams.Members, by_family: Measured, strong: list[int], whole: NDArray[np.int32], principals: Principals,
+    scale: _Scale, options: Options,
+) -> tuple[Groups, streams.Members, Measured]:  # fmt: skip
+    """Families that are judged together, as streams, and what these weigh: joined, taken apart where together they weigh
+    less, and without those who only share a stream with others."""
+    groups = group(
+        members, by_family, principals, options.suspicion, strong, unexplained(by_family, options.bar), whole
+    )
+    merged = streams.merge_streams(members, groups.judged)
+    by_group = scale.weigh_all(merged, groups.count)
+    cleared = strong, accused(by_group, options.bar)
+    if (apart := split(groups, by_family, by_group, cleared, options.suspicion.loss)) is not None:
+        groups, merged = apart, streams.merge_streams(members, apart.judged)
+        by_group = scale.weigh_all(merged, groups.count)
+    if (peeled := peel(groups, merged, accused(by_group, options.bar))) is not None:
+        groups, merged = peeled
+        by_group = scale.weigh_all(merged, groups.count)
+    left = without_borrowers(
+        merged, principals.of_row, accused(by_group, options.bar),
+        lambda some, count: accused(scale.weigh_all(some, count), options.bar),
+    )  # fmt: skip
+    if left is not None:
+        merged, by_group = left, scale.weigh_all(left, groups.count)
+    return groups, merged, by_group
 
 
 def _chosen(
