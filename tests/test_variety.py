@@ -31,6 +31,7 @@ def plain(principals: list[int], texts: Texts) -> float:
     steady = 1 - 2 * min(sizes.std() / sizes.mean(), 0.5)
     sent = sum(counts[code] for code in wording)
     mass = sent / sum(counts.values())
+    mean = sum(counts[code] ** 2 for code in wording) / len(texts) / max(sent, 1)
     within = among = own = equal = 0
     for first, one in enumerate(sets):
         for second, other in enumerate(sets):
@@ -44,8 +45,9 @@ def plain(principals: list[int], texts: Texts) -> float:
             equal += one & wording == other & wording and not same
     expected = own * among / (len(sets) * (len(sets) - 1) - own)
     alike = min(expected / (within + 2 * (2 * within) ** 0.5 + 2), 1) ** 2
+    twos = min(max((mean - 0.2) / 0.1, 0), 1)
     entropy = -math.log2((equal + 0.5) / (len(sets) * (len(sets) - 1) - own))
-    return UNIT * mass * steady * alike * min(max((entropy - 7) / 2, 0), 1)
+    return UNIT * mass * steady * alike * min(max((entropy - 2 * twos - 5) / 2, 0), 1)
 
 
 def reworded(rng: np.random.Generator, exchanges: int, sentences: int = 5) -> Texts:

@@ -202,10 +202,10 @@ def _recombined(own: Sequence, rows: NDArray[np.int32], principal: NDArray[np.in
     left, right, by = own.code[at], own.code[at + 1], principal[own.row[at]]
     branching = min(_branching(left, right, by), _branching(right, left, by))
     alike, among = _meetings(code[worded], row[worded], rows, principal)
-    mass = counts[wording].sum() / counts.sum()
-    return float(
-        mass * same[0] * min(branching / OPEN, 1.0) * recombined(np.array([alike]), np.array([among]))[0]
-    )
+    sent = float(counts[wording].sum())
+    share = float((counts[wording] ** 2.0).sum()) / (sent * len(rows))
+    told = recombined(*(np.array([one]) for one in (alike, among, share)))
+    return float(sent / counts.sum() * same[0] * min(branching / OPEN, 1.0) * told[0])
 
 
 def _meetings(

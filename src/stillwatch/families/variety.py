@@ -26,9 +26,13 @@ LEAST_EXCHANGES, LEAST_FRAGMENTS = 60, 4
 RARE, USUAL = 0.04, 0.6
 """Shares of a family's exchanges between which a fragment is one wording of several."""
 
-VERSIONS, RECOMBINED = 7.0, 9.0
+VERSIONS, RECOMBINED = 5.0, 7.0
 """Bits of collision entropy (Rényi 1961) of a template's text up to which it comes in versions, and from which it is
-recombined. Four sentences of six wordings each have 10; four modules in two versions each have 4."""
+recombined. Three sentences of six wordings each have 8; six modules in two versions each have 6."""
+
+SEVERAL, TWO, MORE = 0.2, 0.3, 2.0
+"""Mean share of exchanges that a wording is sent in, each as often as it is sent, up to which there are several of each
+sentence, and from which most come in two; and the bits more that are asked for then."""
 
 LEAST_PAIRS = 20
 """Pairs of one principal's exchanges with one wording in common, expected by chance, below which nothing is said."""
@@ -61,6 +65,9 @@ def variety(
     spread = np.sqrt(np.maximum(squares / np.maximum(exchanges, 1) - mean**2, 0)) / np.maximum(mean, 1)
     mass = np.bincount(family[wording], weights=counts[wording], minlength=families) / np.maximum(held, 1)
     spoken = (exchanges >= LEAST_EXCHANGES) & (mean >= LEAST_FRAGMENTS) & (mass > 0) & (spread < 0.5)
+    sent, apart = (
+        np.bincount(family[wording], counts[wording] * share[wording] ** power, families) for power in (0, 1)
+    )
     value = np.where(spoken, mass * (1 - 2 * np.minimum(spread, 0.5)), 0.0)
     chosen = varying & wording[fragment] & spoken[family[fragment]]
     pairs, times = _pairs(outlines, fragment[chosen], outline[chosen])
@@ -72,15 +79,21 @@ def variety(
     of_text, times = _pairs(outlines, text.name, text.outline)
     same = _same(of_text >> 32, times, text.family, families)
     among = exchanges * (exchanges - 1.0) - of_one
-    return np.round(UNIT * value * alike * recombined(same, among)).astype(np.int32)
+    return np.round(UNIT * value * alike * recombined(same, among, apart / np.maximum(sent, 1))).astype(
+        np.int32
+    )
 
 
-def recombined(same: NDArray[np.float64], among: NDArray[np.float64]) -> NDArray[np.float64]:
+def recombined(
+    same: NDArray[np.float64], among: NDArray[np.float64], share: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """1 where hardly two exchanges of different principals have the same wordings, 0 where a few versions are sent.
 
-    ``same``: ordered pairs of such exchanges with the same wordings; ``among``: all of them.
+    ``same``: ordered pairs of such exchanges with the same wordings; ``among``: all of them; ``share``: mean share of the
+    exchanges that a wording is sent in.
     """
     entropy = -np.log2((same + 0.5) / np.maximum(among, 1))
+    entropy -= MORE * np.clip((share - SEVERAL) / (TWO - SEVERAL), 0, 1)
     return np.clip((entropy - VERSIONS) / (RECOMBINED - VERSIONS), 0, 1)
 
 
