@@ -13,7 +13,7 @@ from stillwatch.signals import all_signals
 from stillwatch.verdict import Bar, Case, Verdict, margin, rule, threshold
 
 NAMES = tuple(signal.name for signal in all_signals())
-SILENT, SUBJECTS, GUESTS, DESKS, APART, EVENT, RETOLD = DOUBTS
+SILENT, SUBJECTS, GUESTS, DESKS, APART, EVENT, RETOLD, KNOWN = DOUBTS
 
 
 def told(value: dict[str, float], bits: dict[str, float]) -> Measured:
@@ -119,7 +119,13 @@ def test_accounts_of_an_event_have_one_host(
 
 @pytest.mark.parametrize(
     ("coverage", "wordings", "found"),
-    [(0.2, 8.0, (RETOLD,)), (0.2, 0.0, ()), (0.9, 8.0, ()), (np.nan, 8.0, ())],  # 0.2, 0.0: seeds asked often
+    [
+        (0.3, 8.0, (RETOLD,)),
+        (0.1, 8.0, (RETOLD, KNOWN)),
+        (0.1, 0.0, ()),  # seeds asked often
+        (0.9, 8.0, ()),
+        (np.nan, 8.0, ()),
+    ],
 )
 def test_the_same_items_in_other_words_are_doubted(
     coverage: float, wordings: float, found: tuple[Doubt, ...]

@@ -32,8 +32,8 @@ do."""
 HOSTED = 4.0
 """Bits that days of opening and means of payment weigh together from which they may be the host's of an event."""
 
-RETOLD = 0.5
-"""Value of the coverage below which most items are sent by several."""
+RETOLD, KNOWN = 0.5, 0.2
+"""Values of the coverage below which most items, and nearly all, are sent by several."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +88,11 @@ def _retold(measured: Measured) -> NDArray[np.bool_]:
     return (measured.of("coverage") < RETOLD) & (measured.bits_of("wordings") > WORDED)
 
 
+def _known(measured: Measured) -> NDArray[np.bool_]:
+    """All who run such a test have its items, whenever they run it."""
+    return _retold(measured) & (measured.of("coverage") < KNOWN)
+
+
 DOUBTS = (
     Doubt(_silent, "a signal of conduct says nothing"),
     Doubt(_subjects, "its principals come back to subjects of their own"),
@@ -96,6 +101,7 @@ DOUBTS = (
     Doubt(_apart, "neither hours nor shares of its principals speak of one hand"),
     Doubt(_event, "it lasted less than three days and its accounts have one host, as at an event"),
     Doubt(_retold, "it sends the same items in ever other words, as a test of robustness does"),
+    Doubt(_known, "hardly an item is sent by one principal alone"),
 )
 """All there are."""
 
