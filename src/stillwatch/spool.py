@@ -199,12 +199,16 @@ def chunks_of(columns: Columns, name: str) -> Iterable[pa.Array]:
 
 
 def put_aside(values: NDArray[Any], folder: Path) -> NDArray[Any]:
-    """The same array in a file of the folder: pages of it are in memory while they are asked for."""
+    """The same array in a file of the folder: pages of it are in memory while they are asked for.
+
+    The file has no name any more when this returns, so it is gone with the array, and nothing is written over it.
+    """
     if not len(values):
         return values
-    path = folder / f"aside-{sum(1 for _ in folder.iterdir())}.array"
-    path.write_bytes(values.data)
-    return np.memmap(path, values.dtype, "r")
+    with tempfile.NamedTemporaryFile(dir=folder, suffix=".array") as file:
+        file.write(values.data)
+        file.flush()
+        return np.memmap(file.name, values.dtype, "r")
 
 
 def let_go(*arrays: NDArray[Any]) -> None:
