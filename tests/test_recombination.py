@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 from numpy.typing import NDArray
 
+from stillwatch.campaigns import Groups
 from stillwatch.families.assign import Families, Rule, find_families
 from stillwatch.families.fragments import Presence
 from stillwatch.families.recombination import LEAST, Sequence, _recombined, recombination, taking_part
@@ -17,7 +18,7 @@ from stillwatch.fingerprint import sketch
 from stillwatch.keys import Keys
 from stillwatch.spool import opens_conversation
 from stillwatch.streams import Members
-from stillwatch.wholes import _joined, _spread, of_senders
+from stillwatch.wholes import _joined, _spread, of_senders, taken_in
 from tests.conftest import exchange, to_batch, words
 
 EXCHANGES, SENDERS = 1_500, 40
@@ -239,3 +240,34 @@ def test_a_crowd_that_meets_one_phrase_does_not_set_what_is_usual() -> None:
 
 def test_nobody_takes_part_in_nothing() -> None:
     assert takers([]) == ([], [])
+
+
+def taken(whole: list[int], senders: list[list[int]]) -> list[int] | None:
+    """Groups of families that are one group each, all accused, after wholes were taken in; ``senders``: principals of each."""
+    stream = np.repeat(np.arange(len(senders), dtype=np.int32), [len(own) for own in senders])
+    row = np.arange(len(stream), dtype=np.int32)
+    of_row = np.array([one for own in senders for one in own], np.int32)
+    merged = Members(stream, row, np.zeros((len(row), 11), np.int8), np.zeros(len(row), np.int32))
+    count = len(senders)
+    groups = Groups(np.arange(count, dtype=np.int32), np.ones(count, bool), ())
+    left = taken_in(groups, merged, of_row, list(range(count)), np.array(whole, np.int32))
+    if left is None:
+        return None
+    assert np.bincount(left.label, left.core).tolist() == [1] * left.count
+    return left.label.tolist()
+
+
+def test_a_recombined_template_belongs_to_the_campaign_whose_principals_send_it() -> None:
+    assert taken([-1, 0], [list(range(30)), list(range(28))]) == [0, 0]
+
+
+def test_two_recombined_templates_of_one_hand_are_one_campaign() -> None:
+    assert taken([0, 1], [list(range(30)), list(range(30))]) == [0, 0]
+
+
+def test_a_recombined_template_of_others_stays_a_campaign_of_its_own() -> None:
+    assert taken([-1, 0], [list(range(30)), list(range(20, 50))]) is None
+
+
+def test_what_is_not_recombined_is_not_taken_in() -> None:
+    assert taken([-1, -1], [list(range(30)), list(range(30))]) is None

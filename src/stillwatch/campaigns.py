@@ -155,7 +155,7 @@ def group(
     root = {family: forest.root(_settled(family, home)) for family in sorted(judged)}
     core = np.zeros(len(asked), bool)
     core[list(judged - home.keys())] = True
-    return _numbered(root, core, (*links, *weak))
+    return numbered(root, core, (*links, *weak))
 
 
 def asking(measured: Measured, rule: Suspicion) -> NDArray[np.bool_]:
@@ -276,7 +276,7 @@ def split(
         broken |= apart
         for family in inside.tolist():
             root[family] = (family if groups.core[family] else best) if apart else int(inside[0])
-    return _numbered(root, groups.core, groups.links) if broken else None
+    return numbered(root, groups.core, groups.links) if broken else None
 
 
 def peel(groups: Groups, merged: Members, accused: list[int]) -> tuple[Groups, Members] | None:
@@ -313,7 +313,7 @@ def peel(groups: Groups, merged: Members, accused: list[int]) -> tuple[Groups, M
     first = {number: int(np.flatnonzero(groups.label == number)[0]) for number in range(groups.count)}
     core = groups.core & np.array([root.get(family, -1) < 0 for family in range(len(groups.label))])
     home = {family: first[own if own >= 0 else int(groups.label[family])] for family, own in root.items()}
-    moved = _numbered(home, core, groups.links)
+    moved = numbered(home, core, groups.links)
     renumber = np.full(groups.count, -1, np.int32)
     for number in range(groups.count):
         if number not in owner:
@@ -357,7 +357,8 @@ def _attach(
     return home
 
 
-def _numbered(root: dict[int, int], core: NDArray[np.bool_], links: tuple[Linked, ...]) -> Groups:
+def numbered(root: dict[int, int], core: NDArray[np.bool_], links: tuple[Linked, ...]) -> Groups:
+    """Groups of the families with one root, in order of their first."""
     label = np.full(len(core), -1, np.int32)
     first: dict[int, int] = {}
     for family in sorted(root):

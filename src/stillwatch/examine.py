@@ -25,7 +25,7 @@ from stillwatch.rejects import DEFAULT_LIMIT
 from stillwatch.screening import may_matter, screen
 from stillwatch.spool import chunks_of, let_go, opens_conversation, put_aside
 from stillwatch.verdict import Bar, accused, unexplained
-from stillwatch.wholes import of_senders, refilled, wholes
+from stillwatch.wholes import of_senders, refilled, taken_in, wholes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -214,6 +214,11 @@ def _grouped(
     cleared = strong, accused(by_group, options.bar)
     if (apart := split(groups, by_family, by_group, cleared, options.suspicion.loss)) is not None:
         groups, merged = apart, streams.merge_streams(members, apart.judged)
+        by_group = scale.weigh_all(merged, groups.count)
+    if (
+        one := taken_in(groups, merged, principals.of_row, accused(by_group, options.bar), whole)
+    ) is not None:
+        groups, merged = one, streams.merge_streams(members, one.judged)
         by_group = scale.weigh_all(merged, groups.count)
     if (peeled := peel(groups, merged, accused(by_group, options.bar))) is not None:
         groups, merged = peeled

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stillwatch.campaigns import Suspicion, asking
+from stillwatch.campaigns import Groups, Suspicion, asking, numbered
 from stillwatch.evidence import INTENT
 from stillwatch.families.recombination import places
 from stillwatch.families.slots import slots
@@ -115,6 +115,35 @@ def refilled(
         np.r_[members.fill_row[others], np.repeat((once[owner] >> 32).astype(np.int32), stops - starts)],
         np.r_[members.fill[others], np.repeat(fill, stops - starts)],
     )
+
+
+def taken_in(
+    groups: Groups, merged: Members, of_row: NDArray[np.int32], accused: list[int], whole: NDArray[np.int32]
+) -> Groups | None:
+    """The groups where a recombined template belongs to the campaign whose principals send it; None where none does.
+
+    It is judged by itself, since together with others it would weigh less, but one hand is one campaign. ``of_row``:
+    int32[n], principal of each exchange; ``accused``: groups that would be called extraction.
+    """
+    owner: dict[int, int] = {}
+    senders = [np.unique(of_row[merged.row[merged.stream == number]]) for number in accused]
+    for place, number in enumerate(accused):
+        if (whole[groups.judged == number] >= 0).all() and number not in owner.values():
+            for other in range(len(accused)):
+                common = len(np.intersect1d(senders[place], senders[other], assume_unique=True))
+                if other != place and accused[other] not in owner and common >= HELD * len(senders[place]):
+                    owner[number] = accused[other]
+                    break
+    if not owner:
+        return None
+    core = groups.core & ~np.isin(groups.label, list(owner))
+    first = {number: int(np.flatnonzero(groups.label == number)[0]) for number in range(groups.count)}
+    root = {
+        family: first[owner.get(number, number)]
+        for family, number in enumerate(groups.label.tolist())
+        if number >= 0
+    }
+    return numbered(root, core, groups.links)
 
 
 def _joined(

@@ -67,7 +67,8 @@ def overlaps(
 ) -> Iterator[tuple[int, NDArray[np.int64], NDArray[np.int64]]]:
     """Of each of s sets, the later ones that have elements in common with it, and how many.
 
-    >>> [(first, *map(list, found)) for first, *found in overlaps([np.array([1, 2, 3]), np.array([2, 3]), np.array([9])])]
+    >>> sets = [np.array([1, 2, 3]), np.array([2, 3]), np.array([9])]
+    >>> [(first, others.tolist(), common.tolist()) for first, others, common in overlaps(sets)]
     [(0, [1], [2]), (1, [], []), (2, [], [])]
     """
     bounds = np.cumsum([0, *(len(values) for values in sets)])
