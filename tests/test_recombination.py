@@ -243,7 +243,7 @@ def test_nobody_takes_part_in_nothing() -> None:
 
 
 def taken(whole: list[int], senders: list[list[int]]) -> list[int] | None:
-    """Groups of families that are one group each, all accused, after wholes were taken in; ``senders``: principals of each."""
+    """Groups of families that are one group each, all accused, with wholes taken in; ``senders``: principals of each."""
     stream = np.repeat(np.arange(len(senders), dtype=np.int32), [len(own) for own in senders])
     row = np.arange(len(stream), dtype=np.int32)
     of_row = np.array([one for own in senders for one in own], np.int32)
