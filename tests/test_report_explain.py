@@ -221,3 +221,11 @@ def test_one_campaign_and_none_read_as_sentences():
     assert none.title == "No extraction campaigns found"
     assert "One more group of accounts remains undetermined and is not accused" not in none.found
     assert "One group of accounts remains undetermined" in none.found
+
+
+@pytest.mark.parametrize(("bits", "told"), [(20.0, True), (1.0, False)])
+def test_an_innocent_family_with_the_bits_is_told_what_else_it_takes(bits, told):
+    given = overview()
+    nearest = {**given["innocent"][0], "evidence_bits": bits}
+    against = headline({**given, "innocent": [nearest]}, campaigns()[1:2]).against
+    assert ("and no doubt that asks for more" in against) is told

@@ -13,6 +13,7 @@ from stillwatch.evidence import DOSE, INTENT
 from stillwatch.forest import Forest
 from stillwatch.links import all_links
 from stillwatch.links.base import Linked, Suspects, overlaps
+from stillwatch.ranges import places
 from stillwatch.streams import merge_streams, without
 
 if TYPE_CHECKING:
@@ -123,10 +124,7 @@ def group(
     same principals send. The pieces of one recombined template (``whole``: int32[families], -1 for none) are one, also those
     that are no suspects by themselves, but for those that lie in a core.
     """
-    asked = asking(measured, rule)
-    moved = unexplained & ~asked
-    asked = asked | moved
-    beside = ~asked & (measured.total - measured.bits_of(INTENT) >= rule.moved_bits)
+    asked, moved, beside = _suspects(measured, rule, unexplained)
     suspects = np.flatnonzero(asked | beside).astype(np.int32)
     strong = np.zeros(len(asked), bool)
     strong[accused] = True
@@ -156,6 +154,25 @@ def group(
     core = np.zeros(len(asked), bool)
     core[list(judged - home.keys())] = True
     return numbered(root, core, (*links, *weak))
+
+
+def candidates(
+    measured: Measured, rule: Suspicion, unexplained: NDArray[np.bool_], whole: NDArray[np.int32]
+) -> NDArray[np.bool_]:
+    """Families that may be part of a group, told as :func:`group` is told of them: bool[families]."""
+    asked, _, beside = _suspects(measured, rule, unexplained)
+    return asked | beside | (whole >= 0)
+
+
+def _suspects(
+    measured: Measured, rule: Suspicion, unexplained: NDArray[np.bool_]
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_]]:
+    """Families that are asked of, those of them that ask for nothing and are moved by one hand, and those that ask for
+    nothing and may stand beside a suspect: bool[families] each."""
+    asked = asking(measured, rule)
+    moved = unexplained & ~asked
+    asked = asked | moved
+    return asked, moved, ~asked & (measured.total - measured.bits_of(INTENT) >= rule.moved_bits)
 
 
 def asking(measured: Measured, rule: Suspicion) -> NDArray[np.bool_]:
@@ -384,8 +401,7 @@ def _payments(
     found = []
     starts = np.searchsorted(owner, np.arange(principals.count + 1))  # pairs are in order of their owner
     for own in sets:
-        lengths = starts[own + 1] - starts[own]
-        inside = np.repeat(starts[own + 1] - np.cumsum(lengths), lengths) + np.arange(lengths.sum())
+        inside = places(starts[own], starts[own + 1])
         account = principals.account[owner[inside]].astype(np.int64)
         found.append(np.unique(np.stack([account, value[inside]]), axis=1))
     return found, dict(zip(held.tolist(), counts.tolist(), strict=True))

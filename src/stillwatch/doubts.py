@@ -108,11 +108,18 @@ DOUBTS = (
 
 def doubts(measured: Measured) -> NDArray[np.int64]:
     """How often more is asked for of each stream: int64[s]."""
-    held: NDArray[np.int64] = np.sum([one.holds(measured) for one in DOUBTS], axis=0, dtype=np.int64)
+    held: NDArray[np.int64] = np.sum(_holding(measured), axis=0, dtype=np.int64)
     return held
 
 
-def doubts_of(measured: Measured, stream: int) -> tuple[Doubt, ...]:
-    """Those that hold of one stream."""
-    alone = measured.take(np.array([stream]))
-    return tuple(one for one in DOUBTS if one.holds(alone)[0])
+def doubts_of(measured: Measured) -> list[tuple[Doubt, ...]]:
+    """Those that hold of each stream."""
+    return [
+        tuple(one for one, holds in zip(DOUBTS, held, strict=True) if holds)
+        for held in _holding(measured).T.tolist()
+    ]
+
+
+def _holding(measured: Measured) -> NDArray[np.bool_]:
+    """bool[doubts, s]."""
+    return np.array([one.holds(measured) for one in DOUBTS])

@@ -11,7 +11,7 @@ import numpy as np
 
 from stillwatch import stream_counts, stream_tables, streams
 from stillwatch.borrowed import without_borrowers
-from stillwatch.campaigns import Groups, Suspicion, group, peel, split
+from stillwatch.campaigns import Groups, Suspicion, candidates, group, peel, split
 from stillwatch.engine.memory import BYTES_OF_A_MEMBER, DEFAULT, amount, return_what_is_freed
 from stillwatch.engine.named import DUCKDB, open_engine
 from stillwatch.evidence import Measured, load_weights, measure
@@ -188,11 +188,16 @@ def examine(spool: Sketches, presence: Presence, options: Options) -> Scanned:
         by_family = screened.replaced(places, scale.weigh(judged, places.tolist(), len(chosen)))
         strong = accused(by_family, options.bar)
         whole = wholes(judged, by_family, principals, options.suspicion, strong)
+        alone = unexplained(by_family, options.bar)
+        judged = streams.of_those(judged, candidates(by_family, options.suspicion, alone, whole))
+        return_what_is_freed()
         if (whole >= 0).any():
             whole, judged = _reworded(judged, families, whole, principals, spool)
         if (whole >= 0).any():
             judged = _refilled(judged, families, whole, scale, spool, options.rule)
-        groups, merged, by_group = _grouped(judged, by_family, strong, whole, principals, scale, options)
+        groups, merged, by_group = _grouped(
+            judged, by_family, (strong, alone), whole, principals, scale, options
+        )
     finally:
         engine.close()
     # Fills were measured and are asked for no more; there are more of them than of anything else.
@@ -201,14 +206,16 @@ def examine(spool: Sketches, presence: Presence, options: Options) -> Scanned:
 
 
 def _grouped(
-    members: streams.Members, by_family: Measured, strong: list[int], whole: NDArray[np.int32], principals: Principals,
-    scale: _Scale, options: Options,
+    members: streams.Members, by_family: Measured, clear: tuple[list[int], NDArray[np.bool_]],
+    whole: NDArray[np.int32], principals: Principals, scale: _Scale, options: Options,
 ) -> tuple[Groups, streams.Members, Measured]:  # fmt: skip
     """Families that are judged together, as streams, and what these weigh: joined, taken apart where together they weigh
-    less, and without those who only share a stream with others."""
-    groups = group(
-        members, by_family, principals, options.suspicion, strong, unexplained(by_family, options.bar), whole
-    )
+    less, and without those who only share a stream with others.
+
+    ``clear``: families whose evidence clears the bar, and bool[families] of those that one hand seems to move.
+    """
+    strong, alone = clear
+    groups = group(members, by_family, principals, options.suspicion, strong, alone, whole)
     merged = streams.merge_streams(members, groups.judged)
     by_group = scale.weigh_all(merged, groups.count)
     cleared = strong, accused(by_group, options.bar)

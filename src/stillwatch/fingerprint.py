@@ -24,6 +24,7 @@ from stillwatch.hashing import hash_strings, string_buffers
 from stillwatch.keys import MARK_BYTES
 from stillwatch.objective.classes import OBJECTIVES
 from stillwatch.objective.model import load as load_objective
+from stillwatch.ranges import places
 from stillwatch.segment import normalise, tables
 
 if TYPE_CHECKING:
@@ -383,10 +384,7 @@ def _gather(
     values: NDArray[Any], bounds: NDArray[np.int64], index: NDArray[np.int64]
 ) -> tuple[Any, NDArray[np.int64]]:
     """Concatenate the CSR runs ``index`` of ``values``; returns them and the length of each."""
-    lengths = np.diff(bounds)[index]
-    ends = np.cumsum(lengths)
-    places = np.arange(ends[-1] if len(ends) else 0) + np.repeat(bounds[index] - (ends - lengths), lengths)
-    return values[places], lengths
+    return values[places(bounds[index], bounds[index + 1])], np.diff(bounds)[index]
 
 
 def _assemble(

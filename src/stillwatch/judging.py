@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from stillwatch.corroboration import Word
+    from stillwatch.doubts import Doubt
     from stillwatch.evidence import Measured
     from stillwatch.examine import Options, Scanned
     from stillwatch.streams import Members
@@ -92,6 +93,7 @@ def judge(
     organization = _organization_shares(scanned, pairs)
     words = listen(scanned, members, streams, options)
     taking = take_part(counts, bounds)
+    doubts = doubts_of(measured)
     sums = _Sums(
         measured.bits.sum(axis=1),
         measured.of("objective"),
@@ -105,7 +107,15 @@ def judge(
         exchanges = counts[bounds[stream] : bounds[stream + 1]]
         house = float(organization.get(stream, 0) / len(own)) if len(own) else 0.0
         case = _case(
-            keys, measured, sums, stream, len(own), float(licensed[stream]), int(role[stream]), house
+            keys,
+            measured,
+            sums,
+            stream,
+            len(own),
+            float(licensed[stream]),
+            int(role[stream]),
+            house,
+            doubts[stream],
         )
         ruling = rule(case, options.bar)
         if (word := words[stream]) is not None:
@@ -226,7 +236,7 @@ class _Sums:
 
 def _case(
     keys: _Keys, measured: Measured, sums: _Sums, stream: int, principals: int, licensed: float, role: int,
-    organization: float,
+    organization: float, doubts: tuple[Doubt, ...],
 ) -> Case:  # fmt: skip
     accounts, most = int(keys.accounts[stream]), int(keys.most[stream])
     one_key = most > 1
@@ -239,7 +249,7 @@ def _case(
         against=float(measured.against[stream]),
         returning=float(sums.dose[stream]),
         silent=bool(measured.silent[stream]),
-        doubts=doubts_of(measured, stream),
+        doubts=doubts,
         principals=principals,
         accounts=accounts,
         key_principals=most / principals if one_key else 0.0,

@@ -40,6 +40,7 @@ from stillwatch.families.fragments import Dictionary
 from stillwatch.fingerprint import SYSTEM, TOOLS
 from stillwatch.hashing import hash_strings
 from stillwatch.objective.classes import OBJECTIVES
+from stillwatch.ranges import places
 from stillwatch.spool import at_rows, chunks_of
 
 if TYPE_CHECKING:
@@ -141,8 +142,8 @@ def number(chunks: Iterable[pa.Array]) -> tuple[NDArray[np.int32], list[str]]:
             continue
         known = numbering.size
         own = numbering.encode(hash_strings(chunk, pair, tag=1))
-        _, places = np.unique(own[own >= known], return_index=True)
-        names += chunk.take(pa.array(np.flatnonzero(own >= known)[places])).fill_null("").to_pylist()
+        _, first = np.unique(own[own >= known], return_index=True)
+        names += chunk.take(pa.array(np.flatnonzero(own >= known)[first])).fill_null("").to_pylist()
         codes.append(np.where(chunk.is_null().to_numpy(zero_copy_only=False), -1, own).astype(np.int32))
     # A null hashes like the empty text; it is no name unless the text itself is there.
     found = np.concatenate(codes) if codes else np.empty(0, np.int32)
@@ -164,8 +165,8 @@ def family_members(families: Families, sketches: Columns) -> Members:
         ("system_objective", role == SYSTEM),
     ):
         place = np.flatnonzero(chosen)
-        for places, found in at_rows(sketches, name, families.row[place]):
-            scores[place[places]] = found.flatten().to_numpy().reshape(-1, len(OBJECTIVES))
+        for at, found in at_rows(sketches, name, families.row[place]):
+            scores[place[at]] = found.flatten().to_numpy().reshape(-1, len(OBJECTIVES))
     return Members(families.family, families.row, scores, families.variety[families.family])
 
 
@@ -222,14 +223,19 @@ def only(members: Members, chosen: NDArray[np.int32]) -> Members:
     )  # fmt: skip
 
 
+def of_those(members: Members, chosen: NDArray[np.bool_]) -> Members:
+    """The streams that are chosen (bool[streams]) alone, with their numbers; ``members`` are in order of stream."""
+    number = np.flatnonzero(chosen).astype(np.int32)
+    part = only(members, number)
+    return replace(part, stream=number[part.stream], fill_stream=number[part.fill_stream])
+
+
 def _places(
     ordered: NDArray[np.int32], chosen: NDArray[np.int32]
 ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     """Where the ``chosen`` streams stand in a list of streams, and which of them stands there."""
     first, last = (np.searchsorted(ordered, chosen, side) for side in ("left", "right"))
-    lengths = last - first
-    places = np.arange(int(lengths.sum())) + np.repeat(last - np.cumsum(lengths), lengths)
-    return np.repeat(np.arange(len(chosen), dtype=np.int32), lengths), places
+    return np.repeat(np.arange(len(chosen), dtype=np.int32), last - first), places(first, last)
 
 
 def without(members: Members, streams: NDArray[np.int32], rows: NDArray[np.int32]) -> Members:

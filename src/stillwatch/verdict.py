@@ -20,6 +20,8 @@ from stillwatch.evidence import DOSE, INTENT, posterior
 from stillwatch.fingerprint import NEW
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from stillwatch.doubts import Doubt
@@ -274,6 +276,15 @@ def _percent(probability: float) -> str:
     return "over 99.9%" if probability > 0.999 else f"{probability:.1%}"
 
 
+def _in_one(reasons: Sequence[str]) -> str:
+    """Reasons in one sentence.
+
+    >>> _in_one(["it rains"]), _in_one(["it rains", "it is late", "nobody came"])
+    ('it rains', 'it rains, it is late, and nobody came')
+    """
+    return reasons[0] if len(reasons) == 1 else f"{', '.join(reasons[:-1])}, and {reasons[-1]}"
+
+
 def _extraction(case: Case, probability: float, bar: Bar) -> _Found:
     return Verdict.EXTRACTION, (
         f"the probability is {_percent(probability)} at a prior of {bar.prior:g} ({case.bits:+.1f} bits of "
@@ -295,7 +306,7 @@ def _undetermined(case: Case, probability: float, beyond: float, bar: Bar) -> _F
     elif case.doubts and -bar.doubtful_bits * len(case.doubts) <= beyond < 0:
         reason = (
             f"its evidence of {case.bits:+.1f} bits would do, but "
-            + " and ".join(doubt.reason for doubt in case.doubts)
+            + _in_one([doubt.reason for doubt in case.doubts])
             + f", and {bar.doubtful_bits * len(case.doubts):g} bits more are asked for then"
         )
     return Verdict.UNDETERMINED, (reason,)

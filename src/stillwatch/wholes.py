@@ -14,9 +14,9 @@ import numpy as np
 
 from stillwatch.campaigns import Groups, Suspicion, asking, numbered
 from stillwatch.evidence import INTENT
-from stillwatch.families.recombination import places
 from stillwatch.families.slots import slots
 from stillwatch.forest import Forest
+from stillwatch.ranges import places
 from stillwatch.streams import without
 
 if TYPE_CHECKING:
@@ -122,13 +122,15 @@ def taken_in(
 ) -> Groups | None:
     """The groups where a recombined template belongs to the campaign whose principals send it; None where none does.
 
-    It is judged by itself, since together with others it would weigh less, but one hand is one campaign. ``of_row``:
-    int32[n], principal of each exchange; ``accused``: groups that would be called extraction.
+    It is judged by itself, since together with others it would weigh less, but one hand is one campaign. ``merged`` is in
+    order of stream; ``of_row``: int32[n], principal of each exchange; ``accused``: groups that would be called extraction.
     """
     owner: dict[int, int] = {}
-    senders = [np.unique(of_row[merged.row[merged.stream == number]]) for number in accused]
+    bounds = np.searchsorted(merged.stream, [[number, number + 1] for number in accused])
+    senders = [np.unique(of_row[merged.row[start:stop]]) for start, stop in bounds.reshape(-1, 2)]
+    fixed = set(groups.judged[whole < 0].tolist())
     for place, number in enumerate(accused):
-        if (whole[groups.judged == number] >= 0).all() and number not in owner.values():
+        if number not in fixed and number not in owner.values():
             for other in range(len(accused)):
                 common = len(np.intersect1d(senders[place], senders[other], assume_unique=True))
                 if other != place and accused[other] not in owner and common >= HELD * len(senders[place]):

@@ -17,6 +17,7 @@ import pyarrow as pa
 from stillwatch.families.fragments import Dictionary, Parts, parts_of
 from stillwatch.families.variety import LEAST_PAIRS, UNIT, USUAL, drawn_alike, recombined
 from stillwatch.fingerprint import DEFAULT_LIMITS, NEW, SYSTEM
+from stillwatch.ranges import places
 from stillwatch.spool import between
 
 if TYPE_CHECKING:
@@ -171,14 +172,6 @@ def _in_order(parts: Parts) -> NDArray[np.bool_]:
     whole = np.diff(parts.bounds) < DEFAULT_LIMITS.prompt_fragments
     ordered: NDArray[np.bool_] = (parts.role == NEW) | (parts.role == SYSTEM) & whole
     return ordered
-
-
-def places(starts: NDArray[np.int64], stops: NDArray[np.int64]) -> NDArray[np.int64]:
-    """All whole numbers from each start to before its stop."""
-    lengths = stops - starts
-    ends = np.cumsum(lengths)
-    places: NDArray[np.int64] = np.repeat(starts - (ends - lengths), lengths)
-    return places + np.arange(len(places))
 
 
 def _recombined(own: Sequence, rows: NDArray[np.int32], principal: NDArray[np.int32]) -> float:

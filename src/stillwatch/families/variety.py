@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numba
 import numpy as np
 
+from stillwatch.ranges import places
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -140,9 +142,7 @@ def _pairs(
     A name belongs to all exchanges that have its ``outline``.
     """
     lengths = np.diff(outlines.user_bounds)[outline]
-    ends = np.cumsum(lengths)
-    place = np.arange(ends[-1] if len(ends) else 0)
-    place += np.repeat(outlines.user_bounds[outline] - (ends - lengths), lengths)
+    place = places(outlines.user_bounds[outline], outlines.user_bounds[outline + 1])
     keys = np.repeat(name.astype(np.int64) << 32, lengths) | outlines.user[place]
     order = np.argsort(keys, kind="stable")
     keys = keys[order]

@@ -21,6 +21,11 @@ from stillwatch.report.wording import (
 
 ORDER = ("extraction", "undetermined")
 
+MORE_THAN_BITS = (
+    ", a text that asks for training data, conduct as of one hand, and no doubt that asks for more"
+)
+"""What an accusation takes beside the bits, for a reader who meets an innocent family that has them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Headline:
@@ -166,7 +171,7 @@ def _closest(overview: Mapping[str, Any]) -> str:
     return (
         f"The innocent family that came closest, {nearest['family_id']} ({spoken(nearest['verdict'])}), "
         f"has {signed_bits(nearest['evidence_bits'])} bits of evidence; "
-        f"an accusation takes {signed_bits(needed)}."
+        f"an accusation takes {signed_bits(needed)}{'' if nearest['evidence_bits'] < needed else MORE_THAN_BITS}."
     )
 
 
