@@ -159,5 +159,5 @@ def test_without_doubt_the_same_evidence_accuses() -> None:
 
 def case(held: tuple[Doubt, ...]) -> Case:
     return Case(
-        12.0, 0.9, 9.0, 5.0, 1.0, 0.9, SILENT in held, held, 30, 30, 0.0, 0.0, 0.0, 0.0, math.nan, 2,
+        12.0, 0.9, 9.0, 5.0, 1.0, 0.9, SILENT in held, held, 30, 30, 0.0, 0.0, 0.0, 30, 0.0, math.nan, 2,
     )  # fmt: skip

@@ -25,6 +25,12 @@ OWN_HOURS, COMMON_DAY = -0.9, 1.5
 """Bits of pacing and routine up to and from which principals sit down to work each by itself on a day that all have in
 common."""
 
+OWN_PACE, OWN_TIME = -0.3, -0.15
+"""Values of pacing and routine up to which each principal keeps a time of its own, if not strictly."""
+
+PEOPLE = 0.5
+"""Value of the rhythm up to which a stream keeps the hours of people at one place."""
+
 NO_HOURS, DEALT = 1.0, 0.95
 """Bits of pacing and routine together below which hours do not speak of one hand, and value of the load from which shares
 do."""
@@ -77,6 +83,22 @@ def _apart(measured: Measured) -> NDArray[np.bool_]:
     )
 
 
+def _own_time(measured: Measured) -> NDArray[np.bool_]:
+    """What an operator deals out comes when the operator works, and a firm's job when that firm runs it."""
+    worded = measured.bits_of("wordings") > WORDED
+    return (measured.of("pacing") <= OWN_PACE) & (measured.of("routine") <= OWN_TIME) & ~worded
+
+
+def _firms(measured: Measured) -> NDArray[np.bool_]:
+    """Each has as much to do as comes in; an operator that lets shares drift as well is left with few signs."""
+    return _own_time(measured) & (measured.of("load") < DEALT) & ~_guests(measured)
+
+
+def _class(measured: Measured) -> NDArray[np.bool_]:
+    """Homework is done before one deadline, by seats that were opened for the course, by some more than by others."""
+    return _guests(measured) & (measured.of("rhythm") <= PEOPLE)
+
+
 def _event(measured: Measured) -> NDArray[np.bool_]:
     """A stream too short for a rhythm, of accounts that were opened or paid for together."""
     hosted = measured.bits_of("lockstep") + measured.bits_of("infrastructure_payment") >= HOSTED
@@ -99,6 +121,9 @@ DOUBTS = (
     Doubt(_guests, "its principals take uneven shares, as customers of one vendor and firms with one job do"),
     Doubt(_desks, "its principals work on common days, each when it sits down to it, as a profession does"),
     Doubt(_apart, "neither hours nor shares of its principals speak of one hand"),
+    Doubt(_own_time, "its principals keep a time of their own, as firms do that run one job"),
+    Doubt(_firms, "their shares are uneven as well"),
+    Doubt(_class, "they keep the hours of people at one place, as a class does"),
     Doubt(_event, "it lasted less than three days and its accounts have one host, as at an event"),
     Doubt(_retold, "it sends the same items in ever other words, as a test of robustness does"),
     Doubt(_known, "hardly an item is sent by one principal alone"),

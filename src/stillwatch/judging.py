@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from stillwatch.corroboration import lean, listen
-from stillwatch.doubts import doubts_of
-from stillwatch.evidence import DOSE
+from stillwatch.grounds import cases_of
 from stillwatch.participants import (
     MOST_VOUCHED,
     keeps_own_hours,
@@ -20,16 +18,16 @@ from stillwatch.participants import (
     sends_whole,
     take_part,
 )
-from stillwatch.verdict import Case, Ruling, Verdict, rule
+from stillwatch.verdict import Ruling, Verdict, rule
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from stillwatch.corroboration import Word
-    from stillwatch.doubts import Doubt
     from stillwatch.evidence import Measured
     from stillwatch.examine import Options, Scanned
     from stillwatch.streams import Members
+    from stillwatch.verdict import Case
 
 SHOWN = (Verdict.EXTRACTION, Verdict.UNDETERMINED)
 """Verdicts that a person should look at: these groups are campaigns of the result."""
@@ -80,43 +78,15 @@ def judge(
     pairs, counts = np.unique(members.stream.astype(np.int64) << 32 | principal, return_counts=True)
     bounds = np.searchsorted(pairs >> 32, np.arange(streams + 1))
     owners = (pairs & 0xFFFFFFFF).astype(np.int32)
-    of_family = label[scanned.families.family]
-    inside = of_family >= 0
-    sizes = np.bincount(of_family[inside], minlength=streams)
-    under_licence = scanned.licensed[scanned.principals.of_row[scanned.families.row[inside]]]
-    licensed = np.bincount(of_family[inside], weights=under_licence, minlength=streams) / np.maximum(sizes, 1)
-    role = np.zeros(streams, np.uint8)
-    largest = np.argsort(np.bincount(scanned.families.family, minlength=len(label)), kind="stable")
-    role[label[largest[label[largest] >= 0]]] = scanned.families.role[largest[label[largest] >= 0]]
-    keys = _key_shares(scanned, pairs, streams)
     at = scanned.sketches["at_us"].to_numpy()
-    organization = _organization_shares(scanned, pairs)
+    cases = cases_of(scanned, label, measured, pairs)
     words = listen(scanned, members, streams, options)
     taking = take_part(counts, bounds)
-    doubts = doubts_of(measured)
-    sums = _Sums(
-        measured.bits.sum(axis=1),
-        measured.of("objective"),
-        measured.bits_of("objective"),
-        np.nan_to_num(measured.of(DOSE)),
-        measured.of("partition"),
-    )
     found = []
     for stream in range(streams):
         own = owners[bounds[stream] : bounds[stream + 1]]
         exchanges = counts[bounds[stream] : bounds[stream + 1]]
-        house = float(organization.get(stream, 0) / len(own)) if len(own) else 0.0
-        case = _case(
-            keys,
-            measured,
-            sums,
-            stream,
-            len(own),
-            float(licensed[stream]),
-            int(role[stream]),
-            house,
-            doubts[stream],
-        )
+        case = cases[stream]
         ruling = rule(case, options.bar)
         if (word := words[stream]) is not None:
             case, ruling, word = lean(case, ruling, word, options.bar)
@@ -194,85 +164,3 @@ def _crowd(ruling: Ruling, part: int, least: int, accusing: int) -> Ruling:
     if extraction and part > 1:
         return replace(ruling, verdict=Verdict.UNDETERMINED, reasons=(reason, *ruling.reasons))
     return replace(ruling, verdict=Verdict.POPULAR_PROMPT, reasons=(reason,))
-
-
-@dataclass(frozen=True, slots=True)
-class _Keys:
-    """The accounts of each of s streams, and what is owed to the one with most of its principals."""
-
-    accounts: NDArray[np.int64]
-    """int64[s]: distinct accounts."""
-
-    most: NDArray[np.int64]
-    """int64[s]: principals of the stream that are end users of that account."""
-
-    users: NDArray[np.int64]
-    """int64[s]: end users of that account, in the stream or not."""
-
-
-def _key_shares(scanned: Scanned, pairs: NDArray[np.int64], streams: int) -> _Keys:
-    """``pairs``: distinct pairs of stream and principal, ``stream << 32 | principal``, ascending."""
-    account = scanned.principals.account
-    users = np.bincount(account)
-    found, held = np.unique(pairs >> 32 << 32 | account[pairs & 0xFFFFFFFF], return_counts=True)
-    stream, of = found >> 32, found & 0xFFFFFFFF
-    order = np.lexsort((of, -held, stream))
-    first = order[np.r_[True, stream[order][1:] != stream[order][:-1]]] if len(order) else order
-    most, all_users = np.zeros((2, streams), np.int64)
-    most[stream[first]], all_users[stream[first]] = held[first], users[of[first]]
-    return _Keys(np.bincount(stream, minlength=streams), most, all_users)
-
-
-@dataclass(frozen=True, slots=True)
-class _Sums:
-    """Columns of what was measured, made once for all streams."""
-
-    bits: NDArray[np.float64]
-    objective: NDArray[np.float64]
-    of_objective: NDArray[np.float64]
-    dose: NDArray[np.float64]
-    partition: NDArray[np.float64]
-
-
-def _case(
-    keys: _Keys, measured: Measured, sums: _Sums, stream: int, principals: int, licensed: float, role: int,
-    organization: float, doubts: tuple[Doubt, ...],
-) -> Case:  # fmt: skip
-    accounts, most = int(keys.accounts[stream]), int(keys.most[stream])
-    one_key = most > 1
-    objective = float(sums.objective[stream])
-    return Case(
-        bits=float(measured.total[stream]),
-        objective=0.0 if math.isnan(objective) else objective,
-        coordination=float(sums.bits[stream] - sums.of_objective[stream]),
-        conduct=float(measured.conduct[stream]),
-        against=float(measured.against[stream]),
-        returning=float(sums.dose[stream]),
-        silent=bool(measured.silent[stream]),
-        doubts=doubts,
-        principals=principals,
-        accounts=accounts,
-        key_principals=most / principals if one_key else 0.0,
-        key_share=most / int(keys.users[stream]) if one_key else 0.0,
-        organization=organization if accounts > 1 else 0.0,
-        licensed=licensed,
-        partition=float(sums.partition[stream]),
-        role=role,
-    )
-
-
-def _organization_shares(scanned: Scanned, pairs: NDArray[np.int64]) -> dict[int, int]:
-    """Principals of each stream in the organization that most of its named ones belong to.
-
-    ``pairs``: distinct pairs of stream and principal, ``stream << 32 | principal``.
-    """
-    column = scanned.principals.organization_id
-    if column.null_count == len(column):
-        return {}
-    organization = column.dictionary_encode().indices.fill_null(-1).to_numpy()[pairs & 0xFFFFFFFF]
-    named = organization >= 0
-    keys, counts = np.unique((pairs >> 32)[named] << 32 | organization[named], return_counts=True)
-    most: dict[int, int] = {}
-    for stream, count in zip((keys >> 32).tolist(), counts.tolist(), strict=True):
-        most[stream] = max(most.get(stream, 0), count)
-    return most

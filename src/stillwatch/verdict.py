@@ -130,6 +130,9 @@ class Case:
     """Share of the stream's principals in the declared organization that most of them belong to, where it has
     several accounts in it; else 0."""
 
+    independent: int
+    """Principals, where the accounts of one declared organization count once."""
+
     licensed: float
     """Share of the stream's exchanges by principals whom the registry covers."""
 
@@ -215,7 +218,7 @@ def rule(case: Case, bar: Bar) -> Ruling:
     alike = intent and probability >= (bar.suspicion if case.against > bar.against else bar.probability)
     found = (
         _licensed(case)
-        or _one_house(case, alike)
+        or _one_house(case, alike, bar)
         or _evaluation(case, CERTAIN_EVALUATION if clear else EVALUATION_PARTITION)
         or (_extraction(case, probability, bar) if clear else None)
         or (_undetermined(case, probability, beyond, bar) if alike else None)
@@ -236,8 +239,8 @@ def _licensed(case: Case) -> _Found | None:
     )
 
 
-def _one_house(case: Case, alike: bool) -> _Found | None:
-    """One account's product, or one declared organization's fleet of keys: coordinated, and nobody hides
+def _one_house(case: Case, alike: bool, bar: Bar) -> _Found | None:
+    """One account's product, or the fleets of keys of one or a few declared organizations: coordinated, and nobody hides
     it."""
     if case.key_principals >= KEY_MOST and case.key_share >= KEY_OWN:
         reason = (
@@ -249,6 +252,11 @@ def _one_house(case: Case, alike: bool) -> _Found | None:
         reason = (
             f"{case.organization:.0%} of its principals belong to one declared organization, which hides "
             "nothing"
+        )
+    elif case.independent < bar.principals <= case.principals:
+        reason = (
+            f"its {case.principals:,} principals are accounts of declared organizations, which hide nothing: counted once "
+            f"each they are {case.independent:,}"
         )
     else:
         return None
