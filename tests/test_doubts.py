@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from stillwatch.signals import all_signals
 from stillwatch.verdict import Bar, Case, Verdict, margin, rule, threshold
 
 NAMES = tuple(signal.name for signal in all_signals())
-SILENT, SUBJECTS, GUESTS, DESKS, APART, EVENT, RETOLD, KNOWN = DOUBTS
+SILENT, SUBJECTS, GUESTS, DESKS, APART, OWN_TIME, FIRMS, CLASS, EVENT, RETOLD, KNOWN = DOUBTS
 
 
 def told(value: dict[str, float], bits: dict[str, float]) -> Measured:
@@ -107,6 +108,35 @@ def test_guests_at_desks_are_doubted_once() -> None:
 
 
 @pytest.mark.parametrize(
+    ("pacing", "routine", "load", "wordings", "found"),
+    [
+        (-0.6, -0.3, 1.0, 0.0, (OWN_TIME,)),
+        (-0.6, -0.3, 0.8, 0.0, (OWN_TIME, FIRMS)),
+        (-0.6, -0.3, 0.5, 0.0, (GUESTS, OWN_TIME)),
+        (-0.6, -0.1, 0.8, 0.0, ()),  # all come back at the operator's time
+        (-0.2, -0.3, 0.8, 0.0, ()),
+        (-0.6, -0.3, 0.8, 8.0, ()),
+        (np.nan, -0.3, 0.8, 0.0, (SILENT,)),
+    ],
+)
+def test_firms_with_one_job_keep_a_time_of_their_own(
+    pacing: float, routine: float, load: float, wordings: float, found: tuple[Doubt, ...]
+) -> None:
+    values = {"pacing": pacing, "routine": routine, "load": load}
+    assert doubts_of(told(values, {"wordings": wordings}))[0] == found
+
+
+@pytest.mark.parametrize(
+    ("load", "rhythm", "found"),
+    [(0.3, 0.3, (GUESTS, CLASS)), (0.3, 0.9, (GUESTS,)), (1.0, 0.3, ())],
+)
+def test_a_class_takes_uneven_shares_in_the_hours_of_one_place(
+    load: float, rhythm: float, found: tuple[Doubt, ...]
+) -> None:
+    assert doubts_of(told({"load": load, "rhythm": rhythm}, {}))[0] == found
+
+
+@pytest.mark.parametrize(
     ("rhythm", "lockstep", "payment", "counts"),
     [(np.nan, 4.2, 0.0, 1), (np.nan, 2.0, 2.4, 1), (np.nan, 2.0, 1.0, 0), (0.9, 4.2, 2.4, 0)],
 )
@@ -155,6 +185,16 @@ def test_who_is_not_accused_for_doubt_is_told_why(held: tuple[Doubt, ...], reaso
 
 def test_without_doubt_the_same_evidence_accuses() -> None:
     assert rule(case(()), Bar()).verdict is Verdict.EXTRACTION
+
+
+@pytest.mark.parametrize(
+    ("independent", "verdict"),
+    [(30, Verdict.EXTRACTION), (15, Verdict.EXTRACTION), (14, Verdict.UNDETERMINED)],
+)
+def test_accounts_of_a_few_declared_organizations_are_not_accused(independent: int, verdict: Verdict) -> None:
+    found = rule(replace(case(()), independent=independent), Bar())
+    assert found.verdict is verdict
+    assert ("counted once each they are 14" in found.reasons[0]) is (verdict is Verdict.UNDETERMINED)
 
 
 def case(held: tuple[Doubt, ...]) -> Case:

@@ -253,7 +253,7 @@ def _one_house(case: Case, alike: bool, bar: Bar) -> _Found | None:
             f"{case.organization:.0%} of its principals belong to one declared organization, which hides "
             "nothing"
         )
-    elif case.independent < bar.principals <= case.principals:
+    elif alike and case.independent < bar.principals <= case.principals:
         reason = (
             f"its {case.principals:,} principals are accounts of declared organizations, which hide nothing: counted once "
             f"each they are {case.independent:,}"
