@@ -8,16 +8,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from stillwatch.doubts import DOUBTS, Doubt, doubts, doubts_of
+from stillwatch.doubts import DOUBTS, ONE_PAYER, Doubt, doubts, doubts_of
 from stillwatch.evidence import DOSE, Measured
 from stillwatch.signals import all_signals
 from stillwatch.verdict import Bar, Case, Verdict, margin, rule, threshold
 
 NAMES = tuple(signal.name for signal in all_signals())
-SILENT, SUBJECTS, GUESTS, DESKS, APART, OWN_TIME, FIRMS, CLASS, EVENT, RETOLD, KNOWN = DOUBTS
+SILENT, SUBJECTS, GUESTS, DESKS, APART, OWN_TIME, FIRMS, CLASS, OFFICE, TIMETABLE, *OTHERS = DOUBTS
+NAMELESS, EVENT, RETOLD, KNOWN = OTHERS
 
 
-def told(value: dict[str, float], bits: dict[str, float]) -> Measured:
+def told(value: dict[str, float], bits: dict[str, float], counted: int = 20_000) -> Measured:
     """One stream of which nothing is in doubt, but for these values and bits."""
     values, weighed = np.ones((1, len(NAMES))), np.ones((1, len(NAMES)))
     weighed[:, NAMES.index("wordings")] = 0.0
@@ -25,7 +26,7 @@ def told(value: dict[str, float], bits: dict[str, float]) -> Measured:
         values[:, NAMES.index(name)] = one
     for name, one in bits.items():
         weighed[:, NAMES.index(name)] = one
-    return Measured(NAMES, values, np.ones(values.shape, np.int64), weighed, -6.5)
+    return Measured(NAMES, values, np.full(values.shape, counted), weighed, -6.5)
 
 
 def test_a_dispatcher_is_not_doubted() -> None:
@@ -126,9 +127,14 @@ def test_firms_with_one_job_keep_a_time_of_their_own(
     assert doubts_of(told(values, {"wordings": wordings}))[0] == found
 
 
+@pytest.mark.parametrize(("counted", "found"), [(20_000, (OWN_TIME,)), (1_600, ())])
+def test_what_few_pairs_leave_open_is_no_time_of_their_own(counted: int, found: tuple[Doubt, ...]) -> None:
+    assert doubts_of(told({"pacing": -0.6, "routine": -0.3}, {}, counted))[0] == found
+
+
 @pytest.mark.parametrize(
     ("load", "rhythm", "found"),
-    [(0.3, 0.3, (GUESTS, CLASS)), (0.3, 0.9, (GUESTS,)), (1.0, 0.3, ())],
+    [(0.3, 0.45, (GUESTS, CLASS)), (0.3, 0.9, (GUESTS,)), (1.0, 0.45, ()), (1.0, 0.3, (TIMETABLE,))],
 )
 def test_a_class_takes_uneven_shares_in_the_hours_of_one_place(
     load: float, rhythm: float, found: tuple[Doubt, ...]
@@ -137,8 +143,28 @@ def test_a_class_takes_uneven_shares_in_the_hours_of_one_place(
 
 
 @pytest.mark.parametrize(
+    ("rhythm", "pacing", "known", "wordings", "found"),
+    [
+        (0.5, -0.4, True, 0.0, (OFFICE,)),
+        (0.5, -0.4, False, 0.0, (OFFICE, NAMELESS)),
+        (0.5, 0.0, False, 0.0, ()),  # dealt out within these hours
+        (0.3, 0.0, True, 0.0, (TIMETABLE,)),  # lessons
+        (0.3, 0.0, False, 0.0, (TIMETABLE, NAMELESS)),
+        (0.9, -0.4, False, 0.0, ()),
+        (0.3, -0.4, False, 8.0, ()),
+    ],
+)
+def test_office_hours_may_be_those_of_one_house(
+    rhythm: float, pacing: float, known: bool, wordings: float, found: tuple[Doubt, ...]
+) -> None:
+    named = {} if known else {"lockstep": np.nan, "infrastructure_payment": np.nan}
+    values = {"rhythm": rhythm, "pacing": pacing, "routine": 0.0, **named}
+    assert doubts_of(told(values, {"wordings": wordings}))[0] == found
+
+
+@pytest.mark.parametrize(
     ("rhythm", "lockstep", "payment", "counts"),
-    [(np.nan, 4.2, 0.0, 1), (np.nan, 2.0, 2.4, 1), (np.nan, 2.0, 1.0, 0), (0.9, 4.2, 2.4, 0)],
+    [(np.nan, 4.2, 0.0, 2), (np.nan, 2.0, 2.4, 2), (np.nan, 2.0, 0.9, 0), (0.9, 4.2, 2.4, 0)],
 )
 def test_accounts_of_an_event_have_one_host(
     rhythm: float, lockstep: float, payment: float, counts: int
@@ -173,7 +199,8 @@ def test_each_doubt_takes_more_bits(times: int, beyond: float) -> None:
     ("held", "reason"),
     [
         ((SILENT,), "a signal of conduct says nothing, and 6 bits more"),
-        ((EVENT,), "as at an event, and 6 bits more"),
+        ((EVENT,), "as at an event, and 12 bits more"),
+        ((ONE_PAYER,), "as an employer or a school does, and 12 bits more"),
         ((SUBJECTS, RETOLD), "in ever other words, as a test of robustness does, and 12 bits more"),
     ],
 )

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from stillwatch.signals.base import cautious_lift
+from stillwatch.signals.routine import BLOCK_HOURS
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -25,17 +28,17 @@ OWN_HOURS, COMMON_DAY = -0.9, 1.5
 """Bits of pacing and routine up to and from which principals sit down to work each by itself on a day that all have in
 common."""
 
-OWN_PACE, OWN_TIME = -0.3, -0.15
+OWN_PACE, OWN_TIME = -0.25, -0.15
 """Values of pacing and routine up to which each principal keeps a time of its own, if not strictly."""
 
-PEOPLE = 0.5
-"""Value of the rhythm up to which a stream keeps the hours of people at one place."""
+PEOPLE, LESSONS = 0.5, 0.4
+"""Values of the rhythm up to which a stream keeps the hours of people at one place, and those of a timetable."""
 
 NO_HOURS, DEALT = 1.0, 0.95
 """Bits of pacing and routine together below which hours do not speak of one hand, and value of the load from which shares
 do."""
 
-HOSTED = 4.0
+HOSTED = 3.0
 """Bits that days of opening and means of payment weigh together from which they may be the host's of an event."""
 
 RETOLD, KNOWN = 0.5, 0.2
@@ -46,10 +49,13 @@ RETOLD, KNOWN = 0.5, 0.2
 class Doubt:
     """One reason to ask for more than the bar."""
 
-    holds: Callable[[Measured], NDArray[np.bool_]]
-    """Streams that it holds of: bool[s]."""
+    holds: Callable[[Measured], NDArray[np.bool_]] | None
+    """Streams that it holds of, bool[s]; None where it is not read off signals."""
 
     reason: str
+
+    times: int = 1
+    """How often more is asked for by it."""
 
 
 def _silent(measured: Measured) -> NDArray[np.bool_]:
@@ -86,7 +92,9 @@ def _apart(measured: Measured) -> NDArray[np.bool_]:
 def _own_time(measured: Measured) -> NDArray[np.bool_]:
     """What an operator deals out comes when the operator works, and a firm's job when that firm runs it."""
     worded = measured.bits_of("wordings") > WORDED
-    return (measured.of("pacing") <= OWN_PACE) & (measured.of("routine") <= OWN_TIME) & ~worded
+    by_chance = measured.counted("routine") / (24 / BLOCK_HOURS)
+    least = np.minimum(OWN_TIME, cautious_lift(by_chance, by_chance + 2 * np.sqrt(2 * by_chance)))
+    return (measured.of("pacing") <= OWN_PACE) & (measured.of("routine") <= least) & ~worded
 
 
 def _firms(measured: Measured) -> NDArray[np.bool_]:
@@ -97,6 +105,24 @@ def _firms(measured: Measured) -> NDArray[np.bool_]:
 def _class(measured: Measured) -> NDArray[np.bool_]:
     """Homework is done before one deadline, by seats that were opened for the course, by some more than by others."""
     return _guests(measured) & (measured.of("rhythm") <= PEOPLE)
+
+
+def _office(measured: Measured) -> NDArray[np.bool_]:
+    """The workers of one house have a quota, and sit down to it in the house's hours, each when it comes to it."""
+    worded = measured.bits_of("wordings") > WORDED
+    people = (measured.of("rhythm") <= PEOPLE) & (measured.of("pacing") <= OWN_PACE)
+    return people & ~worded & ~_guests(measured) & ~_desks(measured)
+
+
+def _nameless(measured: Measured) -> NDArray[np.bool_]:
+    """Where the log knows nothing of the accounts, nobody can see that one house declared them."""
+    unknown = np.isnan(measured.of("lockstep")) & np.isnan(measured.of("infrastructure_payment"))
+    return (_office(measured) | _timetable(measured)) & unknown
+
+
+def _timetable(measured: Measured) -> NDArray[np.bool_]:
+    """Hardly an operator leaves its accounts idle but for a few hours of the day, and lessons are given in them."""
+    return (measured.of("rhythm") <= LESSONS) & (measured.bits_of("wordings") <= WORDED)
 
 
 def _event(measured: Measured) -> NDArray[np.bool_]:
@@ -124,16 +150,27 @@ DOUBTS = (
     Doubt(_own_time, "its principals keep a time of their own, as firms do that run one job"),
     Doubt(_firms, "their shares are uneven as well"),
     Doubt(_class, "they keep the hours of people at one place, as a class does"),
-    Doubt(_event, "it lasted less than three days and its accounts have one host, as at an event"),
+    Doubt(
+        _office,
+        "its principals work in the hours of people at one place, as the workers of one house do",
+    ),
+    Doubt(_timetable, "it is sent in a few hours of the day, as in lessons", 2),
+    Doubt(_nameless, "the log says nothing of who opened or pays their accounts"),
+    Doubt(_event, "it lasted a few days and its accounts have one host, as at an event", 2),
     Doubt(_retold, "it sends the same items in ever other words, as a test of robustness does"),
     Doubt(_known, "hardly an item is sent by one principal alone"),
 )
-"""All there are."""
+"""All that signals tell of."""
+
+ONE_PAYER = Doubt(
+    None, "one means of payment pays for most of its accounts, as an employer or a school does", times=2
+)
 
 
 def doubts(measured: Measured) -> NDArray[np.int64]:
     """How often more is asked for of each stream: int64[s]."""
-    held: NDArray[np.int64] = np.sum(_holding(measured), axis=0, dtype=np.int64)
+    times = np.array([one.times for one in DOUBTS], np.int64)
+    held: NDArray[np.int64] = times @ _holding(measured)
     return held
 
 
@@ -147,4 +184,4 @@ def doubts_of(measured: Measured) -> list[tuple[Doubt, ...]]:
 
 def _holding(measured: Measured) -> NDArray[np.bool_]:
     """bool[doubts, s]."""
-    return np.array([one.holds(measured) for one in DOUBTS])
+    return np.array([one.holds(measured) for one in DOUBTS if one.holds is not None])

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stillwatch.doubts import doubts_of
+from stillwatch.doubts import ONE_PAYER, doubts_of
 from stillwatch.evidence import DOSE, INTENT
+from stillwatch.ranges import places
 from stillwatch.verdict import Case
 
 if TYPE_CHECKING:
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
     from stillwatch.evidence import Measured
     from stillwatch.examine import Scanned
+
+PAID_BY_ONE = 0.7
+"""Share of a stream's accounts that one means of payment pays for, from which there is one payer."""
 
 
 def cases_of(
@@ -50,10 +54,34 @@ def cases_of(
         "role": _roles(scanned, label, streams),
     }
     rows = zip(*(values.tolist() for values in columns.values()), strict=True)
+    paid = _paid_by_one(scanned, pairs, streams) >= PAID_BY_ONE
     return [
-        Case(**dict(zip(columns, row, strict=True)), doubts=doubts)
-        for row, doubts in zip(rows, doubts_of(measured), strict=True)
+        Case(**dict(zip(columns, row, strict=True)), doubts=(*doubts, ONE_PAYER) if one_payer else doubts)
+        for row, doubts, one_payer in zip(rows, doubts_of(measured), paid.tolist(), strict=True)
     ]
+
+
+def _paid_by_one(scanned: Scanned, pairs: NDArray[np.int64], streams: int) -> NDArray[np.float64]:
+    """Largest share of each stream's accounts that one means of payment pays for; 0 where most principals are end users, who
+    have their account's. ``pairs``: distinct pairs of stream and principal, ``stream << 32 | principal``.
+    """
+    owner, value = scanned.principals.payments
+    most = np.zeros(streams)
+    if not len(owner):
+        return most
+    account = scanned.principals.account
+    starts = np.searchsorted(owner, np.arange(scanned.principals.count + 1))
+    principal = pairs & 0xFFFFFFFF
+    of_pair = np.repeat(np.arange(len(pairs)), np.diff(starts)[principal])
+    paid = value[places(starts[principal], starts[principal + 1])]
+    _, means = np.unique(paid, return_inverse=True)
+    stream = pairs[of_pair] >> 32
+    held = np.unique(np.stack([stream << 32 | means, account[principal[of_pair]]]), axis=1)[0]
+    key, accounts = np.unique(held, return_counts=True)
+    np.maximum.at(most, key >> 32, accounts)
+    every = np.bincount(np.unique(pairs >> 32 << 32 | account[principal]) >> 32, minlength=streams)
+    apart = 2 * every > np.bincount(pairs >> 32, minlength=streams)
+    return np.where(apart, most / np.maximum(every, 1), 0.0)
 
 
 def _licensed(scanned: Scanned, label: NDArray[np.int32], streams: int) -> NDArray[np.float64]:

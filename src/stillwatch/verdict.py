@@ -142,6 +142,11 @@ class Case:
     role: int
     """Part of the request in which the template stands."""
 
+    @property
+    def doubted(self) -> int:
+        """How often more than the bar is asked for."""
+        return sum(doubt.times for doubt in self.doubts)
+
 
 @dataclass(frozen=True, slots=True)
 class Ruling:
@@ -212,7 +217,7 @@ def rule(case: Case, bar: Bar) -> Ruling:
     """Verdict on one stream."""
     probability = posterior(case.bits, bar.prior)
     intent = case.objective >= bar.intent
-    beyond = float(margin(case.bits, len(case.doubts), bar))
+    beyond = float(margin(case.bits, case.doubted, bar))
     clear = beyond >= 0 and beyond > bar.excess and intent and case.conduct >= bar.conduct
     clear = clear and case.returning >= bar.returning
     alike = intent and probability >= (bar.suspicion if case.against > bar.against else bar.probability)
@@ -311,11 +316,11 @@ def _undetermined(case: Case, probability: float, beyond: float, bar: Bar) -> _F
             f"its evidence lies {beyond:.1f} bits beyond the threshold, and innocent streams of the clean traffic "
             f"that the bar was calibrated on lie up to {bar.excess:.1f} bits beyond"
         )
-    elif case.doubts and -bar.doubtful_bits * len(case.doubts) <= beyond < 0:
+    elif case.doubts and -bar.doubtful_bits * case.doubted <= beyond < 0:
         reason = (
             f"its evidence of {case.bits:+.1f} bits would do, but "
             + _in_one([doubt.reason for doubt in case.doubts])
-            + f", and {bar.doubtful_bits * len(case.doubts):g} bits more are asked for then"
+            + f", and {bar.doubtful_bits * case.doubted:g} bits more are asked for then"
         )
     return Verdict.UNDETERMINED, (reason,)
 

@@ -92,7 +92,7 @@ def margins(scanned: Scanned, options: Options) -> list[float]:
         scanned, scanned.merged, scanned.groups.judged, scanned.by_group, replace(options, bar=bar)
     )
     return [
-        float(margin(one.case.bits, len(one.case.doubts), options.bar))
+        float(margin(one.case.bits, one.case.doubted, options.bar))
         for one in judged
         if one.ruling.verdict is Verdict.EXTRACTION
     ]

@@ -106,7 +106,7 @@ def over_time(judged: Judged, options: Options) -> list[str]:
     calibration = options.calibration
     if calibration is None or calibration.cadence is None or judged.ruling.verdict is not Verdict.EXTRACTION:
         return []
-    worth = e_value(float(margin(judged.case.bits, len(judged.case.doubts), options.bar)), calibration.scores)
+    worth = e_value(float(margin(judged.case.bits, judged.case.doubted, options.bar)), calibration.scores)
     return [
         f"against {calibration.n} clean stretches that were looked at alike its evidence has an e-value of {worth:.3g}, "
         f"where {1 / calibration.alpha:.3g} is asked for"

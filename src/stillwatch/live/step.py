@@ -232,7 +232,7 @@ class Live:
             judged = groups[number]
             if judged.ruling.verdict is not Verdict.EXTRACTION:
                 continue
-            beyond = float(margin(judged.case.bits, len(judged.case.doubts), self._options.bar))
+            beyond = float(margin(judged.case.bits, judged.case.doubted, self._options.bar))
             worth = None if calibration is None else e_value(beyond, calibration.scores)
             exchanges = dict(zip(judged.principals.tolist(), judged.exchanges.tolist(), strict=True))
             flagged = False
