@@ -93,7 +93,7 @@ def _own_time(measured: Measured) -> NDArray[np.bool_]:
     """What an operator deals out comes when the operator works, and a firm's job when that firm runs it."""
     worded = measured.bits_of("wordings") > WORDED
     by_chance = measured.counted("routine") / (24 / BLOCK_HOURS)
-    least = np.minimum(OWN_TIME, cautious_lift(by_chance, by_chance + 2 * np.sqrt(2 * by_chance)))
+    least = np.minimum(OWN_TIME, cautious_lift(by_chance, by_chance + np.sqrt(2 * by_chance)))
     return (measured.of("pacing") <= OWN_PACE) & (measured.of("routine") <= least) & ~worded
 
 
