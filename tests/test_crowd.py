@@ -131,3 +131,8 @@ def test_who_comes_back_is_counted_as_the_plain_version_counts_it() -> None:
     pairs = stream_counts.own_pairs(bounds, ordered, 60)
     counts = np.bincount(owner[stream == 1], minlength=60)
     assert pairs[1] == (counts * (counts - 1)).sum()
+    starts, owners, entries = stream_counts.count_owners(bounds, ordered)
+    for number in range(5):
+        found, counts = np.unique(owner[stream == number], return_counts=True)
+        own = slice(starts[number], starts[number + 1])
+        assert (owners[own].tolist(), entries[own].tolist()) == (found.tolist(), counts.tolist())

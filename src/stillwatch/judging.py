@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from stillwatch import stream_counts
 from stillwatch.corroboration import lean, listen
 from stillwatch.grounds import cases_of
 from stillwatch.participants import (
@@ -74,10 +75,11 @@ def judge(
     stronger than the whole of it, and who sends the template sends the whole.
     """
     streams = len(measured.total)
-    principal = scanned.principals.of_row[members.row]
-    pairs, counts = np.unique(members.stream.astype(np.int64) << 32 | principal, return_counts=True)
-    bounds = np.searchsorted(pairs >> 32, np.arange(streams + 1))
-    owners = (pairs & 0xFFFFFFFF).astype(np.int32)
+    sender = scanned.principals.of_row[members.row]
+    held, _, ordered = stream_counts.by_stream(members.stream, sender, sender, streams)
+    bounds, owners, counts = stream_counts.count_owners(held, ordered)
+    del sender, ordered
+    pairs = np.repeat(np.arange(streams, dtype=np.int64) << 32, np.diff(bounds)) | owners
     at = scanned.sketches["at_us"].to_numpy()
     cases = cases_of(scanned, label, measured, pairs)
     words = listen(scanned, members, streams, options)

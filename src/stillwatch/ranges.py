@@ -10,6 +10,20 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+def taken(
+    values: NDArray[Any], starts: NDArray[np.integer[Any]], stops: NDArray[np.integer[Any]]
+) -> NDArray[Any]:
+    """What stands in each range of ``values``, range after range: ``values[places(starts, stops)]`` without a list of
+    places, which would take more memory than the values.
+
+    >>> taken(np.array([10, 11, 12, 13]), np.array([2, 0]), np.array([4, 1])).tolist()
+    [12, 13, 10]
+    """
+    plain = np.asarray(values)  # slices of a mapped file are slow to make
+    parts = [plain[start:stop] for start, stop in zip(starts.tolist(), stops.tolist(), strict=True)]
+    return np.concatenate(parts) if parts else plain[:0].copy()
+
+
 def places(starts: NDArray[np.integer[Any]], stops: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
     """All whole numbers from each start to before its stop, range after range.
 

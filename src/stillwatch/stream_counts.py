@@ -131,6 +131,30 @@ def own_pairs(bounds: Any, owners: Any, principals: int) -> Any:
 
 
 @numba.njit(nogil=True, cache=True)
+def count_owners(bounds: Any, owners: Any) -> Any:
+    """Distinct owners of each stream, ascending, and the entries of each: where those of each stream begin, owner, entries.
+
+    ``owners``: of entries in order of stream; they are brought into order in their place.
+    """
+    starts = np.zeros(len(bounds), np.int64)
+    count = 0
+    for stream in range(len(bounds) - 1):
+        owners[bounds[stream] : bounds[stream + 1]].sort()
+        for at in range(bounds[stream], bounds[stream + 1]):
+            count += at == bounds[stream] or owners[at] != owners[at - 1]
+        starts[stream + 1] = count
+    found, entries = np.empty(count, np.int32), np.zeros(count, np.int64)
+    count = -1
+    for stream in range(len(bounds) - 1):
+        for at in range(bounds[stream], bounds[stream + 1]):
+            if at == bounds[stream] or owners[at] != owners[at - 1]:
+                count += 1
+                found[count] = owners[at]
+            entries[count] += 1
+    return starts, found, entries
+
+
+@numba.njit(nogil=True, cache=True)
 def count_fills(bounds: Any, values: Any, owners: Any, principals: int, most: Any) -> Any:
     """Stream, value, entries and distinct owners of each pair of stream and value.
 

@@ -40,7 +40,7 @@ from stillwatch.families.fragments import Dictionary
 from stillwatch.fingerprint import SYSTEM, TOOLS
 from stillwatch.hashing import hash_strings
 from stillwatch.objective.classes import OBJECTIVES
-from stillwatch.ranges import places
+from stillwatch.ranges import taken
 from stillwatch.spool import at_rows, chunks_of
 
 if TYPE_CHECKING:
@@ -214,12 +214,11 @@ def _add_fills(stream: Any, row: Any, fill: Any, found: Any) -> None:
 
 def only(members: Members, chosen: NDArray[np.int32]) -> Members:
     """The streams that ``chosen`` names, numbered in its order; ``members`` are in order of stream."""
-    (stream, inside), (fill_stream, fills) = (
-        _places(ordered, chosen) for ordered in (members.stream, members.fill_stream)
-    )
+    stream, *held = _ranges(members.stream, chosen)
+    fill_stream, *fills = _ranges(members.fill_stream, chosen)
     return Members(
-        stream, members.row[inside], members.objective[inside], members.variety[inside],
-        fill_stream, members.fill_row[fills], members.fill[fills],
+        stream, taken(members.row, *held), taken(members.objective, *held), taken(members.variety, *held),
+        fill_stream, taken(members.fill_row, *fills), taken(members.fill, *fills),
     )  # fmt: skip
 
 
@@ -230,12 +229,13 @@ def of_those(members: Members, chosen: NDArray[np.bool_]) -> Members:
     return replace(part, stream=number[part.stream], fill_stream=number[part.fill_stream])
 
 
-def _places(
+def _ranges(
     ordered: NDArray[np.int32], chosen: NDArray[np.int32]
-) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    """Where the ``chosen`` streams stand in a list of streams, and which of them stands there."""
-    first, last = (np.searchsorted(ordered, chosen, side) for side in ("left", "right"))
-    return np.repeat(np.arange(len(chosen), dtype=np.int32), last - first), places(first, last)
+) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int64]]:
+    """Which of the ``chosen`` streams stands at each place of theirs in a list of streams, and where each begins and
+    ends."""
+    first, last = (np.searchsorted(ordered, chosen, side).astype(np.int64) for side in ("left", "right"))
+    return np.repeat(np.arange(len(chosen), dtype=np.int32), last - first), first, last
 
 
 def without(members: Members, streams: NDArray[np.int32], rows: NDArray[np.int32]) -> Members:
