@@ -176,10 +176,14 @@ def doubts(measured: Measured) -> NDArray[np.int64]:
 
 def doubts_of(measured: Measured) -> list[tuple[Doubt, ...]]:
     """Those that hold of each stream."""
-    return [
-        tuple(one for one, holds in zip(DOUBTS, held, strict=True) if holds)
-        for held in _holding(measured).T.tolist()
+    held = _holding(measured)
+    code = (1 << np.arange(len(DOUBTS))) @ held
+    _, first, which = np.unique(code, return_index=True, return_inverse=True)
+    told = [
+        tuple(one for one, holds in zip(DOUBTS, held[:, stream], strict=True) if holds)
+        for stream in first.tolist()
     ]
+    return [told[number] for number in which.tolist()]
 
 
 def _holding(measured: Measured) -> NDArray[np.bool_]:

@@ -54,7 +54,8 @@ def cases_of(
         "role": _roles(scanned, label, streams),
     }
     rows = zip(*(values.tolist() for values in columns.values()), strict=True)
-    paid = _paid_by_one(scanned, pairs, streams) >= PAID_BY_ONE
+    # Nothing is asked of who has no evidence, and they are nearly all.
+    paid = _paid_by_one(scanned, pairs[(measured.total > 0)[pairs >> 32]], streams) >= PAID_BY_ONE
     return [
         Case(**dict(zip(columns, row, strict=True)), doubts=(*doubts, ONE_PAYER) if one_payer else doubts)
         for row, doubts, one_payer in zip(rows, doubts_of(measured), paid.tolist(), strict=True)
@@ -76,9 +77,9 @@ def _paid_by_one(scanned: Scanned, pairs: NDArray[np.int64], streams: int) -> ND
     paid = value[places(starts[principal], starts[principal + 1])]
     _, means = np.unique(paid, return_inverse=True)
     stream = pairs[of_pair] >> 32
-    held = np.unique(np.stack([stream << 32 | means, account[principal[of_pair]]]), axis=1)[0]
-    key, accounts = np.unique(held, return_counts=True)
-    np.maximum.at(most, key >> 32, accounts)
+    key, number = np.unique(stream << 32 | means, return_inverse=True)
+    held = np.unique(number << 32 | account[principal[of_pair]]) >> 32
+    np.maximum.at(most, key >> 32, np.bincount(held, minlength=len(key)))
     every = np.bincount(np.unique(pairs >> 32 << 32 | account[principal]) >> 32, minlength=streams)
     apart = 2 * every > np.bincount(pairs >> 32, minlength=streams)
     return np.where(apart, most / np.maximum(every, 1), 0.0)
