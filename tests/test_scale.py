@@ -20,7 +20,7 @@ from stillwatch.arena import PRESETS, simulate
 from stillwatch.engine.base import EngineError
 from stillwatch.engine.memory import LEAST_SLOTS, amount, presence_slots
 from stillwatch.fingerprint import SKETCH_SCHEMA
-from stillwatch.spool import Spool, at_rows, texts_at
+from stillwatch.spool import Spool, at_rows, put_aside, texts_at
 from tests.scans import WRITTEN, scan_files
 
 
@@ -218,3 +218,32 @@ def test_a_column_that_is_held_keeps_not_the_memory_of_all_the_others(tmp_path: 
         held = spool.table(SKETCH_SCHEMA.names)["at_us"]
         assert pa.total_allocated_bytes() - before < 2 * held.nbytes
         assert held.to_pylist() == list(range(rows * batches))
+
+
+def test_what_is_put_aside_outlives_files_that_come_and_go(tmp_path: Path) -> None:
+    # A name by the number of files was given twice once one of them was gone, and the first array was written over.
+    (tmp_path / "other").write_bytes(b"")
+    first = put_aside(np.arange(5_000), tmp_path)
+    (tmp_path / "other").unlink()
+    second = put_aside(np.zeros(3, np.int64), tmp_path)
+    assert first.tolist() == list(range(5_000))
+    assert second.tolist() == [0, 0, 0]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_some_streams_alone_are_what_a_plain_choice_gives() -> None:
+    rng = np.random.default_rng(3)
+    stream, fill_stream = (np.sort(rng.integers(0, 9, size)).astype(np.int32) for size in (200, 300))
+    row, fill_row = (rng.integers(0, 50, size).astype(np.int32) for size in (200, 300))
+    objective = rng.integers(0, 100, (200, 11)).astype(np.int8)
+    variety, fill = rng.integers(0, 1000, 200).astype(np.int32), rng.integers(0, 99, 300)
+    members = streams.Members(stream, row, objective, variety, fill_stream, fill_row, fill)
+    for chosen in (rng.random(9) < 0.5, np.zeros(9, bool), np.ones(9, bool)):
+        found = streams.of_those(members, chosen)
+        held, fills = chosen[stream], chosen[fill_stream]
+        expected = (stream[held], row[held], objective[held], variety[held], fill_stream[fills])
+        expected += (fill_row[fills], fill[fills])
+        told = (found.stream, found.row, found.objective, found.variety, found.fill_stream)
+        told += (found.fill_row, found.fill)
+        for one, other in zip(told, expected, strict=True):
+            assert np.array_equal(one, other)
