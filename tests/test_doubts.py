@@ -164,7 +164,7 @@ def test_office_hours_may_be_those_of_one_house(
 
 @pytest.mark.parametrize(
     ("rhythm", "lockstep", "payment", "counts"),
-    [(np.nan, 4.2, 0.0, 2), (np.nan, 2.0, 2.4, 2), (np.nan, 2.0, 0.9, 0), (0.9, 4.2, 2.4, 0)],
+    [(np.nan, 4.2, 0.0, 1), (np.nan, 2.0, 2.4, 1), (np.nan, 2.0, 0.9, 0), (0.9, 4.2, 2.4, 0)],
 )
 def test_accounts_of_an_event_have_one_host(
     rhythm: float, lockstep: float, payment: float, counts: int

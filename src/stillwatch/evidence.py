@@ -157,10 +157,6 @@ class Measured:
         """Values of one signal: float64[s]."""
         return self.value[:, self.signals.index(signal)]
 
-    def counted(self, signal: str) -> NDArray[np.int64]:
-        """What was counted for the values of one signal: int64[s]."""
-        return self.n[:, self.signals.index(signal)]
-
     def bits_of(self, signal: str) -> NDArray[np.float64]:
         """Bits of one signal: float64[s]."""
         return self.bits[:, self.signals.index(signal)]

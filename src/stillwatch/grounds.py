@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stillwatch.doubts import ONE_PAYER, doubts_of
+from stillwatch.doubts import doubts_of
 from stillwatch.evidence import DOSE, INTENT
 from stillwatch.ranges import places
 from stillwatch.verdict import Case
@@ -57,8 +57,8 @@ def cases_of(
     # Nothing is asked of who has no evidence, and they are nearly all.
     paid = _paid_by_one(scanned, pairs[(measured.total > 0)[pairs >> 32]], streams) >= PAID_BY_ONE
     return [
-        Case(**dict(zip(columns, row, strict=True)), doubts=(*doubts, ONE_PAYER) if one_payer else doubts)
-        for row, doubts, one_payer in zip(rows, doubts_of(measured), paid.tolist(), strict=True)
+        Case(**dict(zip(columns, row, strict=True)), doubts=doubts)
+        for row, doubts in zip(rows, doubts_of(measured, paid), strict=True)
     ]
 
 

@@ -31,6 +31,14 @@ LEAST = 400
 OF_TYPICAL = 0.5
 """Least number of fragments that who takes part sends in one exchange, as a share of what is usual."""
 
+STAYS, FIXED = 0.1, 0.2
+"""Shares of a whole's fragments that are sent nearly always, up to which a sentence of a recombined template is the same
+every time, and from which the template is fixed and only what fills it comes from one stock."""
+
+UNIQUE, REPEATED = 0.01, 0.02
+"""Mean shares of the exchanges that a wording is sent in, up to which nothing comes back, as in what a grammar of items
+makes, and from which wordings do. Where six and six wordings meet, each pair is sent in 0.03 of them."""
+
 THEIRS = 0.9
 """Share of a piece's senders who take part."""
 
@@ -176,7 +184,8 @@ def _in_order(parts: Parts) -> NDArray[np.bool_]:
 
 def _recombined(own: Sequence, rows: NDArray[np.int32], principal: NDArray[np.int32]) -> float:
     """What one whole of the exchanges ``rows`` is worth, 0 to 1: the share of its fragments that are wordings, less where
-    principals keep their own, where one fragment leads to the next, and where they often send the same ones."""
+    principals keep their own, where one fragment leads to the next, where they often send the same ones, where more stays
+    than a sentence, and where hardly a wording comes back."""
     held = np.unique(own.code.astype(np.int64) << 32 | own.row)
     code, row = held >> 32, (held & 0xFFFFFFFF).astype(np.int32)
     size = int(own.code.max(initial=-1)) + 1
@@ -198,7 +207,10 @@ def _recombined(own: Sequence, rows: NDArray[np.int32], principal: NDArray[np.in
     sent = float(counts[wording].sum())
     share = float((counts[wording] ** 2.0).sum()) / (sent * len(rows))
     told = recombined(*(np.array([one]) for one in (alike, among, share)))
-    return float(sent / counts.sum() * same[0] * min(branching / OPEN, 1.0) * told[0])
+    varies = float(sent / counts.sum())
+    loose = np.clip((varies - (1 - FIXED)) / (FIXED - STAYS), 0, 1)
+    back = np.clip((share - UNIQUE) / (REPEATED - UNIQUE), 0, 1)
+    return varies * float(loose * back * same[0]) * min(branching / OPEN, 1.0) * float(told[0])
 
 
 def _meetings(

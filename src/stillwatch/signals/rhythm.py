@@ -8,8 +8,9 @@ import pyarrow as pa
 from stillwatch.signals.base import integers, ratio, result
 
 LEAST_EXCHANGES = 100
-LEAST_DAYS = 5
-"""Days with an exchange, below which the hours say when a log was cut or an event was held, and not how somebody lives."""
+LEAST_DAYS = 6
+"""Days with an exchange, below which the hours say when a log was cut or an event was held, and not how somebody lives. A
+week of exams or of a sprint has five."""
 
 
 class Rhythm:
