@@ -51,7 +51,8 @@ def _opening(report: Report) -> list[str]:
         "## Words",
         "",
         "Recall of a campaign: the share of all principals that its operator ever used, replaced ones and "
-        "those who sent hardly anything included, that have the verdict `extraction`. Accused in error: a principal "
+        "those who sent nothing of it included, that have the verdict `extraction`; of who sent any: the same of those "
+        "through whom any exchange of the campaign came. Accused in error: a principal "
         "with that verdict who is no operator's, or a key of which only some end users are. Purity of an accused "
         "campaign: the share of its principals that belong to one operator. Told apart: nine in ten of an "
         "operator's accused principals are in one campaign, nine in ten of which are its own. Upper limits are "
@@ -149,6 +150,7 @@ def _found(report: Report) -> list[str]:
                 f"{mean(recalls):.3f}",
                 f"{scenario.goal:.2f}",
                 f"{reached} of {len(campaigns)}",
+                f"{min(campaign.senders_accused / campaign.senders for campaign in campaigns):.3f}",
                 f"{sum(campaign.apart for campaign in campaigns)} of {len(campaigns)}",
                 share(matched, sum(outcome.matches for outcome in outcomes)),
                 share(matched, planted),
@@ -163,7 +165,12 @@ def _found(report: Report) -> list[str]:
         "goal",
         "campaigns that reach it",
     ]
-    head += ["told apart", "precision of matched exchanges", "recall of matched exchanges"]
+    head += [
+        "least recall of who sent any",
+        "told apart",
+        "precision of matched exchanges",
+        "recall of matched exchanges",
+    ]
     return [
         "## Campaigns found",
         "",

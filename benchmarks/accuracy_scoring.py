@@ -46,6 +46,10 @@ class Campaign:
 
     accused: int
     undetermined: int
+    senders: int
+    """Principals that sent any exchange of the campaign."""
+
+    senders_accused: int
     planted: int
     """Exchanges that it collected."""
 
@@ -179,6 +183,8 @@ def _score(
                 principals=len(members),
                 accused=len(found),
                 undetermined=sum(verdicts.get(one) == Verdict.UNDETERMINED for one in members),
+                senders=len(truth.senders[operator.name]),
+                senders_accused=len(truth.senders[operator.name] & accused),
                 planted=len(planted),
                 matched=len(planted & matched),
                 apart=_apart(operator.name, inside),

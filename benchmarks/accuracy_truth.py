@@ -25,6 +25,9 @@ class Truth:
     planted: dict[str, set[str]]
     """Exchanges that each operator collected."""
 
+    senders: dict[str, set[Principal]]
+    """Principals through which each operator collected any."""
+
     user_owners: dict[str, set[str]]
     """Operators of the end users of an account, the empty name for the innocent; accounts with users alone."""
 
@@ -52,6 +55,7 @@ def read_truth(path: Path, end_users: bool) -> Truth:
     operator: dict[Principal, str] = {}
     kinds: defaultdict[Principal, Counter[str]] = defaultdict(Counter)
     planted: defaultdict[str, set[str]] = defaultdict(set)
+    senders: defaultdict[str, set[Principal]] = defaultdict(set)
     owners: defaultdict[str, set[str]] = defaultdict(set)
     for exchange, account, user, kind, owner, taken in zip(*(table[name] for name in names), strict=True):
         principal = (account, user if end_users else None)
@@ -60,7 +64,8 @@ def read_truth(path: Path, end_users: bool) -> Truth:
             operator[principal] = owner
         if taken:
             planted[owner].add(exchange)
+            senders[owner].add(principal)
         if principal[1] is not None:
             owners[account].add(owner or "")
     population = {principal: max(held, key=held.__getitem__) for principal, held in kinds.items()}
-    return Truth(operator, population, planted, dict(owners))
+    return Truth(operator, population, planted, senders, dict(owners))

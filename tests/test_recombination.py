@@ -89,6 +89,22 @@ def test_a_prompt_of_modules_comes_in_few_texts() -> None:
     assert worth(senders(rng), modules) < 0.05
 
 
+@pytest.mark.parametrize(("stay", "most", "least"), [(1, 1.0, 0.8), (3, 0.05, 0.0)])
+def test_a_prompt_that_stays_is_filled_from_a_stock(stay: int, most: float, least: float) -> None:
+    """A judge's prompt with answers from a stock of sentences; where one sentence stays, the others are still reworded."""
+    rng = np.random.default_rng(8)
+    fixed = list(range(900, 900 + stay))
+    texts = [fixed + recombined(rng.integers(6, size=11)) for _ in range(EXCHANGES)]
+    assert least <= worth(senders(rng), texts) <= most
+
+
+def test_what_a_grammar_of_items_makes_does_not_come_back() -> None:
+    """Exercises with numbers drawn for each: what stands between them is sent in one exchange of a hundred and fifty."""
+    rng = np.random.default_rng(9)
+    drawn = rng.integers(144, size=(EXCHANGES, 4)) + 144 * np.arange(4)
+    assert worth(senders(rng), drawn.tolist()) < 0.05
+
+
 @pytest.mark.parametrize(
     ("texts", "whole"),
     [

@@ -71,7 +71,7 @@ class Bar:
 
     doubtful_bits: float = 6.0
     """Bits beyond the threshold of probability that all evidence together must weigh for each doubt, such as a
-    signal of conduct that is silent, or principals who take uneven shares (``doubts.py``)."""
+    text that is the same every time, or a signal of conduct that is silent (``doubts.py``)."""
 
     unexplained: float = 22.0
     """Bits of all signals but the objective from which a stream is undetermined though it asks for nothing, where no
