@@ -170,6 +170,13 @@ def test_without_doubt_the_same_evidence_accuses() -> None:
     assert rule(case(()), Bar()).verdict is Verdict.EXTRACTION
 
 
+@pytest.mark.parametrize(("partition", "verdict"), [(0.69, Verdict.EVALUATION), (0.79, Verdict.EXTRACTION)])
+def test_who_sends_each_others_items_runs_one_evaluation_however_strong_the_rest(
+    partition: float, verdict: Verdict
+) -> None:
+    assert rule(replace(case(()), partition=partition, bits=25.0), Bar()).verdict is verdict
+
+
 @pytest.mark.parametrize(
     ("independent", "verdict"),
     [(30, Verdict.EXTRACTION), (15, Verdict.EXTRACTION), (14, Verdict.UNDETERMINED)],

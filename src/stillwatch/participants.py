@@ -37,9 +37,9 @@ meet somewhere."""
 CONTAINED = 0.9
 """Share of a campaign's principals who take part in a stronger one too, above which the first is a piece of the second."""
 
-MADE_OF_SITTINGS = 0.5
+MADE_OF_SITTINGS = 0.2
 """Share of the principals with two requests of one day that are so crowded: above it, the stream is made of
-sittings and has no schedule to compare a principal with."""
+sittings and has no schedule to compare a principal with. Of a campaign that is fed by a schedule, few are strangers."""
 
 
 def takes_part(exchanges: NDArray[np.int64]) -> NDArray[np.bool_]:

@@ -159,10 +159,7 @@ class Ruling:
 
 EVALUATION_PARTITION = 0.7
 """Below this value of the partition signal principals send each other's items, as the runs of one evaluation
-do."""
-
-CERTAIN_EVALUATION = 0.35
-"""Below this one nothing else can make it extraction."""
+do. No operator asks three in ten of its accounts for each: those that ask everything four times are at 0.9."""
 
 KEY_MOST, KEY_OWN = 0.9, 0.5
 ORGANIZATION_MOST = 0.9
@@ -224,7 +221,7 @@ def rule(case: Case, bar: Bar) -> Ruling:
     found = (
         _licensed(case)
         or _one_house(case, alike, bar)
-        or _evaluation(case, CERTAIN_EVALUATION if clear else EVALUATION_PARTITION)
+        or _evaluation(case)
         or (_extraction(case, probability, bar) if clear else None)
         or (_undetermined(case, probability, beyond, bar) if alike else None)
         or _unexplained(case, bar)
@@ -270,8 +267,8 @@ def _one_house(case: Case, alike: bool, bar: Bar) -> _Found | None:
     return Verdict.INTEGRATOR, (reason,)
 
 
-def _evaluation(case: Case, below: float) -> _Found | None:
-    if not case.partition < below:  # also where the signal is silent (NaN)
+def _evaluation(case: Case) -> _Found | None:
+    if not case.partition < EVALUATION_PARTITION:  # also where the signal is silent (NaN)
         return None
     reason = (
         f"each item is sent by {1 - case.partition:.0%} of the other principals too: they run one set of "

@@ -34,7 +34,7 @@ def tables(seed: int = 0) -> dict[str, pa.Table]:
         amount = 24 if stream == 0 else int(rng.integers(2, 120))
         own_hour, own_words = int(rng.integers(0, 24)), rng.integers(0, 400, 6)
         for number in range(amount):
-            day = int(rng.integers(0, 5))
+            day = int(rng.integers(0, 7))
             hour = int(rng.integers(0, 24)) if stream == 0 else own_hour
             sums = {
                 name: 90 if name == "sum_rubric_grading" and stream == 0 else 5 for name in OBJECTIVE_SUMS
