@@ -14,7 +14,7 @@ from stillwatch.signals import all_signals
 from stillwatch.verdict import Bar, Case, Verdict, margin, rule, threshold
 
 NAMES = tuple(signal.name for signal in all_signals())
-SILENT, SUBJECTS, TIMETABLE, NAMELESS, EVENT, RETOLD, KNOWN = DOUBTS
+SILENT, SUBJECTS, TIMETABLE, NAMELESS, EVENT, POPULAR, RETOLD, KNOWN = DOUBTS
 
 
 def told(value: dict[str, float], bits: dict[str, float]) -> Measured:
@@ -118,11 +118,12 @@ def test_an_event_is_held_at_one_place(
         (0.3, 8.0, (RETOLD,)),
         (0.1, 8.0, (RETOLD, KNOWN)),
         (0.1, 0.0, (PASTED,)),  # seeds asked often
+        (0.09, 0.0, (POPULAR,)),
         (0.9, 8.0, ()),
         (np.nan, 8.0, ()),
     ],
 )
-def test_the_same_items_in_other_words_are_doubted(
+def test_items_of_several_principals_are_doubted(
     coverage: float, wordings: float, found: tuple[Doubt, ...]
 ) -> None:
     assert held(told({"coverage": coverage}, {"wordings": wordings})) == found

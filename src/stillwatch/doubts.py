@@ -29,8 +29,8 @@ ON_ONE_DAY, AT_ONE_PLACE = 4.0, 5.0
 """Doublings by which the accounts of a stream were opened on one day, and call from one network, more often than those of
 the log, from which an event has hosted them."""
 
-RETOLD, KNOWN = 0.5, 0.2
-"""Values of the coverage below which most items, and nearly all, are sent by several."""
+RETOLD, KNOWN, POPULAR = 0.5, 0.2, 0.1
+"""Values of the coverage below which most items are sent by several, nearly all, and all but what is cut short."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +77,11 @@ def _event(measured: Measured) -> NDArray[np.bool_]:
     return hosted & np.isnan(measured.of("rhythm")) & ~_worded(measured)
 
 
+def _popular(measured: Measured) -> NDArray[np.bool_]:
+    """Who draws from a public benchmark shares few items with each, and nearly all with somebody."""
+    return (measured.of("coverage") < POPULAR) & ~_worded(measured)
+
+
 def _retold(measured: Measured) -> NDArray[np.bool_]:
     """A test of robustness sends the same items in ever other words."""
     return (measured.of("coverage") < RETOLD) & _worded(measured)
@@ -102,6 +107,7 @@ DOUBTS = (
         "it lasted a few days, and its accounts were opened on one day and call from one place, as at an event",
         3,
     ),
+    Doubt(_popular, "hardly an item is sent by one principal alone, as of a public benchmark", 2),
     Doubt(_retold, "it sends the same items in ever other words, as a test of robustness does"),
     Doubt(_known, "hardly an item is sent by one principal alone"),
 )
