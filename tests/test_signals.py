@@ -13,6 +13,8 @@ from stillwatch.signals.base import Signal
 from stillwatch.signals.harvest import Harvest
 from stillwatch.signals.pivot import Pivot
 from stillwatch.signals.reach import Reach
+from stillwatch.signals.rhythm import Rhythm
+from stillwatch.signals.routine import Routine
 from stillwatch.signals.succession import HOUR_US, QUIET_US, SOON_US, Succession
 from stillwatch.streams import register_streams
 
@@ -149,3 +151,20 @@ def test_succession_of_a_crowd_is_within_the_integers() -> None:
     cells = pa.table({"stream_id": 0 * one, "principal": np.arange(count), "exchanges": one})
     lives = pa.table({"principal": np.arange(count), "account": one, "first_us": first, "last_us": last})
     assert measured(Succession(), {"cells": cells, "principals": lives}) == 1.0
+
+
+@pytest.mark.parametrize("signal", [Rhythm(), Routine()], ids=["rhythm", "routine"])
+@pytest.mark.parametrize(("days", "speaks"), [(5, False), (6, True)])
+def test_habits_take_six_days(signal: Signal, days: int, speaks: bool) -> None:
+    """A week of exams has five, and nobody keeps in it the hours that he keeps at home."""
+    rng = np.random.default_rng(days)
+    when = rng.integers(24 * days, size=20 * MEMBERS)
+    cells = pa.table(
+        {
+            "stream_id": np.zeros(len(when), np.int64),
+            "principal": np.tile(np.arange(MEMBERS), 20),
+            "hour": when,
+            "exchanges": np.ones(len(when), np.int64),
+        }
+    )
+    assert (measured(signal, {"cells": cells}) is not None) == speaks
