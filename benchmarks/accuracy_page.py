@@ -9,7 +9,7 @@ from accuracy_details import ablation, again, calibration, failures, languages, 
 from accuracy_prompts import PROMPTS
 from accuracy_report import Report, percent, right, share, table
 from accuracy_scenarios import FIRST_SEED
-from accuracy_scoring import Outcome
+from accuracy_scoring import Campaign, Outcome
 from intervals import LEVEL, upper_limit
 
 UNSEEN = sum(len(texts) for texts in PROMPTS.values())
@@ -130,6 +130,10 @@ def _pairs(report: Report) -> list[str]:
     ]
 
 
+def _of_senders(campaign: Campaign) -> float:
+    return campaign.senders_accused / campaign.senders
+
+
 def _found(report: Report) -> list[str]:
     rows = []
     for scenario in report.scenarios:
@@ -150,7 +154,7 @@ def _found(report: Report) -> list[str]:
                 f"{mean(recalls):.3f}",
                 f"{scenario.goal:.2f}",
                 f"{reached} of {len(campaigns)}",
-                f"{min(campaign.senders_accused / campaign.senders for campaign in campaigns):.3f}",
+                "-" if scenario.undetermined else f"{min(map(_of_senders, campaigns)):.3f}",
                 f"{sum(campaign.apart for campaign in campaigns)} of {len(campaigns)}",
                 share(matched, sum(outcome.matches for outcome in outcomes)),
                 share(matched, planted),

@@ -171,8 +171,11 @@ def test_without_doubt_the_same_evidence_accuses() -> None:
     assert rule(case(()), Bar()).verdict is Verdict.EXTRACTION
 
 
-@pytest.mark.parametrize(("partition", "verdict"), [(0.69, Verdict.EVALUATION), (0.79, Verdict.EXTRACTION)])
-def test_who_sends_each_others_items_runs_one_evaluation_however_strong_the_rest(
+@pytest.mark.parametrize(
+    ("partition", "verdict"),
+    [(0.34, Verdict.EVALUATION), (0.69, Verdict.UNDETERMINED), (0.79, Verdict.EXTRACTION)],
+)
+def test_who_sends_each_others_items_is_not_accused_however_strong_the_rest(
     partition: float, verdict: Verdict
 ) -> None:
     assert rule(replace(case(()), partition=partition, bits=25.0), Bar()).verdict is verdict

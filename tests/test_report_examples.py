@@ -83,6 +83,7 @@ def closest(family: str, verdict: str, bits: float, reason: str, differs: list[s
         "family_id": family,
         "verdict": verdict,
         "evidence_bits": bits,
+        "needed_bits": 14.5,
         "exchanges": 4210,
         "principals": 187,
         "reasons": [reason],

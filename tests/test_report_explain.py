@@ -228,4 +228,5 @@ def test_an_innocent_family_with_the_bits_is_told_what_else_it_takes(bits, told)
     given = overview()
     nearest = {**given["innocent"][0], "evidence_bits": bits}
     against = headline({**given, "innocent": [nearest]}, campaigns()[1:2]).against
-    assert ("and no doubt that asks for more" in against) is told
+    assert "an accusation takes +14.5" in against
+    assert ("and conduct as of one hand" in against) is told

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from stillwatch.corroboration import SIGNAL
+from stillwatch.doubts import doubts
 from stillwatch.evidence import INTENT, PRIORS, START, Evidence, load_weights, posterior
 from stillwatch.exchange import COLUMNS
 from stillwatch.history import by_objective, iso, replaced
@@ -298,12 +299,15 @@ def _principals(context: Context, judged: Judged) -> list[dict[str, Any]]:
 def innocent_family(context: Context, family: int) -> dict[str, Any]:
     """An innocent family that is most like a campaign, and in what it differs."""
     row = context.family_rows[family]
-    evidence = context.scanned.by_family.explain(family)
+    measured = context.scanned.by_family
+    evidence = measured.explain(family)
+    doubted = int(doubts(measured.take(np.array([family])))[0])
     return {
         **{
             key: row[key]
             for key in ("family_id", "verdict", "evidence_bits", "exchanges", "principals", "reasons")
         },
+        "needed_bits": round(needed(context.options.bar, doubted), 3),
         "differs": [
             item.reason
             for item in sorted(evidence, key=lambda item: item.bits)[:4]
@@ -314,17 +318,18 @@ def innocent_family(context: Context, family: int) -> dict[str, Any]:
 
 def _would_change(context: Context, judged: Judged, evidence: list[Any]) -> list[str]:
     prior, bits = context.options.bar.prior, judged.case.bits
+    takes = needed(context.options.bar, judged.case.doubted)
     result = ["a licence for these accounts' organizations in the registry would make it licensed"]
     strongest = max(evidence, key=lambda item: item.bits, default=None)
     if strongest is not None and strongest.bits > 0:
         without = posterior(bits - strongest.bits, prior)
-        even = "even " if without >= context.options.bar.probability else ""
+        even = "even " if bits - strongest.bits >= takes else ""
         result.append(
             f"{even}without the strongest signal ({spoken(strongest.signal)}, {strongest.bits:+.1f} bits) the "
             f"probability would be {percent(without)}"
         )
     if judged.ruling.verdict is Verdict.UNDETERMINED and judged.case.objective >= context.options.bar.intent:
-        missing = needed(context.options.bar) - bits
+        missing = takes - bits
         if missing > 0:
             result.append(f"{missing:.1f} more bits of evidence would make it extraction")
     if any(item.signal == INTENT for item in evidence):

@@ -115,8 +115,9 @@ DOUBTS = (
 
 PASTED = Doubt(None, "its text is the same every time, as one is that people copy or a program sends")
 """Held where none of ``DOUBTS`` is, and nobody rewords the text on purpose. Firms that run one job, guests of an event,
-professions at their desks, customers of one vendor and the workers of an office look each like a careless operator in
-some of the signals; taken together none of them weighs as much."""
+professions at their desks, customers of one vendor and the workers of an office look each like an operator in some of the
+signals. In logs of four authors they weigh up to 13.8 bits, and campaigns that are found 14.5 and more; a few of a fifth
+author's weigh more all the same."""
 
 ONE_PAYER = Doubt(
     None, "one means of payment pays for most of its accounts, as an employer or a school does", times=2

@@ -159,7 +159,10 @@ class Ruling:
 
 EVALUATION_PARTITION = 0.7
 """Below this value of the partition signal principals send each other's items, as the runs of one evaluation
-do. No operator asks three in ten of its accounts for each: those that ask everything four times are at 0.9."""
+do, and nobody is accused: the least of a campaign in the logs of six authors is 0.79."""
+
+CERTAIN_EVALUATION = 0.35
+"""Below this one it is an evaluation however strong the rest; above, a person looks at what is as strong as a campaign."""
 
 KEY_MOST, KEY_OWN = 0.9, 0.5
 ORGANIZATION_MOST = 0.9
@@ -170,9 +173,13 @@ def threshold(bar: Bar) -> float:
     return math.log2(bar.probability / (1 - bar.probability) * (1 - bar.prior) / bar.prior)
 
 
-def needed(bar: Bar) -> float:
-    """Bits of evidence that an accusation takes, the calibrated margin included."""
-    return threshold(bar) + max(bar.excess, 0.0)
+def needed(bar: Bar, doubts: int = 0) -> float:
+    """Bits of evidence that an accusation takes, the calibrated margin included.
+
+    >>> round(needed(Bar()), 1), round(needed(Bar(), doubts=1), 1)
+    (8.5, 14.5)
+    """
+    return threshold(bar) + bar.doubtful_bits * doubts + max(bar.excess, 0.0)
 
 
 def margin(bits: _Bits, doubts: NDArray[np.int64] | int, bar: Bar) -> NDArray[np.float64]:
@@ -221,7 +228,7 @@ def rule(case: Case, bar: Bar) -> Ruling:
     found = (
         _licensed(case)
         or _one_house(case, alike, bar)
-        or _evaluation(case)
+        or _evaluation(case, clear)
         or (_extraction(case, probability, bar) if clear else None)
         or (_undetermined(case, probability, beyond, bar) if alike else None)
         or _unexplained(case, bar)
@@ -267,13 +274,15 @@ def _one_house(case: Case, alike: bool, bar: Bar) -> _Found | None:
     return Verdict.INTEGRATOR, (reason,)
 
 
-def _evaluation(case: Case) -> _Found | None:
+def _evaluation(case: Case, clear: bool) -> _Found | None:
     if not case.partition < EVALUATION_PARTITION:  # also where the signal is silent (NaN)
         return None
     reason = (
         f"each item is sent by {1 - case.partition:.0%} of the other principals too: they run one set of "
         "items, as an evaluation does"
     )
+    if clear and case.partition >= CERTAIN_EVALUATION:
+        return Verdict.UNDETERMINED, (reason, "its evidence would do for an accusation otherwise")
     return Verdict.EVALUATION, (reason,)
 
 

@@ -76,7 +76,7 @@ def loud(tmp_path_factory: pytest.TempPathFactory) -> House:
 
 @pytest.fixture(scope="package")
 def quiet(tmp_path_factory: pytest.TempPathFactory) -> House:
-    """Where the same operator is careful, and is not enough by itself: by 6.8 bits under each of twelve keys."""
+    """Where the same operator is careful, and is not enough by itself: by 1.7 bits under each of twelve keys."""
     return build(tmp_path_factory.mktemp("houses") / "quiet", 93, QUIET, b"the local key of the second one")
 
 

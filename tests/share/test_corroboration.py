@@ -148,6 +148,14 @@ def alone(quiet: House) -> str:
     return str(quiet.result.campaigns[0]["verdict"])
 
 
+def test_what_would_change_the_verdict_counts_what_is_in_doubt(quiet: House) -> None:
+    """A fixed text takes more than the bar, and the case says how much is missing of that."""
+    (campaign,) = quiet.result.campaigns
+    missing = needed(Bar(), doubts=1) - campaign["evidence_bits"]
+    assert missing > 0 > needed(Bar()) - campaign["evidence_bits"]
+    assert f"{missing:.1f} more bits of evidence would make it extraction" in campaign["would_change"]
+
+
 def test_the_same_operator_is_found_in_a_second_log_with_other_accounts(
     loud: House, quiet: House, heard: Peers, alone: str
 ) -> None:

@@ -8,7 +8,6 @@ from typing import Any
 
 from stillwatch.report.wording import (
     count,
-    log_odds_bits,
     number_word,
     one_in,
     percent,
@@ -21,9 +20,7 @@ from stillwatch.report.wording import (
 
 ORDER = ("extraction", "undetermined")
 
-MORE_THAN_BITS = (
-    ", a text that asks for training data, conduct as of one hand, and no doubt that asks for more"
-)
+MORE_THAN_BITS = ", a text that asks for training data, and conduct as of one hand"
 """What an accusation takes beside the bits, for a reader who meets an innocent family that has them."""
 
 
@@ -141,7 +138,7 @@ def _certainty(overview: Mapping[str, Any], accused: Sequence[Mapping[str, Any]]
     threshold = overview["threshold_probability"]
     text = (
         f"Probability {span}, if {one_in(overview['prior'])} such groups "
-        f"is a campaign before looking (the prior); an accusation takes {percent(threshold)}."
+        f"is a campaign before looking (the prior); an accusation takes {percent(threshold)} or more."
     )
     rarer = min(weakest["posterior"], key=lambda item: item["prior"], default=None)
     if rarer is None or rarer["prior"] >= overview["prior"]:
@@ -167,7 +164,7 @@ def _closest(overview: Mapping[str, Any]) -> str:
     )
     if nearest is None:
         return ""
-    needed = log_odds_bits(overview["threshold_probability"]) - log_odds_bits(overview["prior"])
+    needed = nearest["needed_bits"]
     return (
         f"The innocent family that came closest, {nearest['family_id']} ({spoken(nearest['verdict'])}), "
         f"has {signed_bits(nearest['evidence_bits'])} bits of evidence; "
@@ -182,7 +179,7 @@ def _nothing_found(
     threshold = percent(overview["threshold_probability"])
     found = (
         f"{quantity(overview['families']['total'], 'family')} of shared text in {count(log['exchanges'])} "
-        f"exchanges were judged; none reached the {threshold} that an accusation takes."
+        f"exchanges were judged; none reached what an accusation takes, {threshold} or more."
         + _undetermined(len(open_cases))
     )
     certainty = (
