@@ -20,12 +20,12 @@ Row = Mapping[str, str]
 
 
 def draw(rows: Sequence[Row]) -> str:
-    """A line for each scenario and number of looks, a dot for each measure: medians of what was run alike."""
+    """A line for each scenario and number of looks, a dot for each measure: medians over the logs of its newest run."""
     newest = [row for row in rows if row["evidence"] == rows[-1]["evidence"]]
-    sooner = {row["scenario"]: row.get("sooner") for row in newest}
+    run = {row["scenario"]: (row.get("commit"), row.get("sooner")) for row in newest}
     found: dict[tuple[str, str], list[Row]] = {}
     for row in newest:
-        if row.get("exchanges") and row.get("sooner") == sooner[row["scenario"]]:
+        if row.get("exchanges") and (row.get("commit"), row.get("sooner")) == run[row["scenario"]]:
             found.setdefault((row["scenario"], row["looks_in_a_row"]), []).append(row)
     parts, x = [], 0.0
     for place, told in enumerate(MEASURES.values()):

@@ -185,6 +185,26 @@ def test_a_leak_is_what_was_sent_before_a_flag(monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.slow
+def test_runs_with_other_rules_are_not_drawn_as_one() -> None:
+    """A scenario has the figures of its newest commit, over all logs of it, and none of both."""
+    drawn = benchmark("leak_picture")
+    row = dict.fromkeys(drawn.MEASURES, "0.4") | {
+        "exchanges": "1200",
+        "looks_in_a_row": "2",
+        "evidence": "e",
+        "sooner": "6",
+    }
+    old = row | {"scenario": "small", "commit": "before"}
+    other = row | {"scenario": "large", "commit": "before"}
+    new = [
+        row | dict.fromkeys(drawn.MEASURES, one) | {"scenario": "small", "commit": "now"}
+        for one in ("0.1", "0.2")
+    ]
+    picture = drawn.draw([old, other, *new])
+    assert "small, 1,200 exchanges, flagged at 2 in a row: 15.0% until the first flag" in picture
+    assert "large, 1,200 exchanges, flagged at 2 in a row: 40.0% until the first flag" in picture
+
+
 def test_the_scale_benchmark_measures_a_size_and_draws_it(tmp_path: Path) -> None:
     results, picture = tmp_path / "scale.csv", tmp_path / "scale.svg"
     command = [sys.executable, str(ROOT / "benchmarks" / "scale"), "--rows", "20000", "--memory", "1GB"]

@@ -127,6 +127,7 @@ def campaign(
         "probability": probability(PRIOR, bits),
         "evidence_bits": bits,
         "prior": PRIOR,
+        "threshold_probability": 0.99,
         "posterior": [
             {"prior": prior, "probability": probability(prior, bits)} for prior in (1e-5, 1e-3, 1e-2)
         ],

@@ -13,6 +13,7 @@ from stillwatch.outputs import write_table
 from stillwatch.report.explain import FILES, MissingResultError, UnknownIdError, explain
 from stillwatch.report.headline import headline
 from stillwatch.report.summary import COLUMNS, summary
+from stillwatch.report.wording import percent
 from tests.test_report_examples import campaigns, iso, overview
 
 TIMES = ("first_seen", "last_seen")
@@ -230,3 +231,21 @@ def test_an_innocent_family_with_the_bits_is_told_what_else_it_takes(bits, told)
     against = headline({**given, "innocent": [nearest]}, campaigns()[1:2]).against
     assert "an accusation takes +14.5" in against
     assert ("and conduct as of one hand" in against) is told
+
+
+@pytest.mark.parametrize(("takes", "holds"), [(0.9, True), (0.99, False)])
+def test_whether_it_would_be_accused_is_asked_of_what_an_accusation_of_it_takes(takes, holds):
+    """At a rarer prior it stands at 91.8%; what is in doubt raises the threshold of this campaign alone."""
+    one = {**campaigns()[1], "threshold_probability": takes}
+    certainty = headline(overview(), [one]).certainty
+    assert f"an accusation takes {percent(takes)}" in certainty
+    assert f"at 91.8% and {'still' if holds else 'not'} be accused" in certainty
+
+
+def test_results_of_before_doubts_were_counted_can_be_read():
+    old = {name: value for name, value in campaigns()[1].items() if name != "threshold_probability"}
+    given = overview()
+    nearest = {name: value for name, value in given["innocent"][0].items() if name != "needed_bits"}
+    told = headline({**given, "innocent": [nearest]}, [old])
+    assert "an accusation takes 99%" in told.certainty
+    assert "bits of evidence; an accusation takes +" in told.against

@@ -86,6 +86,9 @@ def describe(context: Context, group: int) -> dict[str, Any]:
         "probability": judged.ruling.probability,
         "evidence_bits": total,
         "prior": context.options.bar.prior,
+        "threshold_probability": posterior(
+            needed(context.options.bar, judged.case.doubted), context.options.bar.prior
+        ),
         "posterior": [{"prior": prior, "probability": posterior(total, prior)} for prior in PRIORS],
         "first_seen": iso(int(at.min())),
         "last_seen": iso(int(at.max())),

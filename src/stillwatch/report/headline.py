@@ -8,6 +8,7 @@ from typing import Any
 
 from stillwatch.report.wording import (
     count,
+    log_odds_bits,
     number_word,
     one_in,
     percent,
@@ -16,6 +17,7 @@ from stillwatch.report.wording import (
     share,
     signed_bits,
     spoken,
+    threshold_of,
 )
 
 ORDER = ("extraction", "undetermined")
@@ -135,10 +137,10 @@ def _certainty(overview: Mapping[str, Any], accused: Sequence[Mapping[str, Any]]
     weakest = ranked[0]
     low, high = percent(weakest["probability"]), percent(ranked[-1]["probability"])
     span = low if low == high else f"{low} to {high}"
-    threshold = overview["threshold_probability"]
+    threshold = threshold_of(weakest, overview)
     text = (
         f"Probability {span}, if {one_in(overview['prior'])} such groups "
-        f"is a campaign before looking (the prior); an accusation takes {percent(threshold)} or more."
+        f"is a campaign before looking (the prior); an accusation takes {percent(threshold)}."
     )
     rarer = min(weakest["posterior"], key=lambda item: item["prior"], default=None)
     if rarer is None or rarer["prior"] >= overview["prior"]:
@@ -164,7 +166,8 @@ def _closest(overview: Mapping[str, Any]) -> str:
     )
     if nearest is None:
         return ""
-    needed = nearest["needed_bits"]
+    least = log_odds_bits(overview["threshold_probability"]) - log_odds_bits(overview["prior"])
+    needed = nearest.get("needed_bits", least)  # results of before doubts were counted have none
     return (
         f"The innocent family that came closest, {nearest['family_id']} ({spoken(nearest['verdict'])}), "
         f"has {signed_bits(nearest['evidence_bits'])} bits of evidence; "

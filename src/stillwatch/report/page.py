@@ -73,7 +73,7 @@ def render(
 
 def with_pictures(campaign: Mapping[str, Any], place: int, overview: Mapping[str, Any]) -> dict[str, Any]:
     """The campaign, its anchor and its charts; the anchor counts, since an id may hold any character."""
-    threshold = overview["threshold_probability"]
+    threshold = wording.threshold_of(campaign, overview)
     ranked = sorted(campaign["evidence"], key=lambda item: (-item["bits"], item["signal"]))
     principals = sorted(
         campaign["principals"],

@@ -7,6 +7,7 @@ from typing import Any
 
 from stillwatch.report import charts
 from stillwatch.report.charts import svg
+from stillwatch.report.wording import threshold_of
 
 WIDTH = 720  # pixels
 FOLDER = "pictures"
@@ -15,9 +16,9 @@ FOLDER = "pictures"
 
 def pictures(overview: Mapping[str, Any], campaigns: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     """Name of each file and its text; the same result gives the same text."""
-    threshold = overview["threshold_probability"]
     found = {}
     for campaign in campaigns:
+        threshold = threshold_of(campaign, overview)
         drawn = {
             "certainty": charts.draw_certainty("c", campaign["posterior"], campaign, threshold, WIDTH / 2),
             "evidence": charts.draw_waterfall("e", campaign, threshold, WIDTH),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import unicodedata
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 MINUS = "\N{MINUS SIGN}"
 NUMBER_WORDS = ("No", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine", "Ten")
@@ -104,6 +106,11 @@ def log_odds_bits(probability: float) -> float:
     """
     bounded = min(max(probability, 1e-12), 1 - 1e-12)
     return math.log2(bounded / (1 - bounded))
+
+
+def threshold_of(campaign: Mapping[str, Any], overview: Mapping[str, Any]) -> float:
+    """Posterior that an accusation of a campaign takes; results of before doubts were counted have one for all."""
+    return float(campaign.get("threshold_probability", overview["threshold_probability"]))
 
 
 def figure(value: float | None) -> str:
