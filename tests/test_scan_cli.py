@@ -35,6 +35,36 @@ def test_the_exit_code_says_whether_a_campaign_was_found(
     assert (tmp_path / "result" / "report.html").exists()
 
 
+def test_help_and_ends_of_commands_load_nothing_heavy() -> None:
+    program = (
+        "import sys\n"
+        "sys.argv = ['stillwatch', '--help']\n"
+        "from stillwatch.cli import main\n"
+        "try:\n    main()\nexcept SystemExit as end:\n    assert end.code == 0\n"
+        "heavy = {'numpy', 'pyarrow', 'duckdb', 'numba', 'torch', 'jinja2'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
+
+
+def test_an_error_of_ours_is_one_line_and_another_is_raised(tmp_path: Path) -> None:
+    missing = subprocess.run(
+        [sys.executable, "-m", "stillwatch", "scan", tmp_path / "none.parquet", "--out", tmp_path / "result"],
+        capture_output=True,
+        text=True,
+    )
+    assert missing.returncode == 2 and missing.stderr.startswith("stillwatch: ")
+    assert "Traceback" not in missing.stderr
+    program = (
+        "import stillwatch.cli as cli\n"
+        "def app(): raise KeyError('not ours')\n"
+        "cli.app = app\n"
+        "cli.main()\n"
+    )
+    ours = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert ours.returncode == 1 and "KeyError: 'not ours'" in ours.stderr
+
+
 @pytest.mark.parametrize(
     ("typed", "place", "offered"), [("stillwatch sc", 1, "scan"), ("stillwatch scan --exi", 2, "--exit-code")]
 )

@@ -88,10 +88,12 @@ def _root(
 
 def main() -> None:
     """Run the command line; errors of ours become one line on standard error and exit code 2."""
-    from stillwatch.cli.errors import known_errors
-
     try:
         app()
-    except known_errors() as error:
+    except Exception as error:
+        from stillwatch.cli.errors import known_errors
+
+        if not isinstance(error, known_errors()):
+            raise
         typer.echo(f"stillwatch: {error}", err=True)
         sys.exit(2)

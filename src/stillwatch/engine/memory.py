@@ -6,8 +6,6 @@ import ctypes
 import re
 from contextlib import suppress
 
-import pyarrow as pa
-
 from stillwatch.engine.base import EngineError
 
 DEFAULT = "6GB"
@@ -54,6 +52,8 @@ def return_what_is_freed() -> None:
     """Have Arrow give freed memory back to the system soon; its usual allocator keeps several times what is in use. What the
     C library keeps goes back at once, where it can."""
     with suppress(NotImplementedError):  # a build without it
+        import pyarrow as pa
+
         pa.set_memory_pool(pa.jemalloc_memory_pool())
     with suppress(AttributeError, OSError):
         ctypes.CDLL(None).malloc_trim(0)
