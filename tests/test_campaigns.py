@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -23,6 +24,9 @@ from stillwatch.evidence import Measured
 from stillwatch.links.base import Suspects
 from stillwatch.principals import Principals
 from stillwatch.streams import Members
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 EVERYBODY = 4_000
 
@@ -111,9 +115,10 @@ def test_families_that_no_pair_holds_together_are_not_compared() -> None:
     assert {(link.first, link.second) for link in found} == {(0, 1), (2, 3)}
 
 
-def test_pieces_of_one_whole_are_judged_together_though_the_small_ones_are_no_suspects() -> None:
-    """Family 0 is a suspect, 1 and 2 are sent once by some of its principals, 3 is another suspect."""
-    own = [np.repeat(np.arange(20), 3), np.arange(10), np.arange(5, 15), np.repeat(np.arange(40, 60), 3)]
+def grouped(
+    own: list[NDArray[np.int64]], returning: list[float], whole: list[int], accused: list[int]
+) -> list[int]:
+    """The group of each of four families, of which ``own`` gives who sends each of their exchanges."""
     of_row = np.concatenate(own).astype(np.int32)
     stream = np.repeat(np.arange(4, dtype=np.int32), [len(rows) for rows in own])
     none = np.empty(0, np.int32)
@@ -129,17 +134,29 @@ def test_pieces_of_one_whole_are_judged_together_though_the_small_ones_are_no_su
     )  # fmt: skip
     names = ("objective", "mixing", "pacing", "routine", "dose", "load", "rhythm", "wordings")
     value, weight = np.zeros((4, len(names))), np.zeros((4, len(names)))
-    value[:, 0], value[:, 4], weight[:, 1] = 0.5, [0.9, 0.0, 0.0, 0.9], -5.0
+    value[:, 0], value[:, 4], weight[:, 1] = 0.5, returning, -5.0
     weighed = Measured(names, value, value.astype(np.int64), weight, 0.0)
+    nothing = np.zeros(4, bool)
+    found = group(members, weighed, principals, Suspicion(), accused, nothing, np.array(whole, np.int32))
+    judged: list[int] = found.judged.tolist()
+    return judged
 
-    def grouped(whole: list[int]) -> list[int]:
-        nothing = np.zeros(4, bool)
-        found = group(members, weighed, principals, Suspicion(), [], nothing, np.array(whole, np.int32))
-        judged: list[int] = found.judged.tolist()
-        return judged
 
-    assert grouped([-1, -1, -1, -1]) == [0, -1, -1, 1]
-    assert grouped([0, 0, 0, -1]) == [0, 0, 0, 1]
+def test_pieces_of_one_whole_are_judged_together_though_the_small_ones_are_no_suspects() -> None:
+    """Family 0 is a suspect, 1 and 2 are sent once by some of its principals, 3 is another suspect."""
+    own = [np.repeat(np.arange(20), 3), np.arange(10), np.arange(5, 15), np.repeat(np.arange(40, 60), 3)]
+    returning = [0.9, 0.0, 0.0, 0.9]
+    assert grouped(own, returning, [-1, -1, -1, -1], []) == [0, -1, -1, 1]
+    assert grouped(own, returning, [0, 0, 0, -1], []) == [0, 0, 0, 1]
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_suspect_that_nobody_sends_any_more_attaches_itself_to_nothing() -> None:
+    """Families that overlap are told apart, and one may lose all that it had to the others."""
+    own = [np.repeat(np.arange(20), 3), np.arange(0), np.arange(5, 15), np.repeat(np.arange(40, 60), 3)]
+    label = grouped(own, [0.9, 0.9, 0.9, 0.9], [-1, -1, -1, -1], [0])
+    assert label[0] == 0
+    assert label[1] not in (label[0], label[2], label[3])
 
 
 @pytest.mark.parametrize(

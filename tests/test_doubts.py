@@ -14,7 +14,7 @@ from stillwatch.signals import all_signals
 from stillwatch.verdict import Bar, Case, Verdict, margin, rule, threshold
 
 NAMES = tuple(signal.name for signal in all_signals())
-SILENT, SUBJECTS, TIMETABLE, NAMELESS, EVENT, POPULAR, RETOLD, KNOWN = DOUBTS
+SILENT, SUBJECTS, TIMETABLE, NAMELESS, EVENT, UNTIED, POPULAR, RETOLD, KNOWN = DOUBTS
 
 
 def told(value: dict[str, float], bits: dict[str, float]) -> Measured:
@@ -110,6 +110,26 @@ def test_an_event_is_held_at_one_place(
 ) -> None:
     values = {"rhythm": rhythm, "lockstep": lockstep, "infrastructure_network": network}
     assert held(told(values, {"wordings": wordings})) == found
+
+
+@pytest.mark.parametrize(
+    ("load", "value", "wordings", "found"),
+    [
+        (0.9, {}, 0.0, (UNTIED,)),
+        (0.95, {}, 0.0, (PASTED,)),  # as much of each: dealt out
+        (np.nan, {}, 0.0, (PASTED,)),
+        (0.9, {"lockstep": 1.0}, 0.0, (PASTED,)),
+        (0.9, {"infrastructure_payment": 1.0}, 0.0, (PASTED,)),
+        (0.9, {"infrastructure_network": 1.0}, 0.0, (PASTED,)),
+        (0.9, dict.fromkeys(("lockstep", "infrastructure_payment", "infrastructure_network"), np.nan), 0.0, (UNTIED,)),
+        (0.9, {}, 8.0, ()),
+    ],
+)  # fmt: skip
+def test_users_of_one_program_are_not_tied_to_each_other(
+    load: float, value: dict[str, float], wordings: float, found: tuple[Doubt, ...]
+) -> None:
+    apart = dict.fromkeys(("lockstep", "infrastructure_payment", "infrastructure_network"), 0.9)
+    assert held(told({**apart, **value, "load": load}, {"wordings": wordings})) == found
 
 
 @pytest.mark.parametrize(

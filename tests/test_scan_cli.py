@@ -50,19 +50,19 @@ def test_help_and_ends_of_commands_load_nothing_heavy() -> None:
 def test_an_error_of_ours_is_one_line_and_another_is_raised(tmp_path: Path) -> None:
     missing = subprocess.run(
         [sys.executable, "-m", "stillwatch", "scan", tmp_path / "none.parquet", "--out", tmp_path / "result"],
+        check=False,
         capture_output=True,
         text=True,
     )
-    assert missing.returncode == 2 and missing.stderr.startswith("stillwatch: ")
+    assert missing.returncode == 2
+    assert missing.stderr.startswith("stillwatch: ")
     assert "Traceback" not in missing.stderr
     program = (
-        "import stillwatch.cli as cli\n"
-        "def app(): raise KeyError('not ours')\n"
-        "cli.app = app\n"
-        "cli.main()\n"
+        "import stillwatch.cli as cli\ndef app(): raise KeyError('not ours')\ncli.app = app\ncli.main()\n"
     )
-    ours = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert ours.returncode == 1 and "KeyError: 'not ours'" in ours.stderr
+    ours = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True, text=True)
+    assert ours.returncode == 1
+    assert "KeyError: 'not ours'" in ours.stderr
 
 
 @pytest.mark.parametrize(

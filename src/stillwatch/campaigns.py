@@ -360,7 +360,7 @@ def _attach(
         inside[root][np.concatenate(sets)] = True
     home = {}
     for family, rows, own in zip(known.family.tolist(), known.rows, known.principals, strict=True):
-        if strong[family] or not cores:
+        if strong[family] or not cores or not len(rows):
             continue
         owners = principals.of_row[rows]
         best = max(sorted(cores), key=lambda root: float(inside[root][owners].mean()))

@@ -29,6 +29,10 @@ ON_ONE_DAY, AT_ONE_PLACE = 4.0, 5.0
 """Doublings by which the accounts of a stream were opened on one day, and call from one network, more often than those of
 the log, from which an event has hosted them."""
 
+EVEN, TIED = 0.95, 1.0
+"""Value of the load from which principals send like amounts, as work that is dealt out; and doublings beyond chance from
+which accounts are tied to each other by the day that they were opened, by a payment or by a network."""
+
 RETOLD, KNOWN, POPULAR = 0.5, 0.2, 0.1
 """Values of the coverage below which most items are sent by several, nearly all, and all but what is cut short."""
 
@@ -77,6 +81,13 @@ def _event(measured: Measured) -> NDArray[np.bool_]:
     return hosted & np.isnan(measured.of("rhythm")) & ~_worded(measured)
 
 
+def _untied(measured: Measured) -> NDArray[np.bool_]:
+    """Whoever installs the same program sends the same text around the clock, and as much as its owner has use for."""
+    ties = "lockstep", "infrastructure_payment", "infrastructure_network"
+    tied: NDArray[np.bool_] = np.any([measured.of(one) >= TIED for one in ties], axis=0)
+    return (measured.of("load") < EVEN) & ~tied & ~_worded(measured)
+
+
 def _popular(measured: Measured) -> NDArray[np.bool_]:
     """Who draws from a public benchmark shares few items with each, and nearly all with somebody."""
     return (measured.of("coverage") < POPULAR) & ~_worded(measured)
@@ -107,6 +118,12 @@ DOUBTS = (
         "it lasted a few days, and its accounts were opened on one day and call from one place, as at an event",
         3,
     ),
+    Doubt(
+        _untied,
+        "its principals send unlike amounts of the same text, and nothing ties their accounts to each other, as with "
+        "users of one program",
+        2,
+    ),
     Doubt(_popular, "hardly an item is sent by one principal alone, as of a public benchmark", 2),
     Doubt(_retold, "it sends the same items in ever other words, as a test of robustness does"),
     Doubt(_known, "hardly an item is sent by one principal alone"),
@@ -116,8 +133,8 @@ DOUBTS = (
 PASTED = Doubt(None, "its text is the same every time, as one is that people copy or a program sends")
 """Held where none of ``DOUBTS`` is, and nobody rewords the text on purpose. Firms that run one job, guests of an event,
 professions at their desks, customers of one vendor and the workers of an office look each like an operator in some of the
-signals. In logs of four authors they weigh up to 13.8 bits, and campaigns that are found 14.5 and more; a few of a fifth
-author's weigh more all the same."""
+signals. In logs of four authors they weigh up to 13.8 bits, and campaigns that are found 14.5 and more; a few of the authors
+since weigh more all the same."""
 
 ONE_PAYER = Doubt(
     None, "one means of payment pays for most of its accounts, as an employer or a school does", times=2
