@@ -45,6 +45,22 @@ def test_a_text_that_is_the_same_every_time_is_doubted(wordings: float, found: t
     assert held(told({}, {"wordings": wordings})) == found
 
 
+@pytest.mark.parametrize(
+    ("lockstep", "harvest", "found"),
+    [
+        (3.0, 6.0, ()),
+        (2.9, 8.0, (PASTED,)),
+        (5.0, 5.9, (PASTED,)),
+        (np.nan, 8.0, (PASTED,)),
+        (5.0, np.nan, (PASTED,)),
+    ],
+)
+def test_who_was_opened_together_and_takes_all_it_can_get_has_pasted_nothing(
+    lockstep: float, harvest: float, found: tuple[Doubt, ...]
+) -> None:
+    assert held(told({"lockstep": lockstep, "harvest": harvest}, PLAIN)) == found
+
+
 def test_of_a_text_in_doubt_it_is_not_asked_again_whether_it_is_pasted() -> None:
     assert held(told({"mixing": np.nan}, PLAIN)) == (SILENT,)
     assert doubts(told({"mixing": np.nan}, PLAIN)).tolist() == [1]
