@@ -24,7 +24,7 @@ def demo(out: Path = OUT, seed: int = SEED, show: bool = OPEN) -> None:
 
     typer.echo("Simulating two weeks of traffic ...")
     simulate(demo_recipe(seed), out / "log")
-    typer.echo("Scanning ...")
+    typer.echo("Scanning (the first scan after installing compiles its loops besides) ...")
     result = scan(
         Source((out / "log" / "exchanges.parquet",)), out / "result", keys.load(out / "key"), Options()
     )
