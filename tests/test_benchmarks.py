@@ -184,7 +184,6 @@ def test_a_leak_is_what_was_sent_before_a_flag(monkeypatch: pytest.MonkeyPatch) 
     assert (nobody.first, nobody.own, nobody.enforced, nobody.newcomers) == (1.0, 1.0, 1.0, 0)
 
 
-@pytest.mark.slow
 def test_runs_with_other_rules_are_not_drawn_as_one() -> None:
     """A scenario has the figures of its newest commit, over all logs of it, and none of both."""
     drawn = benchmark("leak_picture")
@@ -205,6 +204,7 @@ def test_runs_with_other_rules_are_not_drawn_as_one() -> None:
     assert "large, 1,200 exchanges, flagged at 2 in a row: 40.0% until the first flag" in picture
 
 
+@pytest.mark.slow
 def test_the_scale_benchmark_measures_a_size_and_draws_it(tmp_path: Path) -> None:
     results, picture = tmp_path / "scale.csv", tmp_path / "scale.svg"
     command = [sys.executable, str(ROOT / "benchmarks" / "scale"), "--rows", "20000", "--memory", "1GB"]

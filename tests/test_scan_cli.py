@@ -35,7 +35,7 @@ def test_the_exit_code_says_whether_a_campaign_was_found(
     assert (tmp_path / "result" / "report.html").exists()
 
 
-def test_help_and_ends_of_commands_load_nothing_heavy() -> None:
+def test_help_loads_nothing_heavy() -> None:
     program = (
         "import sys\n"
         "sys.argv = ['stillwatch', '--help']\n"

@@ -92,7 +92,7 @@ def _event(measured: Measured) -> NDArray[np.bool_]:
 
 
 def _untied(measured: Measured) -> NDArray[np.bool_]:
-    """Whoever installs the same program sends the same text around the clock, and as much as its owner has use for."""
+    """Whoever installs the same program sends the same text, as often as there is use for it."""
     ties = "lockstep", "infrastructure_payment", "infrastructure_network"
     tied: NDArray[np.bool_] = np.any([measured.of(one) >= TIED for one in ties], axis=0)
     return (measured.of("load") < EVEN) & ~tied & ~_worded(measured)
@@ -130,8 +130,8 @@ DOUBTS = (
     ),
     Doubt(
         _untied,
-        "its principals send unlike amounts of the same text, and nothing ties their accounts to each other, as with "
-        "users of one program",
+        "its principals send unlike amounts of the same text, and nothing in the log ties their accounts to each other, "
+        "as with users of one program",
         2,
     ),
     Doubt(_popular, "hardly an item is sent by one principal alone, as of a public benchmark", 2),

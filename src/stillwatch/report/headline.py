@@ -182,7 +182,7 @@ def _nothing_found(
     threshold = percent(overview["threshold_probability"])
     found = (
         f"{quantity(overview['families']['total'], 'family')} of shared text in {count(log['exchanges'])} "
-        f"exchanges were judged; none reached what an accusation takes, {threshold} or more."
+        f"exchanges were judged; none was accused, which takes {threshold} or more."
         + _undetermined(len(open_cases))
     )
     certainty = (
