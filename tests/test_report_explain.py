@@ -242,6 +242,14 @@ def test_whether_it_would_be_accused_is_asked_of_what_an_accusation_of_it_takes(
     assert f"at 91.8% and {'still' if holds else 'not'} be accused" in certainty
 
 
+def test_what_accusations_take_is_a_span_where_one_has_more_in_doubt_than_another():
+    both = [
+        {**one, "threshold_probability": takes}
+        for one, takes in zip(campaigns()[:2], (0.999, 0.95), strict=True)
+    ]
+    assert "an accusation takes 95% to 99.9%." in headline(overview(), both).certainty
+
+
 def test_results_of_before_doubts_were_counted_can_be_read():
     old = {name: value for name, value in campaigns()[1].items() if name != "threshold_probability"}
     given = overview()

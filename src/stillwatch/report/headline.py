@@ -135,12 +135,12 @@ def _undetermined(number: int, more: str = "") -> str:
 def _certainty(overview: Mapping[str, Any], accused: Sequence[Mapping[str, Any]]) -> str:
     ranked = sorted(accused, key=lambda campaign: (campaign["probability"], campaign["campaign_id"]))
     weakest = ranked[0]
-    low, high = percent(weakest["probability"]), percent(ranked[-1]["probability"])
-    span = low if low == high else f"{low} to {high}"
+    span = _span([campaign["probability"] for campaign in accused])
     threshold = threshold_of(weakest, overview)
+    takes = _span([threshold_of(campaign, overview) for campaign in accused])
     text = (
         f"Probability {span}, if {one_in(overview['prior'])} such groups "
-        f"is a campaign before looking (the prior); an accusation takes {percent(threshold)}."
+        f"is a campaign before looking (the prior); an accusation takes {takes}."
     )
     rarer = min(weakest["posterior"], key=lambda item: item["prior"], default=None)
     if rarer is None or rarer["prior"] >= overview["prior"]:
@@ -151,6 +151,12 @@ def _certainty(overview: Mapping[str, Any], accused: Sequence[Mapping[str, Any]]
         f"{text} Were campaigns as rare as {one_in(rarer['prior'])}, {subject} would stand at "
         f"{percent(rarer['probability'])} {holds}."
     )
+
+
+def _span(probabilities: Sequence[float]) -> str:
+    """The least and the highest, or one where a reader sees no difference."""
+    low, high = percent(min(probabilities)), percent(max(probabilities))
+    return low if low == high else f"{low} to {high}"
 
 
 def _against(overview: Mapping[str, Any], accused: Sequence[Mapping[str, Any]]) -> str:
