@@ -25,7 +25,7 @@ def told(value: dict[str, float], bits: dict[str, float]) -> Measured:
         values[:, NAMES.index(name)] = one
     for name, one in bits.items():
         weighed[:, NAMES.index(name)] = one
-    return Measured(NAMES, values, np.full(values.shape, 20_000), weighed, -6.5)
+    return Measured(NAMES, values, np.full(values.shape, 20_000, np.int64), weighed, -6.5)
 
 
 def held(measured: Measured, one_payer: bool = False) -> tuple[Doubt, ...]:
@@ -59,6 +59,29 @@ def test_who_was_opened_together_and_takes_all_it_can_get_has_pasted_nothing(
     lockstep: float, harvest: float, found: tuple[Doubt, ...]
 ) -> None:
     assert held(told({"lockstep": lockstep, "harvest": harvest}, PLAIN)) == found
+
+
+@pytest.mark.parametrize(
+    ("change", "principals", "exchanges", "found"),
+    [
+        ({}, 20, 240, ()),
+        ({}, 20, 239, (PASTED,)),  # as often as people paste
+        ({}, 19, 600, (PASTED,)),  # so few may be alike by chance
+        ({"load": 0.97}, 20, 600, (PASTED,)),  # as often as each has use for it
+        ({"partition": 0.97}, 20, 600, (PASTED,)),  # the same items, as in a benchmark
+        ({"rhythm": 0.59}, 20, 600, (PASTED,)),  # the hours of one place
+        ({"rhythm": np.nan}, 20, 600, (PASTED,)),  # an event, for all that can be told
+        ({"load": np.nan}, 20, 600, (PASTED,)),
+        ({"partition": np.nan}, 20, 600, (PASTED,)),
+    ],
+)
+def test_a_queue_that_is_worked_off_in_like_amounts_has_not_been_pasted(
+    change: dict[str, float], principals: int, exchanges: int, found: tuple[Doubt, ...]
+) -> None:
+    dealt = {"load": 0.98, "partition": 0.98, "rhythm": 0.6}
+    stream = told({**dealt, **change}, PLAIN)
+    stream.n[:, NAMES.index("load")], stream.n[:, NAMES.index("rhythm")] = principals, exchanges
+    assert held(stream) == found
 
 
 def test_of_a_text_in_doubt_it_is_not_asked_again_whether_it_is_pasted() -> None:

@@ -38,6 +38,14 @@ TOGETHER, GREEDY = 3.0, 6.0
 which a text came with accounts and settings. Of eight authors' innocents who ask for training data, those with both
 reach 3.2 bits."""
 
+DEALT, OWN, ROUND = 0.98, 0.98, 0.6
+"""Values of load, partition and rhythm from which principals send like amounts, of items that nobody else has, and not in
+the hours of people at one place."""
+
+EACH, WORKERS = 12, 20
+"""Exchanges of each principal on average, and principals, from which that is a queue that is worked off. People do not
+paste a text that often for a week or more, and all of them alike; what so few send may be alike by chance."""
+
 RETOLD, KNOWN, POPULAR = 0.5, 0.2, 0.1
 """Values of the coverage below which most items are sent by several, nearly all, and all but what is cut short."""
 
@@ -71,6 +79,15 @@ def _worded(measured: Measured) -> NDArray[np.bool_]:
 def _equipped(measured: Measured) -> NDArray[np.bool_]:
     """People copy a text without settings, and the users of a program were not opened together."""
     return (measured.of("lockstep") >= TOGETHER) & (measured.of("harvest") >= GREEDY)
+
+
+def _dealt(measured: Measured) -> NDArray[np.bool_]:
+    """Whoever pastes a text sends it now and then, and the users of a program as often as each has use for it."""
+    workers, exchanges = measured.counted("load"), measured.counted("rhythm")
+    alike = (
+        (measured.of("load") >= DEALT) & (measured.of("partition") >= OWN) & (measured.of("rhythm") >= ROUND)
+    )
+    return alike & (workers >= WORKERS) & (exchanges >= EACH * workers)
 
 
 def _timetable(measured: Measured) -> NDArray[np.bool_]:
@@ -174,4 +191,6 @@ def doubts_of(measured: Measured, one_payer: NDArray[np.bool_]) -> list[tuple[Do
 def _holding(measured: Measured) -> NDArray[np.bool_]:
     """bool[doubts + 1, s]: ``DOUBTS``, and ``PASTED``."""
     told = np.array([one.holds(measured) for one in DOUBTS if one.holds is not None])
-    return np.vstack([told, ~told.any(axis=0) & ~_worded(measured) & ~_equipped(measured)])
+    return np.vstack(
+        [told, ~told.any(axis=0) & ~_worded(measured) & ~_equipped(measured) & ~_dealt(measured)]
+    )

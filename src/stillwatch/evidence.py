@@ -161,6 +161,10 @@ class Measured:
         """Bits of one signal: float64[s]."""
         return self.bits[:, self.signals.index(signal)]
 
+    def counted(self, signal: str) -> NDArray[np.int64]:
+        """Of how many exchanges, principals or pairs one signal speaks: int64[s]."""
+        return self.n[:, self.signals.index(signal)]
+
     def explain(self, stream: int) -> list[Evidence]:
         """Every signal that speaks of one stream, the weightiest first, and the start."""
         described = {signal.name: signal for signal in all_signals()}
