@@ -36,40 +36,35 @@ def _round(v0: Any, v1: Any, v2: Any, v3: Any) -> Any:
     return v0, v1, v2, v3
 
 
-@numba.njit(inline="always", cache=True)
-def _taken(v0: Any, v1: Any, v2: Any, v3: Any, word: Any) -> Any:
-    v0, v1, v2, v3 = _round(v0, v1, v2, v3 ^ word)
-    return v0 ^ word, v1, v2, v3
+_FINISH = 3
+"""Rounds after the last word, in which nothing is taken in."""
 
 
-@numba.njit(inline="always", cache=True)
+@numba.njit(nogil=True, cache=True)
 def _begun(key0: Any, key1: Any, tag: Any) -> Any:
-    return _taken(
-        key0 ^ np.uint64(0x736F6D6570736575),
-        key1 ^ np.uint64(0x646F72616E646F6D),
-        key0 ^ np.uint64(0x6C7967656E657261),
-        key1 ^ np.uint64(0x7465646279746573),
-        tag,
-    )
-
-
-@numba.njit(inline="always", cache=True)
-def _ended(v0: Any, v1: Any, v2: Any, v3: Any, length: int) -> Any:
-    v0, v1, v2, v3 = _taken(v0, v1, v2, v3, np.uint64(length) << np.uint64(56))
-    v2 ^= np.uint64(0xFF)
-    v0, v1, v2, v3 = _round(v0, v1, v2, v3)
-    v0, v1, v2, v3 = _round(v0, v1, v2, v3)
-    v0, v1, v2, v3 = _round(v0, v1, v2, v3)
-    return v0 ^ v1 ^ v2 ^ v3
+    """The state when ``tag`` was taken in."""
+    v0, v1 = key0 ^ np.uint64(0x736F6D6570736575), key1 ^ np.uint64(0x646F72616E646F6D)
+    v2, v3 = key0 ^ np.uint64(0x6C7967656E657261), key1 ^ np.uint64(0x7465646279746573)
+    v0, v1, v2, v3 = _round(v0, v1, v2, v3 ^ tag)
+    return v0 ^ tag, v1, v2, v3
 
 
 @numba.njit(nogil=True, cache=True)
 def siphash(key0: Any, key1: Any, tag: Any, words: Any, start: int, stop: int) -> Any:
     """Keyed hash of ``tag`` and ``words[start:stop]`` (uint64) as uint64."""
     v0, v1, v2, v3 = _begun(key0, key1, tag)
-    for index in range(start, stop):
-        v0, v1, v2, v3 = _taken(v0, v1, v2, v3, words[index])
-    return _ended(v0, v1, v2, v3, stop - start)
+    count = stop - start
+    for step in range(count + 1 + _FINISH):  # one loop for all: a round is compiled once, and not six times
+        word = np.uint64(0)
+        if step < count:
+            word = words[start + step]
+        elif step == count:
+            word = np.uint64(count) << np.uint64(56)
+        elif step == count + 1:
+            v2 ^= np.uint64(0xFF)
+        v0, v1, v2, v3 = _round(v0, v1, v2, v3 ^ word)
+        v0 ^= word
+    return v0 ^ v1 ^ v2 ^ v3
 
 
 def siphash_of_runs(width: int) -> Any:
@@ -77,15 +72,24 @@ def siphash_of_runs(width: int) -> Any:
 
     The width is known when it is compiled, so that several runs are hashed at a time.
     """
+    length = width << 56
 
     @numba.njit(nogil=True, cache=True)
     def hash_runs(key0: Any, key1: Any, tag: Any, words: Any, runs: int, out: Any) -> None:
         begun0, begun1, begun2, begun3 = _begun(key0, key1, tag)
         for start in range(runs):
             v0, v1, v2, v3 = begun0, begun1, begun2, begun3
-            for word in range(width):
-                v0, v1, v2, v3 = _taken(v0, v1, v2, v3, words[start + word])
-            out[start] = np.int64(_ended(v0, v1, v2, v3, width))
+            for step in range(width + 1 + _FINISH):
+                word = np.uint64(0)
+                if step < width:
+                    word = words[start + step]
+                elif step == width:
+                    word = np.uint64(length)
+                elif step == width + 1:
+                    v2 ^= np.uint64(0xFF)
+                v0, v1, v2, v3 = _round(v0, v1, v2, v3 ^ word)
+                v0 ^= word
+            out[start] = np.int64(v0 ^ v1 ^ v2 ^ v3)
 
     return hash_runs
 
