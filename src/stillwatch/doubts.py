@@ -38,13 +38,16 @@ TOGETHER, GREEDY = 3.0, 6.0
 which a text came with accounts and settings. Of eight authors' innocents who ask for training data, those with both
 reach 3.2 bits."""
 
-DEALT, OWN, ROUND = 0.98, 0.98, 0.6
-"""Values of load, partition and rhythm from which principals send like amounts, of items that nobody else has, and not in
-the hours of people at one place."""
+DEALT, OWN, ROUND = 0.98, 0.9, 0.6
+"""Values of load, partition and rhythm from which principals send like amounts, of items that hardly anybody else has, and
+not in the hours of people at one place."""
 
 EACH, WORKERS = 12, 20
 """Exchanges of each principal on average, and principals, from which that is a queue that is worked off. People do not
 paste a text that often for a week or more, and all of them alike; what so few send may be alike by chance."""
+
+DEMANDING = 4.0
+"""Value of the harvest from which such principals ask for about all they can get, as users of one program rarely do."""
 
 RETOLD, KNOWN, POPULAR = 0.5, 0.2, 0.1
 """Values of the coverage below which most items are sent by several, nearly all, and all but what is cut short."""
@@ -81,13 +84,16 @@ def _equipped(measured: Measured) -> NDArray[np.bool_]:
     return (measured.of("lockstep") >= TOGETHER) & (measured.of("harvest") >= GREEDY)
 
 
+def _busy(measured: Measured) -> NDArray[np.bool_]:
+    """Many send it day after day, whatever the hour."""
+    workers, exchanges = measured.counted("load"), measured.counted("rhythm")
+    many = (workers >= WORKERS) & (exchanges >= EACH * workers)
+    return many & (measured.of("rhythm") >= ROUND)
+
+
 def _dealt(measured: Measured) -> NDArray[np.bool_]:
     """Whoever pastes a text sends it now and then, and the users of a program as often as each has use for it."""
-    workers, exchanges = measured.counted("load"), measured.counted("rhythm")
-    alike = (
-        (measured.of("load") >= DEALT) & (measured.of("partition") >= OWN) & (measured.of("rhythm") >= ROUND)
-    )
-    return alike & (workers >= WORKERS) & (exchanges >= EACH * workers)
+    return _busy(measured) & (measured.of("load") >= DEALT) & (measured.of("partition") >= OWN)
 
 
 def _timetable(measured: Measured) -> NDArray[np.bool_]:
@@ -95,11 +101,15 @@ def _timetable(measured: Measured) -> NDArray[np.bool_]:
     return (measured.of("rhythm") <= LESSONS) & ~_worded(measured)
 
 
+def _unnamed(measured: Measured) -> NDArray[np.bool_]:
+    unknown: NDArray[np.bool_] = np.isnan(measured.of("lockstep"))
+    return unknown & np.isnan(measured.of("infrastructure_payment"))
+
+
 def _nameless(measured: Measured) -> NDArray[np.bool_]:
     """Where the log knows nothing of the accounts, nobody can see that one house declared them or pays for them."""
-    unknown = np.isnan(measured.of("lockstep")) & np.isnan(measured.of("infrastructure_payment"))
     people = (measured.of("rhythm") <= PEOPLE) & (measured.of("pacing") <= OWN_PACE)
-    return unknown & people & ~_worded(measured)
+    return _unnamed(measured) & people & ~_worded(measured)
 
 
 def _event(measured: Measured) -> NDArray[np.bool_]:
@@ -109,9 +119,11 @@ def _event(measured: Measured) -> NDArray[np.bool_]:
 
 
 def _untied(measured: Measured) -> NDArray[np.bool_]:
-    """Whoever installs the same program sends the same text, as often as there is use for it."""
+    """Whoever installs the same program sends the same text, as often as there is use for it. Where the log knows nothing of
+    the accounts, such as of a reseller's end users, what they ask for stands for it."""
     ties = "lockstep", "infrastructure_payment", "infrastructure_network"
     tied: NDArray[np.bool_] = np.any([measured.of(one) >= TIED for one in ties], axis=0)
+    tied |= _unnamed(measured) & _busy(measured) & (measured.of("harvest") >= DEMANDING)
     return (measured.of("load") < EVEN) & ~tied & ~_worded(measured)
 
 
