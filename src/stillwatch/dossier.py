@@ -13,7 +13,6 @@ import numpy as np
 import pyarrow as pa
 
 from stillwatch.corroboration import SIGNAL
-from stillwatch.doubts import doubts
 from stillwatch.evidence import INTENT, PRIORS, START, Evidence, load_weights, posterior
 from stillwatch.exchange import COLUMNS
 from stillwatch.history import by_objective, iso, replaced
@@ -51,8 +50,8 @@ class Context:
     groups: list[Judged]
     campaign_ids: list[str]
     family_rows: FamilyRows
-    innocent: list[int]
-    """Innocent families, the closest first."""
+    innocent: list[tuple[int, float]]
+    """Innocent families with the bits that an accusation of each takes, the closest first."""
 
     exemplars: Mapping[int, list[dict[str, Any]]]
     models: list[dict[str, Any]]
@@ -109,7 +108,7 @@ def describe(context: Context, group: int) -> dict[str, Any]:
         "exemplars": context.exemplars.get(group, []),
         "reasons": [*judged.ruling.reasons, *(item.reason for item in evidence if item.bits >= 0.5)],
         "counter_evidence": [item.reason for item in evidence if item.bits <= -0.1 and item.signal != START],
-        "closest_innocent": [innocent_family(context, family) for family in context.innocent[:CLOSEST]],
+        "closest_innocent": [innocent_family(context, *one) for one in context.innocent[:CLOSEST]],
         "would_change": _would_change(context, judged, evidence),
     }
 
@@ -299,18 +298,16 @@ def _principals(context: Context, judged: Judged) -> list[dict[str, Any]]:
     return sorted(found, key=lambda row: (row["account_id"], row["end_user_id"] or ""))
 
 
-def innocent_family(context: Context, family: int) -> dict[str, Any]:
-    """An innocent family that is most like a campaign, and in what it differs."""
+def innocent_family(context: Context, family: int, takes: float) -> dict[str, Any]:
+    """An innocent family that is most like a campaign, what an accusation of it takes, and in what it differs."""
     row = context.family_rows[family]
-    measured = context.scanned.by_family
-    evidence = measured.explain(family)
-    doubted = int(doubts(measured.take(np.array([family])))[0])
+    evidence = context.scanned.by_family.explain(family)
     return {
         **{
             key: row[key]
             for key in ("family_id", "verdict", "evidence_bits", "exchanges", "principals", "reasons")
         },
-        "needed_bits": round(needed(context.options.bar, doubted), 3),
+        "needed_bits": round(takes, 3),
         "differs": [
             item.reason
             for item in sorted(evidence, key=lambda item: item.bits)[:4]
