@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from stillwatch.corroboration import SIGNAL
+from stillwatch.doubts import ONE_PAYER, doubts_of
 from stillwatch.evidence import INTENT, PRIORS, START, Evidence, load_weights, posterior
 from stillwatch.exchange import COLUMNS
 from stillwatch.history import by_objective, iso, replaced
@@ -109,7 +110,7 @@ def describe(context: Context, group: int) -> dict[str, Any]:
         "reasons": [*judged.ruling.reasons, *(item.reason for item in evidence if item.bits >= 0.5)],
         "counter_evidence": [item.reason for item in evidence if item.bits <= -0.1 and item.signal != START],
         "closest_innocent": [innocent_family(context, *one) for one in context.innocent[:CLOSEST]],
-        "would_change": _would_change(context, judged, evidence),
+        "would_change": _would_change(context, group, evidence),
     }
 
 
@@ -316,14 +317,15 @@ def innocent_family(context: Context, family: int, takes: float) -> dict[str, An
     }
 
 
-def _would_change(context: Context, judged: Judged, evidence: list[Any]) -> list[str]:
+def _would_change(context: Context, group: int, evidence: list[Evidence]) -> list[str]:
+    judged = context.groups[group]
     prior, bits = context.options.bar.prior, judged.case.bits
     takes = needed(context.options.bar, judged.case.doubted)
     result = ["a licence for these accounts' organizations in the registry would make it licensed"]
     strongest = max(evidence, key=lambda item: item.bits, default=None)
     if strongest is not None and strongest.bits > 0:
         without = posterior(bits - strongest.bits, prior)
-        even = "even " if bits - strongest.bits >= takes else ""
+        even = "even " if bits - strongest.bits >= _takes_without(context, group, strongest.signal) else ""
         result.append(
             f"{even}without the strongest signal ({spoken(strongest.signal)}, {strongest.bits:+.1f} bits) the "
             f"probability would be {percent(without)}"
@@ -338,3 +340,12 @@ def _would_change(context: Context, judged: Judged, evidence: list[Any]) -> list
             "whoever sends them"
         )
     return result
+
+
+def _takes_without(context: Context, group: int, signal: str) -> float:
+    """Bits that an accusation of a group would take if one signal said nothing: a doubt may come or go with it."""
+    doubted, measured = context.groups[group].case.doubts, context.scanned.by_group
+    if signal in measured.signals:  # a peer's word is none, and nothing is doubted for it
+        silenced = measured.take(np.array([group])).without(signal)
+        (doubted,) = doubts_of(silenced, np.array([ONE_PAYER in doubted]))
+    return needed(context.options.bar, sum(doubt.times for doubt in doubted))
