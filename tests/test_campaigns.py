@@ -22,8 +22,8 @@ from stillwatch.campaigns import (
 )  # fmt: skip
 from stillwatch.evidence import Measured
 from stillwatch.links.base import Suspects
+from stillwatch.memberships import Members
 from stillwatch.principals import Principals
-from stillwatch.streams import Members
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from stillwatch.memberships import only, without
 from stillwatch.participants import takes_part
-from stillwatch.streams import only, without
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from numpy.typing import NDArray
 
-    from stillwatch.streams import Members
+    from stillwatch.memberships import Members
 
 COMMON = 0.3
 """Share of a stream's exchanges that are by principals of stronger ones, from which the others are judged alone."""

@@ -13,15 +13,15 @@ from stillwatch.evidence import DOSE, INTENT
 from stillwatch.forest import Forest
 from stillwatch.links import all_links
 from stillwatch.links.base import Linked, Suspects, overlaps
+from stillwatch.memberships import merge_streams, without
 from stillwatch.ranges import places
-from stillwatch.streams import merge_streams, without
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from stillwatch.evidence import Measured
+    from stillwatch.memberships import Members
     from stillwatch.principals import Principals
-    from stillwatch.streams import Members
 
 
 AROUND = 0.8

@@ -34,10 +34,10 @@ if TYPE_CHECKING:
 
     from stillwatch.examine import Options, Scanned
     from stillwatch.keys import Keys
+    from stillwatch.memberships import Members
     from stillwatch.rejects import RejectLog
     from stillwatch.sketching import Source
     from stillwatch.state import Taken
-    from stillwatch.streams import Members
     from stillwatch.verdict import Bar
 
 
