@@ -11,7 +11,7 @@ import numpy as np
 
 from stillwatch import memberships, stream_counts, stream_tables, streams
 from stillwatch.borrowed import without_borrowers
-from stillwatch.campaigns import Groups, Suspicion, candidates, group, peel, split
+from stillwatch.campaigns import Groups, Suspicion, candidates, group
 from stillwatch.engine.memory import BYTES_OF_A_MEMBER, DEFAULT, amount, return_what_is_freed
 from stillwatch.engine.named import DUCKDB, open_engine
 from stillwatch.evidence import Measured, load_weights, measure
@@ -21,6 +21,7 @@ from stillwatch.families.slots import slots
 from stillwatch.fingerprint import SKETCH_SCHEMA
 from stillwatch.principals import Principals, covered, describe_principals
 from stillwatch.registry import Registry
+from stillwatch.regrouping import peel, split
 from stillwatch.rejects import DEFAULT_LIMIT
 from stillwatch.screening import may_matter, screen
 from stillwatch.spool import chunks_of, let_go, opens_conversation, put_aside
