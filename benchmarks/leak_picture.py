@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from statistics import median
 
+from leak_rows import Row, newest
 from stillwatch.report.charts import svg
 
 WIDTH, LEFT, RIGHT, TOP, ROW = 720.0, 210.0, 24.0, 56.0, 30.0
@@ -16,17 +17,11 @@ MEASURES = {
     "leak_at_first_flag_uncalibrated": "the first flag, not calibrated",
 }
 
-Row = Mapping[str, str]
-
 
 def draw(rows: Sequence[Row]) -> str:
     """A line for each scenario and number of looks, a dot for each measure: medians over the logs of its newest run."""
-    newest = [row for row in rows if row["evidence"] == rows[-1]["evidence"]]
-    run = {row["scenario"]: (row.get("commit"), row.get("sooner")) for row in newest}
-    found: dict[tuple[str, str], list[Row]] = {}
-    for row in newest:
-        if row.get("exchanges") and (row.get("commit"), row.get("sooner")) == run[row["scenario"]]:
-            found.setdefault((row["scenario"], row["looks_in_a_row"]), []).append(row)
+    every = {run: [row for row in own if row["exchanges"]] for run, own in newest(rows).items()}
+    found = {run: own for run, own in every.items() if own}  # a log in which nobody collects has no leak
     parts, x = [], 0.0
     for place, told in enumerate(MEASURES.values()):
         parts += [

@@ -10,17 +10,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from stillwatch import examine, findings, scan, stream_tables, streams
+from stillwatch import examine, findings, memberships, scan, stream_tables, streams
 from stillwatch.keys import Keys
 from stillwatch.sketching import Source, sketch_log
 
 STAGES: tuple[tuple[Any, str, str], ...] = (
     (examine, "describe_principals", "principals"),
     (examine, "find_families", "families"),
-    (streams, "family_members", "streams"),
-    (streams, "keep_rows", "streams"),
+    (memberships, "family_members", "streams"),
+    (memberships, "keep_rows", "streams"),
     (streams, "register_log", "streams"),
-    (streams, "merge_streams", "streams"),
+    (memberships, "merge_streams", "streams"),
     (stream_tables, "build", "streams"),
     (examine, "measure", "signals"),
     (examine, "group", "groups"),

@@ -6,27 +6,24 @@ what ``BLOCKS[NAME]`` returns. Everything outside of the blocks is written by ha
 
 from __future__ import annotations
 
-import ast
 import dataclasses
 import enum
-import inspect
 import json
 import re
-import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pyarrow as pa
-from typer.models import ArgumentInfo, OptionInfo
 
+import documentation_commands
 import documentation_leak
 import documentation_review
+from documentation_markdown import code, field_meanings, first_paragraph, prose, table, type_name
 from stillwatch import arena, campaigns, fingerprint, identities, verdict
 from stillwatch.arena import recipe
 from stillwatch.arena.log import TRUTH_SCHEMA
 from stillwatch.arena.simulation import POPULATIONS
 from stillwatch.calibration import labels, shadow
-from stillwatch.cli import app
 from stillwatch.evidence import load_weights
 from stillwatch.exchange import COLUMNS
 from stillwatch.families import assign, components
@@ -62,52 +59,6 @@ def fill(page: str) -> str:
         return f"{found[1]}\n{BLOCKS[name]().strip()}\n\n{found[3]}"
 
     return _BLOCK.sub(made, page)
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """A Markdown table; a bar inside a cell is escaped."""
-    cells = [[str(cell).replace("|", "\\|").replace("\n", " ") for cell in row] for row in rows]
-    lines = [head, ["---"] * len(head), *cells]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def code(text: object) -> str:
-    """The text as code, or nothing of nothing."""
-    return f"`{text}`" if str(text) else ""
-
-
-def prose(docstring: str | None) -> str:
-    """A docstring as Markdown on one line, up to its doctest."""
-    text = inspect.cleandoc(docstring or "").split(">>>")[0]
-    return re.sub(r"\s+", " ", text).replace("``", "`").strip()
-
-
-def first_paragraph(docstring: str | None) -> str:
-    """The first paragraph of a docstring on one line."""
-    return prose(inspect.cleandoc(docstring or "").split("\n\n")[0])
-
-
-def field_meanings(record: type) -> dict[str, str]:
-    """What the text under each field of a record says."""
-    source = ast.parse(textwrap.dedent(inspect.getsource(record)))
-    body = source.body[0].body  # type: ignore[attr-defined]
-    found: dict[str, str] = {}
-    name = ""
-    for statement in body:
-        if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
-            name = statement.target.id
-            found[name] = ""
-        elif name and isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
-            found[name] = prose(str(statement.value.value))
-        else:
-            name = ""
-    return found
-
-
-def type_name(kind: pa.DataType) -> str:
-    """An Arrow type as the documents write it."""
-    text = str(kind).replace("list<element: ", "list<").replace("list<item: ", "list<")
-    return text.replace("struct<role: string, content: string>", "struct<role, content>")
 
 
 def _fields(record: type, leave_out: frozenset[str] = frozenset()) -> str:
@@ -223,51 +174,6 @@ def _identities() -> str:
     rows = [(code(name), "yes") for name in identities.REQUIRED]
     rows += [(code(name), "") for name in identities.OPTIONAL]
     return table(("column", "required"), rows)
-
-
-def _command(name: str) -> str:
-    callback = commands()[name]
-    arguments, options = [], []
-    for parameter in inspect.signature(callback).parameters.values():
-        info = parameter.default
-        if isinstance(info, ArgumentInfo):
-            arguments.append(str(info.metavar))
-            options.append((code(info.metavar), "required" if info.default is ... else "", info.help))
-        elif isinstance(info, OptionInfo):
-            options.append((_option_names(info), _option_default(info), info.help))
-    usage = " ".join(
-        ["stillwatch", name, *arguments, *(["[OPTIONS]"] if len(options) > len(arguments) else [])]
-    )
-    heading = [f"## stillwatch {name}", prose(callback.__doc__), f"```\n{usage}\n```"]
-    if options:
-        heading.append(table(("option", "default", "meaning"), options))
-    return "\n\n".join(heading)
-
-
-def _option_names(info: OptionInfo) -> str:
-    names = " / ".join(name.replace("/", " / ") for name in info.param_decls or ())
-    return code(f"{names} {info.metavar}" if info.metavar else names)
-
-
-def _option_default(info: OptionInfo) -> str:
-    if info.default is ...:
-        return "required"
-    if isinstance(info.default, bool):
-        return "on" if info.default else "off"
-    return "" if info.default in (None, []) else code(info.default)
-
-
-def commands() -> dict[str, Callable[..., object]]:
-    """Every command with its function; those of a sub-app by both names, as in ``lab run``."""
-    found = {str(command.name): command.callback for command in app.registered_commands}
-    for group in app.registered_groups:
-        rooms = group.typer_instance.registered_commands if group.typer_instance else []
-        found |= {f"{group.name} {command.name}": command.callback for command in rooms}
-    return {name: callback for name, callback in found.items() if callback is not None}
-
-
-def _commands() -> str:
-    return "\n\n".join(map(_command, commands()))
 
 
 def _actions() -> str:
@@ -402,7 +308,7 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "formats": _formats,
     "identities": _identities,
     "bad logs": _bad_logs,
-    "commands": _commands,
+    "commands": documentation_commands.sections,
     "actions": _actions,
     "policy": lambda: _fields(Policy, frozenset({"rules", "webhooks", "digest", "text"})),
     "rule": lambda: _fields(Rule),

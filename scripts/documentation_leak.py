@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
-RESULTS = Path(__file__).resolve().parent.parent / "benchmarks" / "results" / "leak.csv"
+BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
+sys.path.append(str(BENCHMARKS))
+
+from leak_rows import Row, newest  # noqa: E402 - beside the results
+
+RESULTS = BENCHMARKS / "results" / "leak.csv"
 HEAD = (
     "scenario", "looks in a row", "looks a step, near", "exchanges", "until the first flag", "until each principal's own",
     "until decided", "not calibrated, first", "who came later", "sent by each of them", "innocents flagged",
@@ -18,22 +24,15 @@ SHARES = (
 
 
 def rows() -> list[Sequence[object]]:
-    """A row for each scenario, of its newest run by the newest evidence: medians over logs, innocents in all of them.
-
-    A run is of one commit: other rules give other figures, and no median of both.
-    """
+    """A row for each scenario, of its newest run by the newest evidence: medians over logs, innocents in all of them."""
     with RESULTS.open(encoding="utf-8", newline="") as file:
-        every = list(csv.DictReader(file))
-    newest = [row for row in every if row["evidence"] == every[-1]["evidence"]]
-    run = {row["scenario"]: (row["commit"], row["sooner"]) for row in newest}
-    found: dict[tuple[str, str], list[Mapping[str, str]]] = {}
-    for row in newest:
-        if (row["commit"], row["sooner"]) == run[row["scenario"]]:
-            found.setdefault((row["scenario"], row["looks_in_a_row"]), []).append(row)
-    return [(f"`{name}`", looks, run[name][1] or "1", *_told(own)) for (name, looks), own in found.items()]
+        found = newest(list(csv.DictReader(file)))
+    return [
+        (f"`{name}`", looks, own[0]["sooner"] or "1", *_told(own)) for (name, looks), own in found.items()
+    ]
 
 
-def _told(own: Sequence[Mapping[str, str]]) -> list[str]:
+def _told(own: Sequence[Row]) -> list[str]:
     hit = f"{sum(int(row['innocent_flagged']) for row in own):,}"
     if not own[0]["exchanges"]:
         return [""] * 7 + [hit]

@@ -184,8 +184,9 @@ def test_a_leak_is_what_was_sent_before_a_flag(monkeypatch: pytest.MonkeyPatch) 
     assert (nobody.first, nobody.own, nobody.enforced, nobody.newcomers) == (1.0, 1.0, 1.0, 0)
 
 
-def test_runs_with_other_rules_are_not_drawn_as_one() -> None:
+def test_runs_with_other_rules_are_not_drawn_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """A scenario has the figures of its newest commit, over all logs of it, and none of both."""
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
     drawn = benchmark("leak_picture")
     row = dict.fromkeys(drawn.MEASURES, "0.4") | {
         "exchanges": "1200",

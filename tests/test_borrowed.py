@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from stillwatch.arena import Operator, Recipe, simulate
 from stillwatch.borrowed import without_borrowers
-from stillwatch.streams import Members
+from stillwatch.memberships import Members
 from tests.scans import having, operated, scan_log
 
 POOL, USERS = range(20), range(20, 26)

@@ -18,12 +18,12 @@ from stillwatch.campaigns import (
     _nested,
     asking,
     group,
-    split,
 )  # fmt: skip
 from stillwatch.evidence import Measured
 from stillwatch.links.base import Suspects
+from stillwatch.memberships import Members
 from stillwatch.principals import Principals
-from stillwatch.streams import Members
+from stillwatch.regrouping import split
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

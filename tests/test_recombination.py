@@ -16,8 +16,8 @@ from stillwatch.families.fragments import Presence
 from stillwatch.families.recombination import LEAST, Sequence, _recombined, recombination, taking_part
 from stillwatch.fingerprint import sketch
 from stillwatch.keys import Keys
+from stillwatch.memberships import Members
 from stillwatch.spool import opens_conversation
-from stillwatch.streams import Members
 from stillwatch.wholes import _joined, _spread, of_senders, taken_in
 from tests.conftest import exchange, to_batch, words
 

@@ -233,6 +233,20 @@ def test_an_innocent_family_with_the_bits_is_told_what_else_it_takes(bits, told)
     assert ("and conduct as of one hand" in against) is told
 
 
+def test_the_innocent_family_that_came_closest_lacks_the_fewest_bits():
+    given = overview()
+    most, least = given["innocent"]
+    least = {**least, "evidence_bits": 4.8, "needed_bits": 8.5}
+    against = headline({**given, "innocent": [most, least]}, campaigns()[1:2]).against
+    assert f"came closest, {least['family_id']} (evaluation), has +4.8 bits" in against
+    assert "an accusation takes +8.5." in against
+
+
+def test_the_bits_of_an_innocent_family_stand_beside_what_an_accusation_of_it_takes(out_dir):
+    text = " ".join(explain(out_dir, campaigns()[1]["campaign_id"]).split())
+    assert "f-3b70aa91 (shared client, +6.2 bits; an accusation takes +14.5); differs: " in text
+
+
 @pytest.mark.parametrize(("takes", "holds"), [(0.9, True), (0.99, False)])
 def test_whether_it_would_be_accused_is_asked_of_what_an_accusation_of_it_takes(takes, holds):
     """At a rarer prior it stands at 91.8%; what is in doubt raises the threshold of this campaign alone."""

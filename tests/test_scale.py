@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from numpy.typing import NDArray
 
-from stillwatch import examine, stream_counts, stream_tables, streams
+from stillwatch import examine, memberships, stream_counts, stream_tables, streams
 from stillwatch.arena import PRESETS, simulate
 from stillwatch.engine.base import EngineError
 from stillwatch.engine.memory import LEAST_SLOTS, amount, presence_slots
@@ -237,9 +237,9 @@ def test_some_streams_alone_are_what_a_plain_choice_gives() -> None:
     row, fill_row = (rng.integers(0, 50, size).astype(np.int32) for size in (200, 300))
     objective = rng.integers(0, 100, (200, 11)).astype(np.int8)
     variety, fill = rng.integers(0, 1000, 200).astype(np.int32), rng.integers(0, 99, 300)
-    members = streams.Members(stream, row, objective, variety, fill_stream, fill_row, fill)
+    members = memberships.Members(stream, row, objective, variety, fill_stream, fill_row, fill)
     for chosen in (rng.random(9) < 0.5, np.zeros(9, bool), np.ones(9, bool)):
-        found = streams.of_those(members, chosen)
+        found = memberships.of_those(members, chosen)
         held, fills = chosen[stream], chosen[fill_stream]
         expected = (stream[held], row[held], objective[held], variety[held], fill_stream[fills])
         expected += (fill_row[fills], fill[fills])

@@ -3,7 +3,7 @@
 An operator hides its extraction among requests of ordinary programs. Where its accounts are most of a program's users, the
 texts of such programs are sent by accounts that were opened together and are fed evenly. None of those texts is accused by
 itself, but joined, since much the same principals send them, they look like a campaign of all who do. No exchange is shared
-with the campaign's own template, so :func:`~stillwatch.campaigns.peel` finds nothing to take out; the accounts are shared,
+with the campaign's own template, so :func:`~stillwatch.regrouping.peel` finds nothing to take out; the accounts are shared,
 and the evidence is theirs. What the others send is measured alone, and where that accuses nobody, they are left out.
 
 Groups are held to this, and not the families before they are joined: of a campaign's several templates the strongest is sent
@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from stillwatch.memberships import only, without
 from stillwatch.participants import takes_part
-from stillwatch.streams import only, without
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from numpy.typing import NDArray
 
-    from stillwatch.streams import Members
+    from stillwatch.memberships import Members
 
 COMMON = 0.3
 """Share of a stream's exchanges that are by principals of stronger ones, from which the others are judged alone."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-    from stillwatch.streams import Members
+    from stillwatch.memberships import Members
 
 OWN = 0.5
 """Share of the exchanges with a fragment that must lie in the stream whose template it is to be of."""

@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from stillwatch.examine import Options, Scanned
+    from stillwatch.memberships import Members
     from stillwatch.peers import PeerCampaign, PeerTemplate
-    from stillwatch.streams import Members
     from stillwatch.verdict import Bar, Case, Ruling
 
 SIGNAL = "peers"

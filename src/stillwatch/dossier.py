@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from stillwatch.corroboration import SIGNAL
-from stillwatch.doubts import doubts
+from stillwatch.doubts import ONE_PAYER, doubts_of
 from stillwatch.evidence import INTENT, PRIORS, START, Evidence, load_weights, posterior
 from stillwatch.exchange import COLUMNS
 from stillwatch.history import by_objective, iso, replaced
@@ -51,8 +51,8 @@ class Context:
     groups: list[Judged]
     campaign_ids: list[str]
     family_rows: FamilyRows
-    innocent: list[int]
-    """Innocent families, the closest first."""
+    innocent: list[tuple[int, float]]
+    """Innocent families with the bits that an accusation of each takes, the closest first."""
 
     exemplars: Mapping[int, list[dict[str, Any]]]
     models: list[dict[str, Any]]
@@ -109,8 +109,8 @@ def describe(context: Context, group: int) -> dict[str, Any]:
         "exemplars": context.exemplars.get(group, []),
         "reasons": [*judged.ruling.reasons, *(item.reason for item in evidence if item.bits >= 0.5)],
         "counter_evidence": [item.reason for item in evidence if item.bits <= -0.1 and item.signal != START],
-        "closest_innocent": [innocent_family(context, family) for family in context.innocent[:CLOSEST]],
-        "would_change": _would_change(context, judged, evidence),
+        "closest_innocent": [innocent_family(context, *one) for one in context.innocent[:CLOSEST]],
+        "would_change": _would_change(context, group, evidence),
     }
 
 
@@ -299,18 +299,16 @@ def _principals(context: Context, judged: Judged) -> list[dict[str, Any]]:
     return sorted(found, key=lambda row: (row["account_id"], row["end_user_id"] or ""))
 
 
-def innocent_family(context: Context, family: int) -> dict[str, Any]:
-    """An innocent family that is most like a campaign, and in what it differs."""
+def innocent_family(context: Context, family: int, takes: float) -> dict[str, Any]:
+    """An innocent family that is most like a campaign, what an accusation of it takes, and in what it differs."""
     row = context.family_rows[family]
-    measured = context.scanned.by_family
-    evidence = measured.explain(family)
-    doubted = int(doubts(measured.take(np.array([family])))[0])
+    evidence = context.scanned.by_family.explain(family)
     return {
         **{
             key: row[key]
             for key in ("family_id", "verdict", "evidence_bits", "exchanges", "principals", "reasons")
         },
-        "needed_bits": round(needed(context.options.bar, doubted), 3),
+        "needed_bits": round(takes, 3),
         "differs": [
             item.reason
             for item in sorted(evidence, key=lambda item: item.bits)[:4]
@@ -319,14 +317,15 @@ def innocent_family(context: Context, family: int) -> dict[str, Any]:
     }
 
 
-def _would_change(context: Context, judged: Judged, evidence: list[Any]) -> list[str]:
+def _would_change(context: Context, group: int, evidence: list[Evidence]) -> list[str]:
+    judged = context.groups[group]
     prior, bits = context.options.bar.prior, judged.case.bits
     takes = needed(context.options.bar, judged.case.doubted)
     result = ["a licence for these accounts' organizations in the registry would make it licensed"]
     strongest = max(evidence, key=lambda item: item.bits, default=None)
     if strongest is not None and strongest.bits > 0:
         without = posterior(bits - strongest.bits, prior)
-        even = "even " if bits - strongest.bits >= takes else ""
+        even = "even " if bits - strongest.bits >= _takes_without(context, group, strongest.signal) else ""
         result.append(
             f"{even}without the strongest signal ({spoken(strongest.signal)}, {strongest.bits:+.1f} bits) the "
             f"probability would be {percent(without)}"
@@ -341,3 +340,12 @@ def _would_change(context: Context, judged: Judged, evidence: list[Any]) -> list
             "whoever sends them"
         )
     return result
+
+
+def _takes_without(context: Context, group: int, signal: str) -> float:
+    """Bits that an accusation of a group would take if one signal said nothing: a doubt may come or go with it."""
+    doubted, measured = context.groups[group].case.doubts, context.scanned.by_group
+    if signal in measured.signals:  # a peer's word is none, and nothing is doubted for it
+        silenced = measured.take(np.array([group])).without(signal)
+        (doubted,) = doubts_of(silenced, np.array([ONE_PAYER in doubted]))
+    return needed(context.options.bar, sum(doubt.times for doubt in doubted))

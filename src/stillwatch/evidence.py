@@ -140,6 +140,13 @@ class Measured:
         """The same of some streams, in the order given; a stream may be asked for twice."""
         return Measured(self.signals, self.value[streams], self.n[streams], self.bits[streams], self.start)
 
+    def without(self, signal: str) -> Measured:
+        """The same as if one signal said nothing."""
+        place = self.signals.index(signal)
+        value, n, bits = self.value.copy(), self.n.copy(), self.bits.copy()
+        value[:, place], n[:, place], bits[:, place] = np.nan, 0, 0.0
+        return Measured(self.signals, value, n, bits, self.start)
+
     def replaced(self, streams: NDArray[np.int64], other: Measured) -> Measured:
         """The same with what ``other`` says of the ``streams``, in the order given."""
         value, n, bits = self.value.copy(), self.n.copy(), self.bits.copy()

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stillwatch import stream_counts, stream_tables, streams
+from stillwatch import memberships, stream_counts, stream_tables, streams
 from stillwatch.borrowed import without_borrowers
-from stillwatch.campaigns import Groups, Suspicion, candidates, group, peel, split
+from stillwatch.campaigns import Groups, Suspicion, candidates, group
 from stillwatch.engine.memory import BYTES_OF_A_MEMBER, DEFAULT, amount, return_what_is_freed
 from stillwatch.engine.named import DUCKDB, open_engine
 from stillwatch.evidence import Measured, load_weights, measure
@@ -21,6 +21,7 @@ from stillwatch.families.slots import slots
 from stillwatch.fingerprint import SKETCH_SCHEMA
 from stillwatch.principals import Principals, covered, describe_principals
 from stillwatch.registry import Registry
+from stillwatch.regrouping import peel, split
 from stillwatch.rejects import DEFAULT_LIMIT
 from stillwatch.screening import may_matter, screen
 from stillwatch.spool import chunks_of, let_go, opens_conversation, put_aside
@@ -88,13 +89,13 @@ class Scanned:
     """bool[families]: those that every signal was asked of; of the others two are stated."""
 
     groups: Groups
-    merged: streams.Members
+    merged: memberships.Members
     by_group: Measured
 
-    def every_family(self) -> streams.Members:
+    def every_family(self) -> memberships.Members:
         """Every family as a stream of its own, with its scores read once more: held all the while, they would be a good part
         of a large log's memory."""
-        return streams.family_members(self.families, self.sketches)
+        return memberships.family_members(self.families, self.sketches)
 
 
 class _Scale:
@@ -106,9 +107,9 @@ class _Scale:
         self._place: dict[int, int] = {}
         self._known = Measured.nothing(self._weights)
 
-    def weigh(self, members: streams.Members, chosen: Sequence[int], count: int) -> Measured:
+    def weigh(self, members: memberships.Members, chosen: Sequence[int], count: int) -> Measured:
         """Every signal on the ``chosen`` ones of the streams 0 to ``count`` - 1 of ``members``, in their order."""
-        whole = streams.contents(members, count).tolist()
+        whole = memberships.contents(members, count).tolist()
         let_go(members.fill_stream, members.fill_row, members.fill)
         contents = [whole[stream] for stream in chosen]
         new = sorted(
@@ -118,7 +119,7 @@ class _Scale:
         new = [(content, stream) for content, stream in new if content not in self._place]
         sizes = np.bincount(members.stream, minlength=count)
         for some in _in_turns(new, sizes, self._at_once):
-            part = streams.only(members, np.array([stream for _, stream in some], np.int32))
+            part = memberships.only(members, np.array([stream for _, stream in some], np.int32))
             stream_tables.build(self._engine, part, self._sketches, self._owners)
             del part
             let_go(members.fill_stream, members.fill_row, members.fill)
@@ -127,7 +128,7 @@ class _Scale:
             self._known = self._known.followed_by(measure(self._engine, len(some), self._weights))
         return self._known.take(np.array([self._place[content] for content in contents], np.int64))
 
-    def weigh_all(self, members: streams.Members, count: int) -> Measured:
+    def weigh_all(self, members: memberships.Members, count: int) -> Measured:
         """Every signal on each of the streams 0 to ``count`` - 1 of ``members``."""
         return self.weigh(members, range(count), count)
 
@@ -161,7 +162,9 @@ def examine(spool: Sketches, presence: Presence, options: Options) -> Scanned:
     )
     del presence
     licensed = covered(principals, options.registry)
-    judged = streams.keep_rows(streams.family_members(families, sketches), ~licensed[principals.of_row])
+    judged = memberships.keep_rows(
+        memberships.family_members(families, sketches), ~licensed[principals.of_row]
+    )
     screened, chosen = _chosen(judged, len(families.names), principals, options)
     judged = stream_tables.in_order(judged, chosen)
     judged = _filled(judged, families, chosen, ~licensed[principals.of_row], spool, options.rule)
@@ -189,7 +192,7 @@ def examine(spool: Sketches, presence: Presence, options: Options) -> Scanned:
         strong = accused(by_family, options.bar)
         whole = wholes(judged, by_family, principals, options.suspicion, strong)
         alone = unexplained(by_family, options.bar)
-        judged = streams.of_those(judged, candidates(by_family, options.suspicion, alone, whole))
+        judged = memberships.of_those(judged, candidates(by_family, options.suspicion, alone, whole))
         return_what_is_freed()
         if (whole >= 0).any():
             whole, judged = _reworded(judged, families, whole, principals, spool)
@@ -206,9 +209,9 @@ def examine(spool: Sketches, presence: Presence, options: Options) -> Scanned:
 
 
 def _grouped(
-    members: streams.Members, by_family: Measured, clear: tuple[list[int], NDArray[np.bool_]],
+    members: memberships.Members, by_family: Measured, clear: tuple[list[int], NDArray[np.bool_]],
     whole: NDArray[np.int32], principals: Principals, scale: _Scale, options: Options,
-) -> tuple[Groups, streams.Members, Measured]:  # fmt: skip
+) -> tuple[Groups, memberships.Members, Measured]:  # fmt: skip
     """Families that are judged together, as streams, and what these weigh: joined, taken apart where together they weigh
     less, and without those who only share a stream with others.
 
@@ -216,16 +219,16 @@ def _grouped(
     """
     strong, alone = clear
     groups = group(members, by_family, principals, options.suspicion, strong, alone, whole)
-    merged = streams.merge_streams(members, groups.judged)
+    merged = memberships.merge_streams(members, groups.judged)
     by_group = scale.weigh_all(merged, groups.count)
     cleared = strong, accused(by_group, options.bar)
     if (apart := split(groups, by_family, by_group, cleared, options.suspicion.loss)) is not None:
-        groups, merged = apart, streams.merge_streams(members, apart.judged)
+        groups, merged = apart, memberships.merge_streams(members, apart.judged)
         by_group = scale.weigh_all(merged, groups.count)
     if (
         one := taken_in(groups, merged, principals.of_row, accused(by_group, options.bar), whole)
     ) is not None:
-        groups, merged = one, streams.merge_streams(members, one.judged)
+        groups, merged = one, memberships.merge_streams(members, one.judged)
         by_group = scale.weigh_all(merged, groups.count)
     if (peeled := peel(groups, merged, accused(by_group, options.bar))) is not None:
         groups, merged = peeled
@@ -240,7 +243,7 @@ def _grouped(
 
 
 def _chosen(
-    members: streams.Members, count: int, principals: Principals, options: Options
+    members: memberships.Members, count: int, principals: Principals, options: Options
 ) -> tuple[Measured, NDArray[np.bool_]]:
     """What is counted of each family, and which of them are measured in full: all, but for a large log."""
     screened = screen(members, principals.of_row[members.row], principals.count, count, load_weights())
@@ -250,12 +253,12 @@ def _chosen(
 
 
 def _reworded(
-    members: streams.Members,
+    members: memberships.Members,
     families: Families,
     whole: NDArray[np.int32],
     principals: Principals,
     spool: Sketches,
-) -> tuple[NDArray[np.int32], streams.Members]:
+) -> tuple[NDArray[np.int32], memberships.Members]:
     """The wholes that are recombined, and the members with how much their wordings vary as pieces of them."""
     found = recombination(
         spool.only("parts"), families, whole, members.stream, members.row, principals.of_row
@@ -267,21 +270,21 @@ def _reworded(
 
 
 def _refilled(
-    members: streams.Members, families: Families, whole: NDArray[np.int32], scale: _Scale, spool: Sketches,
+    members: memberships.Members, families: Families, whole: NDArray[np.int32], scale: _Scale, spool: Sketches,
     rule: Rule,
-) -> streams.Members:  # fmt: skip
+) -> memberships.Members:  # fmt: skip
     """The members where nothing of a recombined template fills the slots of its pieces, as long as few of those who send
     it have items in common: the items of an evaluation are pieces too."""
     count = int(whole.max()) + 1
-    apart = scale.weigh_all(streams.merge_streams(members, whole), count).of(PARTITION) >= OF_FEW
+    apart = scale.weigh_all(memberships.merge_streams(members, whole), count).of(PARTITION) >= OF_FEW
     told = np.where((whole >= 0) & apart[whole], whole, np.int32(-1))
     return refilled(members, families, told, spool.only("parts"), rule.fills)
 
 
 def _filled(
-    members: streams.Members, families: Families, chosen: NDArray[np.bool_], kept: NDArray[np.bool_],
+    members: memberships.Members, families: Families, chosen: NDArray[np.bool_], kept: NDArray[np.bool_],
     spool: Sketches, rule: Rule,
-) -> streams.Members:  # fmt: skip
+) -> memberships.Members:  # fmt: skip
     """The members with what fills the slots of the ``chosen`` families in the exchanges in ``kept`` (bool[n]): there is
     more of than of anything else."""
     membership, fill = slots(spool.only("parts"), families, chosen, rule.fills)

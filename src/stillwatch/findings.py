@@ -16,8 +16,10 @@ from stillwatch.calibration import assessment, decisions, guarantee, shadow
 from stillwatch.calibration.labels import Labels
 from stillwatch.campaigns import TOUCHED
 from stillwatch.corroboration import told
+from stillwatch.doubts import ONE_PAYER
 from stillwatch.exemplars import Wanted, collect
 from stillwatch.family_rows import FamilyRows
+from stillwatch.grounds import asked_who_pays, paid_by_one
 from stillwatch.judging import LOOKED_ALIKE, SHOWN, Judged, judge
 from stillwatch.objective.classes import OBJECTIVES
 from stillwatch.outputs import MATCHES, TEMPLATES, to_table, write_json, write_table
@@ -25,17 +27,18 @@ from stillwatch.overview import overview as overview_of
 from stillwatch.shareable import shareable
 from stillwatch.shared_values import shared_values
 from stillwatch.spool import texts_at
-from stillwatch.verdict import Verdict
+from stillwatch.verdict import Verdict, needed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from stillwatch.examine import Options, Scanned
     from stillwatch.keys import Keys
+    from stillwatch.memberships import Members
     from stillwatch.rejects import RejectLog
     from stillwatch.sketching import Source
     from stillwatch.state import Taken
-    from stillwatch.streams import Members
+    from stillwatch.verdict import Bar
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +92,7 @@ def state(
     shown = [number for number, judged in enumerate(groups) if judged.ruling.verdict in SHOWN]
     exemplars = _exemplars(scanned, shown, source, keys, options, taken)
     family_rows = _family_rows(scanned, families, groups, names, campaign_ids, best, options)
-    innocent = _closest_innocent(family_rows)
+    innocent = closest_innocent(family_rows, options.bar)
     parts = [groups[number].taking_part for number in shown]
     shared = shared_values(scanned.sketches, scanned.principals, parts, keys)
     context = dossier.Context(
@@ -281,16 +284,21 @@ def best_objective(members: Members, streams: int) -> list[str]:
     return [OBJECTIVES[index] for index in np.argmax(sums, axis=0)]
 
 
-def _closest_innocent(rows: FamilyRows) -> list[int]:
-    """Families with an innocent verdict that were measured, those with the most bits first."""
+def closest_innocent(rows: FamilyRows, bar: Bar, most: int = 2 * dossier.CLOSEST) -> list[tuple[int, float]]:
+    """Families with an innocent verdict that were measured, with the bits that an accusation of each takes: those that lack
+    the fewest of them first, ``most`` at most."""
     measured = rows.scanned.by_family
     speaking = np.flatnonzero((~np.isnan(measured.value)).any(axis=1) & rows.scanned.in_full).tolist()
-    innocent = [
-        (-float(measured.total[family]), rows.names[family], family)
-        for family in speaking
-        if rows.verdict(family) in LOOKED_ALIKE
-    ]
-    return [family for _, _, family in sorted(innocent)]
+    innocent = [family for family in speaking if rows.verdict(family) in LOOKED_ALIKE]
+    bits = measured.total[innocent]
+    takes = np.array([needed(bar, rows.judged[family].case.doubted) for family in innocent])
+    # Who pays for a family without evidence has not been asked: that is done for those that may be among the first.
+    raised = bar.doubtful_bits * ONE_PAYER.times * ~asked_who_pays(bits)
+    near = np.flatnonzero(takes - bits <= np.sort(takes - bits + raised)[:most].max(initial=-np.inf))
+    paid = paid_by_one(rows.scanned, [rows.judged[innocent[place]].principals for place in near.tolist()])
+    takes[near] += raised[near] * paid
+    first = sorted(near.tolist(), key=lambda at: (float(takes[at] - bits[at]), rows.names[innocent[at]]))
+    return [(innocent[at], float(takes[at])) for at in first[:most]]
 
 
 def _text_shown(source: Source, options: Options) -> str:

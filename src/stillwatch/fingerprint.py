@@ -20,7 +20,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stillwatch import fingerprint_kernel as kernel
-from stillwatch.hashing import hash_strings, string_buffers
+from stillwatch.declared import declared, optional
+from stillwatch.hashing import string_buffers
 from stillwatch.keys import MARK_BYTES
 from stillwatch.objective.classes import OBJECTIVES
 from stillwatch.objective.model import load as load_objective
@@ -80,24 +81,6 @@ SKETCH_SCHEMA: pa.Schema = pa.schema(
     metadata={b"stillwatch.sketch": str(SKETCH_VERSION).encode()},
 )
 
-_COPIED = (
-    "organization_id",
-    "input_tokens",
-    "output_tokens",
-    "max_tokens",
-    "sample_count",
-    "top_logprobs",
-    "country",
-    "asn",
-)
-_HASHED = (
-    ("ip", "ip"),
-    ("user_agent", "user_agent"),
-    ("tls", "tls_fingerprint"),
-    ("payment", "payment_fingerprint"),
-)
-SERVED_STATUS = ("success", "succeeded", "ok", "completed", "200")
-
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -127,7 +110,7 @@ def sketch(batch: pa.RecordBatch, keys: Keys, limits: Limits = DEFAULT_LIMITS) -
     rows = batch.num_rows
     pieces = _pieces(batch, keys.pair("fragment"), limits)
     columns: dict[str, pa.Array] = {name: pa.nulls(rows, field.type) for name, field in _fields()}
-    columns.update(_declared(batch, keys))
+    columns.update(declared(batch, keys))
     columns.update(pieces)
     if keys.circle is not None:
         columns.update(_for_circle(batch, keys, limits))
@@ -171,66 +154,6 @@ def _bytes_of(texts: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.uint8
 
 def _fields() -> list[tuple[str, pa.Field]]:
     return [(field.name, field) for field in SKETCH_SCHEMA]
-
-
-def _optional(batch: pa.RecordBatch, name: str) -> pa.Array | None:
-    index = batch.schema.get_field_index(name)
-    if index < 0 or batch.column(index).null_count == batch.num_rows:
-        return None
-    return batch.column(index)
-
-
-def principals(accounts: pa.Array, end_users: pa.Array | None, keys: Keys) -> NDArray[np.int64]:
-    """Keyed 64-bit name of each principal: the account, or its end user where the log names one. int64[n]."""
-    pair = keys.pair("principal")
-    names = hash_strings(accounts, pair, tag=1)
-    if end_users is None:
-        return names
-    joined = pc.binary_join_element_wise(accounts, end_users, "\x00")
-    own = hash_strings(joined, pair, tag=2)
-    return np.where(end_users.is_valid().to_numpy(zero_copy_only=False), own, names)
-
-
-def _declared(batch: pa.RecordBatch, keys: Keys) -> dict[str, pa.Array]:
-    """Columns that need no text: copied, in other units, or hashed where they name a person or a machine."""
-    accounts, end_users = batch["account_id"], _optional(batch, "end_user_id")
-    columns: dict[str, pa.Array] = {
-        "exchange_id": batch["exchange_id"],
-        "account_id": accounts,
-        "principal": pa.array(principals(accounts, end_users, keys)),
-        "at_us": batch["started_at"].cast(pa.timestamp("us", tz="UTC")).cast(pa.int64()),
-        "model": batch["model"],
-    }
-    if end_users is not None:
-        columns["end_user_id"] = end_users
-    for name in _COPIED:
-        if (column := _optional(batch, name)) is not None:
-            columns[name] = column
-    if (created := _optional(batch, "account_created_at")) is not None:
-        columns["account_created_us"] = created.cast(pa.timestamp("us", tz="UTC")).cast(pa.int64())
-    if (temperature := _optional(batch, "temperature")) is not None:
-        columns["temperature_milli"] = pc.round(pc.multiply(temperature, 1000.0)).cast(pa.int64(), safe=False)
-    if (conversation := _optional(batch, "conversation_id")) is not None:
-        columns["conversation"] = _hashed(conversation, keys.pair("conversation"))
-    for name, source in _HASHED:
-        if (column := _optional(batch, source)) is not None:
-            columns[name] = _hashed(column, keys.pair(name))
-    if (address := _optional(batch, "ip")) is not None:
-        # /24 of IPv4, /48 of IPv6: what one subscriber or rack shares.
-        network = pc.replace_substring_regex(
-            address, r"(\.\d+)$|^([0-9a-fA-F]*:[0-9a-fA-F]*:[0-9a-fA-F]*):.*$", r"\2"
-        )
-        columns["network"] = _hashed(network, keys.pair("network"))
-    if (status := _optional(batch, "status")) is not None:
-        known = pc.is_in(pc.utf8_lower(status), value_set=pa.array(SERVED_STATUS))
-        columns["served"] = pc.or_(known, status.is_null())
-    else:
-        columns["served"] = pa.array(np.ones(batch.num_rows, bool))
-    return columns
-
-
-def _hashed(column: pa.Array, pair: tuple[int, int]) -> pa.Array:
-    return pa.array(hash_strings(column, pair), mask=column.is_null().to_numpy(zero_copy_only=False))
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,7 +203,7 @@ def _for_circle(batch: pa.RecordBatch, keys: Keys, limits: Limits) -> dict[str, 
     fragments = pc.struct_field(parts.flatten(), "fragments")
     bounds = kernel.list_bounds(fragments)[kernel.list_bounds(parts)]
     columns = {"circle": pa.ListArray.from_arrays(pa.array(bounds, pa.int32()), fragments.flatten())}
-    if (address := _optional(batch, "ip")) is not None:
+    if (address := optional(batch, "ip")) is not None:
         encoded = address.dictionary_encode()
         marks = [keys.mark("address", text) for text in encoded.dictionary.to_pylist()]
         columns["circle_ip"] = pa.array(marks, pa.binary(MARK_BYTES)).take(encoded.indices)
@@ -306,7 +229,7 @@ def _pieces(
     shift = 0
     for role in (SYSTEM, TOOLS, NEW) if plain else (SYSTEM, TOOLS, NEW, EARLIER):
         if role == TOOLS:
-            tools = _optional(batch, "tools")
+            tools = optional(batch, "tools")
             if tools is None:
                 continue
             texts, row = tools.flatten(), np.repeat(np.arange(rows), np.diff(kernel.list_bounds(tools)))
@@ -335,7 +258,7 @@ def _pieces(
 def _opens_conversation(batch: pa.RecordBatch) -> NDArray[np.bool_]:
     """True where an exchange may be the first of its conversation in the log, as far as this batch can
     tell."""
-    conversation = _optional(batch, "conversation_id")
+    conversation = optional(batch, "conversation_id")
     if conversation is None:
         return np.zeros(batch.num_rows, bool)
     codes = batch["account_id"].dictionary_encode().indices.to_numpy().astype(np.int64) << 32

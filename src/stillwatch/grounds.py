@@ -13,6 +13,8 @@ from stillwatch.ranges import places
 from stillwatch.verdict import Case
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from stillwatch.evidence import Measured
@@ -54,12 +56,26 @@ def cases_of(
         "role": _roles(scanned, label, streams),
     }
     rows = zip(*(values.tolist() for values in columns.values()), strict=True)
-    # Nothing is asked of who has no evidence, and they are nearly all.
-    paid = _paid_by_one(scanned, pairs[(measured.total > 0)[pairs >> 32]], streams) >= PAID_BY_ONE
+    paid = _paid_by_one(scanned, pairs[asked_who_pays(measured.total)[pairs >> 32]], streams) >= PAID_BY_ONE
     return [
         Case(**dict(zip(columns, row, strict=True)), doubts=doubts)
         for row, doubts in zip(rows, doubts_of(measured, paid), strict=True)
     ]
+
+
+def asked_who_pays(bits: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Streams of which a case says whether one means of payment pays for them, by their bits: bool[s]. Of who has no
+    evidence nobody is accused, and they are nearly all."""
+    return bits > 0
+
+
+def paid_by_one(scanned: Scanned, sets: Sequence[NDArray[np.int32]]) -> NDArray[np.bool_]:
+    """Whether one means of payment pays for each of s streams, whatever its evidence: bool[s]; ``sets``: the principals of
+    each, ascending."""
+    pairs = [np.int64(stream) << 32 | own.astype(np.int64) for stream, own in enumerate(sets)]
+    together = np.concatenate(pairs) if pairs else np.empty(0, np.int64)
+    paid: NDArray[np.bool_] = _paid_by_one(scanned, together, len(sets)) >= PAID_BY_ONE
+    return paid
 
 
 def _paid_by_one(scanned: Scanned, pairs: NDArray[np.int64], streams: int) -> NDArray[np.float64]:

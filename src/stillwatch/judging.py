@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from stillwatch.corroboration import Word
     from stillwatch.evidence import Measured
     from stillwatch.examine import Options, Scanned
-    from stillwatch.streams import Members
+    from stillwatch.memberships import Members
     from stillwatch.verdict import Case
 
 SHOWN = (Verdict.EXTRACTION, Verdict.UNDETERMINED)

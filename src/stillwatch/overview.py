@@ -64,7 +64,7 @@ def overview(
             accounts.filter(accounts["end_user_id"].is_null())["verdict"].to_pylist()
         ),
         "caps": _caps(scanned),
-        "innocent": [innocent_family(context, family) for family in context.innocent[: 2 * CLOSEST]],
+        "innocent": [innocent_family(context, *one) for one in context.innocent[: 2 * CLOSEST]],
     }
 
 

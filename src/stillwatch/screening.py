@@ -21,7 +21,7 @@ from stillwatch.streams import OBJECTIVE_SUMS
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from stillwatch.streams import Members
+    from stillwatch.memberships import Members
 
 
 def screen(

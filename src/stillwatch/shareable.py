@@ -13,9 +13,9 @@ import pyarrow as pa
 
 from stillwatch.circle import OWN, templates
 from stillwatch.history import iso
+from stillwatch.memberships import only
 from stillwatch.peers import SKETCH_SIZE
 from stillwatch.stream_tables import in_order
-from stillwatch.streams import only
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -15,9 +15,10 @@ import pyarrow as pa
 
 from stillwatch import stream_counts
 from stillwatch.families.fragments import Dictionary
+from stillwatch.memberships import Members
 from stillwatch.signals import coverage, mixing
 from stillwatch.spool import between, chunks_of
-from stillwatch.streams import HOUR_US, OBJECTIVE_SUMS, SETTINGS, Members, register_streams
+from stillwatch.streams import HOUR_US, OBJECTIVE_SUMS, SETTINGS, register_streams
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -16,8 +16,8 @@ from stillwatch.campaigns import Groups, Suspicion, asking, numbered
 from stillwatch.evidence import INTENT
 from stillwatch.families.slots import slots
 from stillwatch.forest import Forest
+from stillwatch.memberships import without
 from stillwatch.ranges import places
-from stillwatch.streams import without
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     from stillwatch.evidence import Measured
     from stillwatch.families.assign import Families
+    from stillwatch.memberships import Members
     from stillwatch.principals import Principals
-    from stillwatch.streams import Members
 
 HELD = 0.9
 """Share of a piece's principals that the larger family holds."""

@@ -18,8 +18,8 @@ from stillwatch.corroboration import HIGHEST_CAP, Word, lean, weigh
 from stillwatch.doubts import DOUBTS
 from stillwatch.examine import Options
 from stillwatch.keys import Keys
+from stillwatch.memberships import Members
 from stillwatch.peers import PeerCampaign, Peers, PeerTemplate, Tlp
-from stillwatch.streams import Members
 from stillwatch.verdict import Bar, Case, Verdict, needed, rule
 from tests.share.conftest import CIRCLE, House
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from stillwatch.cli.scan import (
     PRIOR,
     REGISTRY,
     REJECT_SHARE,
+    options_of,
 )
 
 if TYPE_CHECKING:
@@ -74,24 +76,16 @@ def calibrate(
     from stillwatch.calibration import record
     from stillwatch.calibration.blocks import scanned_once, score_blocks
     from stillwatch.cli.progress import looking_at, reading
-    from stillwatch.examine import Options
-    from stillwatch.families.assign import Rule
     from stillwatch.outputs import OutputError, staged
-    from stillwatch.registry import Registry, read_registry
     from stillwatch.rejects import RejectLog
     from stillwatch.sketching import Source, paths_of
-    from stillwatch.verdict import Bar
 
     paths = paths_of(logs)
     cadence = looking.cadence if looking else None
     if days is None:
         record.refuse_too_few(len(paths), alpha, cadence)  # before anything is read
-    options = Options(
-        rule=Rule(least_principals=min_principals, crowd=crowd),
-        bar=Bar(prior=prior),
-        registry=read_registry(registry) if registry else Registry(),
-        reject_share=reject_share,
-        memory=memory,
+    options = replace(
+        options_of(registry, prior, min_principals, crowd), reject_share=reject_share, memory=memory
     )
     secret = keys.load(key)
     if out.is_dir():

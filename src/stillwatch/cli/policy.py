@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from stillwatch.cli.scan import (
     PRIOR,
     REGISTRY,
     REJECT_SHARE,
+    options_of,
 )
 
 if TYPE_CHECKING:
@@ -86,15 +88,10 @@ def backtest(
     """
     from stillwatch import keys
     from stillwatch.calibration.labels import read_labels
-    from stillwatch.calibration.record import read as read_calibration
-    from stillwatch.examine import Options
-    from stillwatch.families.assign import Rule
     from stillwatch.live.past import is_replay, past_of_log, past_of_replay
-    from stillwatch.registry import Registry, read_registry
     from stillwatch.response import backtest as run
     from stillwatch.response.policy import span
     from stillwatch.sketching import Source, paths_of
-    from stillwatch.verdict import Bar
 
     if truth and (len(truth) != len(logs) or any(is_replay(Path(log)) for log in logs)):
         raise typer.BadParameter(
@@ -102,12 +99,8 @@ def backtest(
         )
     rules = _with_rules(policy)
     looking = looking_of(step, sooner, window, margin, looks, calibration is not None)
-    options = Options(
-        rule=Rule(least_principals=min_principals, crowd=crowd),
-        bar=Bar(prior=prior),
-        registry=read_registry(registry) if registry else Registry(),
-        reject_share=reject_share,
-        calibration=read_calibration(calibration) if calibration else None,
+    options = replace(
+        options_of(registry, prior, min_principals, crowd, calibration=calibration), reject_share=reject_share
     )
     loaded, truths = keys.load(key), dict(enumerate(truth))
     past = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,7 @@ from stillwatch.cli.scan import (
     REJECT_SHARE,
     RELEASE,
     UNSUPPORTED,
-    release_of,
+    options_of,
 )
 
 if TYPE_CHECKING:
@@ -112,30 +113,21 @@ def replay(
     """Look at a log as if it were happening, and write who is flagged when."""
     looking = looking_of(step, sooner, window, margin, looks, calibration is not None)
     from stillwatch import keys
-    from stillwatch.calibration.labels import read_labels
-    from stillwatch.calibration.record import read as read_calibration
     from stillwatch.cli.progress import looking_at, reading
     from stillwatch.engine.memory import amount
-    from stillwatch.examine import Options
-    from stillwatch.families.assign import Rule
     from stillwatch.live.replay import replay as run
     from stillwatch.live.replay import summary
-    from stillwatch.registry import Registry, read_registry
     from stillwatch.sketching import Source, paths_of
-    from stillwatch.verdict import Bar
 
     amount(memory)  # a size that is none should not cost the time of reading the log
-    options = Options(
-        rule=Rule(least_principals=min_principals, crowd=crowd),
-        bar=Bar(prior=prior),
-        registry=read_registry(registry) if registry else Registry(),
-        releases=dict(release_of(text) for text in release),
-        unsupported_regions=frozenset(code.upper() for code in unsupported_region),
+    options = replace(
+        options_of(
+            registry, prior, min_principals, crowd, release=release, unsupported_region=unsupported_region,
+            calibration=calibration, labels=labels,
+        ),
         reject_share=reject_share,
         memory=memory,
-        calibration=read_calibration(calibration) if calibration else None,
-        labels=read_labels(labels) if labels else None,
-    )
+    )  # fmt: skip
     with reading("Reading the log") as progress, looking_at() as looked:
         result = run(
             Source(paths_of(logs), format, identities), out, keys.load(key), options, looking, progress,

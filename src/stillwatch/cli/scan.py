@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +14,7 @@ import typer
 from stillwatch.engine.memory import DEFAULT
 
 if TYPE_CHECKING:
+    from stillwatch.examine import Options
     from stillwatch.findings import Result
     from stillwatch.keys import Keys
     from stillwatch.peers import Peers
@@ -162,36 +165,28 @@ def scan(
             param_hint="--sketch-only",
         )
     from stillwatch import keys
-    from stillwatch.calibration.labels import read_labels
-    from stillwatch.calibration.record import read as read_calibration
     from stillwatch.cli.progress import reading
     from stillwatch.engine.memory import amount
-    from stillwatch.families.assign import Rule
-    from stillwatch.registry import Registry, read_registry
-    from stillwatch.scan import Options, take_in
     from stillwatch.scan import scan as run
+    from stillwatch.scan import take_in
     from stillwatch.sketching import Source, paths_of
-    from stillwatch.verdict import Bar
 
     amount(memory)  # a size that is none should not cost the time of reading the log
     secrets = keys.with_circle(keys.load(key), circle_key)
-    options = Options(
-        rule=Rule(least_principals=min_principals, crowd=crowd),
-        bar=Bar(prior=prior),
-        registry=read_registry(registry) if registry else Registry(),
-        releases=dict(release_of(text) for text in release),
-        unsupported_regions=frozenset(code.upper() for code in unsupported_region),
+    options = replace(
+        options_of(
+            registry, prior, min_principals, crowd, release=release, unsupported_region=unsupported_region,
+            calibration=calibration, labels=labels,
+        ),
         reject_share=reject_share,
         show_text=show_text,
         sketch_only=sketch_only,
         memory=memory,
         engine=engine,
-        calibration=read_calibration(calibration) if calibration else None,
-        labels=read_labels(labels) if labels else None,
         shadow=shadow,
         peers=heard(peers, secrets),
         peer_bits=peer_bits,
-    )
+    )  # fmt: skip
     source = Source(paths_of(logs), format, identities)
     with reading("Reading the log") as progress:
         if out is not None:
@@ -247,6 +242,29 @@ def check(engine: str, memory: str) -> None:
             f"{engine!r} is not here; the engines are: {', '.join(ENGINES)}", param_hint="--engine"
         )
     DuckDBEngine(memory).close()  # a size that is none should not cost the time of reading the log
+
+
+def options_of(
+    registry: Path | None, prior: float, min_principals: int, crowd: int, *, release: Sequence[str] = (),
+    unsupported_region: Sequence[str] = (), calibration: Path | None = None, labels: Path | None = None,
+) -> Options:  # fmt: skip
+    """What an examination is told by the options that commands have in common, with their files read."""
+    from stillwatch.calibration.labels import read_labels
+    from stillwatch.calibration.record import read as read_calibration
+    from stillwatch.examine import Options
+    from stillwatch.families.assign import Rule
+    from stillwatch.registry import Registry, read_registry
+    from stillwatch.verdict import Bar
+
+    return Options(
+        rule=Rule(least_principals=min_principals, crowd=crowd),
+        bar=Bar(prior=prior),
+        registry=read_registry(registry) if registry else Registry(),
+        releases=dict(release_of(text) for text in release),
+        unsupported_regions=frozenset(code.upper() for code in unsupported_region),
+        calibration=read_calibration(calibration) if calibration else None,
+        labels=read_labels(labels) if labels else None,
+    )
 
 
 def release_of(text: str) -> tuple[str, datetime]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,7 @@ from stillwatch.cli.scan import (
     RELEASE,
     UNSUPPORTED,
     check,
-    release_of,
+    options_of,
 )
 
 if TYPE_CHECKING:
@@ -104,31 +105,22 @@ def stream(
     check(engine, memory)
     from stillwatch import keys
     from stillwatch.bodies import check_format
-    from stillwatch.calibration.labels import read_labels
-    from stillwatch.calibration.record import read as read_calibration
-    from stillwatch.examine import Options
-    from stillwatch.families.assign import Rule
     from stillwatch.identities import read_identities
-    from stillwatch.registry import Registry, read_registry
     from stillwatch.streaming import Folder, Plan, Reading, Stream, Topic
-    from stillwatch.verdict import Bar
 
     if identities is not None:
         read_identities(identities)  # a table that is none should not end the first batch
     source: Folder | Topic = (
         Folder(log, most_files) if log is not None else Topic(str(kafka), topic, most_records, split)
     )
-    options = Options(
-        rule=Rule(least_principals=min_principals, crowd=crowd),
-        bar=Bar(prior=prior),
-        registry=read_registry(registry) if registry else Registry(),
-        releases=dict(release_of(text) for text in release),
-        unsupported_regions=frozenset(code.upper() for code in unsupported_region),
+    options = replace(
+        options_of(
+            registry, prior, min_principals, crowd, release=release, unsupported_region=unsupported_region,
+            calibration=calibration, labels=labels,
+        ),
         memory=memory,
         engine=engine,
-        calibration=read_calibration(calibration) if calibration else None,
-        labels=read_labels(labels) if labels else None,
-    )
+    )  # fmt: skip
     reading = Reading(source, check_format(format), identities and identities.resolve(), set_aside)
     plan = Plan(state, checkpoint, out, interval_s, look_every)
     following = Stream(reading, plan, keys.with_circle(keys.load(key), circle_key), options, _tell)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import typer
 
 from stillwatch.cli.replay import CALIBRATION, LOOKS, MARGIN, SOONER, STEP, WINDOW, looking_of
 from stillwatch.cli.review import POLICY, STORE
-from stillwatch.cli.scan import CROWD, KEY, LABELS, MEMORY, MIN_PRINCIPALS, PRIOR, REGISTRY
+from stillwatch.cli.scan import CROWD, KEY, LABELS, MEMORY, MIN_PRINCIPALS, PRIOR, REGISTRY, options_of
 
 LISTEN = typer.Option("127.0.0.1:8470", "--listen", metavar="HOST:PORT", help="Address to listen on.")
 TOKENS = typer.Option(
@@ -86,15 +87,9 @@ def watch(
     require(kafka=kafka is not None)
     from stillwatch import keys
     from stillwatch.bodies import check_format
-    from stillwatch.calibration.labels import read_labels
     from stillwatch.calibration.record import check
-    from stillwatch.calibration.record import read as read_calibration
-    from stillwatch.examine import Options
-    from stillwatch.families.assign import Rule
     from stillwatch.live.serving import Kafka, Setting, address, serve
-    from stillwatch.registry import Registry, read_registry
     from stillwatch.response.policy import Policy, read_policy
-    from stillwatch.verdict import Bar
 
     host, port = address(listen)
     loaded = keys.load(key)
@@ -102,13 +97,9 @@ def watch(
     if state is not None:
         from stillwatch.live.ticking import Ticking
 
-        options = Options(
-            rule=Rule(least_principals=min_principals, crowd=crowd),
-            bar=Bar(prior=prior),
-            registry=read_registry(registry) if registry else Registry(),
+        options = replace(
+            options_of(registry, prior, min_principals, crowd, calibration=calibration, labels=labels),
             memory=memory,
-            calibration=read_calibration(calibration) if calibration else None,
-            labels=read_labels(labels) if labels else None,
         )
         if options.calibration is not None:
             check(options.calibration, options, looking.cadence)

@@ -157,7 +157,8 @@ def _evidence(items: Iterable[Mapping[str, Any]]) -> list[str]:
 def _innocent(item: Mapping[str, Any]) -> str:
     differs = f"; differs: {'; '.join(item['differs'])}" if item["differs"] else ""
     verdict, bits = spoken(item["verdict"]), signed_bits(item["evidence_bits"])
-    return f"{item['family_id']} ({verdict}, {bits} bits){differs}"
+    takes = f"; an accusation takes {signed_bits(item['needed_bits'])}" if "needed_bits" in item else ""
+    return f"{item['family_id']} ({verdict}, {bits} bits{takes}){differs}"
 
 
 def _family(row: Mapping[str, Any], campaigns: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -167,13 +167,13 @@ def _against(overview: Mapping[str, Any], accused: Sequence[Mapping[str, Any]]) 
 
 
 def _closest(overview: Mapping[str, Any]) -> str:
-    nearest = max(
-        overview["innocent"], key=lambda item: (item["evidence_bits"], item["family_id"]), default=None
-    )
-    if nearest is None:
-        return ""
     least = log_odds_bits(overview["threshold_probability"]) - log_odds_bits(overview["prior"])
-    needed = nearest.get("needed_bits", least)  # results of before doubts were counted have none
+    standing = [  # results of before doubts were counted have one threshold for all
+        (float(item.get("needed_bits", least)), item) for item in overview["innocent"]
+    ]
+    if not standing:
+        return ""
+    needed, nearest = min(standing, key=lambda one: (one[0] - one[1]["evidence_bits"], one[1]["family_id"]))
     return (
         f"The innocent family that came closest, {nearest['family_id']} ({spoken(nearest['verdict'])}), "
         f"has {signed_bits(nearest['evidence_bits'])} bits of evidence; "
