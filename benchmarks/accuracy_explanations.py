@@ -16,13 +16,7 @@ from accuracy_truth import Principal, Truth
 from stillwatch.evidence import INTENT
 from stillwatch.examine import Options, Scanned
 from stillwatch.judging import Judged
-from stillwatch.verdict import Verdict
-
-
-def needed_bits(options: Options) -> float:
-    """Bits from which the posterior passes the bar."""
-    bar = options.bar
-    return math.log2(bar.probability / (1 - bar.probability) * (1 - bar.prior) / bar.prior)
+from stillwatch.verdict import Verdict, needed
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +97,7 @@ def _bars(judged: Judged, options: Options) -> str:
     """Each bar with what the stream shows, those that it misses first."""
     case, bar = judged.case, options.bar
     levels = [
-        ("bits", case.bits, needed_bits(options), "+.1f"),
+        ("bits", case.bits, needed(bar, sum(one.times for one in case.doubts)), "+.1f"),
         ("intent", case.objective, bar.intent, ".2f"),
         ("conduct", case.conduct, bar.conduct, "+.1f"),
     ]
