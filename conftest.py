@@ -1,10 +1,14 @@
-"""What is collected: the lab's tests and doctests need torch, which only the extra [lab] brings; topics need [kafka]."""
+"""What is collected, and in which order: the lab's tests and doctests need torch, which only the extra [lab] brings; topics
+need [kafka]; files that take long come first."""
 
 from __future__ import annotations
 
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
+
+ROOT = Path(__file__).resolve().parent
 
 HAS_TORCH = find_spec("torch") is not None
 HAS_KAFKA = find_spec("confluent_kafka") is not None
@@ -18,6 +22,40 @@ if not HAS_KAFKA or find_spec("pyspark") is None:
     collect_ignore += ["src/stillwatch/engine/topic.py"]  # the extras [kafka] and [spark]
 if not HAS_TORCH:
     collect_ignore += ["tests/lab", "src/stillwatch/lab"]
+
+LONGEST = (
+    "tests/test_replay.py",
+    "tests/scenarios/test_seed_cases.py",
+    "tests/lab/test_experiments.py",
+    "tests/test_state.py",
+    "tests/robustness/test_scan_logs.py",
+    "tests/robustness/test_scan_interrupted.py",
+    "tests/test_evidence_over_time.py",
+    "tests/lab/test_learning.py",
+    "tests/lab/test_countermeasures.py",
+    "tests/test_docs_blocks.py",
+    "tests/lab/test_paper_tables.py",
+    "tests/gateway/test_long_runs.py",
+    "tests/scenarios/test_same_verdicts.py",
+    "tests/test_bad_input.py",
+    "tests/scenarios/test_reported_campaigns.py",
+    "tests/robustness/test_state_interrupted.py",
+    "tests/test_labels.py",
+    "tests/review/test_pages_access.py",
+    "tests/test_benchmarks.py",
+    "tests/review/test_controls.py",
+)
+"""Files that take long, which are begun first: none is left to the end, when it would keep one process busy and the others
+waiting. Those that are not named take their turn as they are collected."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Order the tests of the longest files before all others."""
+    turn = {ROOT / name: place for place, name in enumerate(LONGEST)}
+    missing = [str(path) for path in turn if not path.exists()]
+    if missing:
+        raise pytest.UsageError(f"conftest.py: LONGEST names what is not there: {', '.join(missing)}")
+    items.sort(key=lambda item: turn.get(item.path, len(turn)))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

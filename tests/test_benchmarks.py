@@ -58,7 +58,6 @@ def test_a_held_out_template_that_was_copied_into_training_text_is_found(tmp_pat
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 def test_the_accuracy_benchmark_writes_a_page_its_recipes_and_its_results(tmp_path: Path) -> None:
     page, recipes = tmp_path / "page.md", tmp_path / "page-recipes.md"
     names = ("camouflage_90", "camouflage_90_unseen", "clean")

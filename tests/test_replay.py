@@ -30,6 +30,8 @@ from tests.scans import TEST_KEY
 KEYS = Keys(local=TEST_KEY)
 EAGER = Looking(step_us=DAY_US, margin_bits=0.0, looks=1)
 """Accuses as a scan does, at every look."""
+RARELY = replace(EAGER, step_us=2 * DAY_US)
+"""As eager, at half of the looks, each of which takes as long as a scan."""
 
 
 @pytest.fixture(scope="module")
@@ -88,19 +90,19 @@ def test_the_last_look_has_the_families_signals_and_bits_of_a_scan(
 
 
 def test_flags_know_nothing_of_the_future(log: Path, tmp_path: Path) -> None:
-    whole = replayed(log, tmp_path / "whole").flags
+    whole = replayed(log, tmp_path / "whole", RARELY).flags
     assert len(whole) > 0
     middle = whole["flagged_at"][len(whole) // 2].as_py()
     table = pq.read_table(log)
     pq.write_table(table.filter(pc.less(table["started_at"], middle)), tmp_path / "first.parquet")
-    first = replayed(tmp_path / "first.parquet", tmp_path / "first").flags
+    first = replayed(tmp_path / "first.parquet", tmp_path / "first", RARELY).flags
     expected = whole.filter(pc.less_equal(whole["flagged_at"], middle))
     for name in ("account_id", "end_user_id", "campaign_id", "flagged_at", "evidence_bits"):
         assert first[name].to_pylist() == expected[name].to_pylist(), name
 
 
 def test_who_is_flagged_is_planted_and_nobody_is_flagged_twice(log: Path, tmp_path: Path) -> None:
-    flags = replayed(log, tmp_path / "out", Looking(step_us=12 * HOUR_US)).flags
+    flags = replayed(log, tmp_path / "out", Looking(step_us=DAY_US)).flags
     truth = pq.read_table(log.parent / "truth.parquet").to_pylist()
     ids = dict(
         zip(
@@ -135,10 +137,10 @@ def test_traffic_at_rest_is_looked_at_no_sooner(tmp_path: Path) -> None:
     simulate(recipe, tmp_path / "log")
     log = tmp_path / "log" / "exchanges.parquet"
     looks = [
-        replayed(log, tmp_path / str(count), Looking(DAY_US, sooner=count)).overview["looks"]
+        replayed(log, tmp_path / str(count), Looking(2 * DAY_US, sooner=count)).overview["looks"]
         for count in (1, 6)
     ]
-    assert looks[0] == looks[1]
+    assert looks[0] == looks[1] > 5
 
 
 @pytest.mark.slow
@@ -259,12 +261,13 @@ def test_a_step_that_is_none_is_refused(log: Path, tmp_path: Path, step: str) ->
 def test_the_command_writes_what_the_contract_names(log: Path, tmp_path: Path) -> None:
     key = tmp_path / "key"
     key.write_bytes(TEST_KEY)
-    command = ["replay", str(log), "--out", str(tmp_path / "out"), "--step", "1d", "--key", str(key)]
+    command = ["replay", str(log), "--out", str(tmp_path / "out"), "--step", "2d", "--key", str(key)]
     result = CliRunner().invoke(app, command)
     assert result.exit_code == 0, result.output
     assert "looks from" in result.output
     flags = pq.read_table(tmp_path / "out" / "flags.parquet")
     assert flags.column_names[:4] == ["account_id", "end_user_id", "campaign_id", "flagged_at"]
+    assert len(flags) > 0
     assert flags.schema.field("flagged_at").type == pa.timestamp("us", tz="UTC")
     again = CliRunner().invoke(app, [*command[:3], str(tmp_path / "again"), *command[4:]])
     assert again.exit_code == 0

@@ -9,10 +9,10 @@ import torch
 
 pytest.importorskip("trl", reason="transformers and trl come with the extra [lab]")
 
+import transformers  # its models are imported when a test asks for one, and by no other process of the tests
 from tokenizers import Regex, Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Split
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from stillwatch.lab.language.models import Language, LanguageError, load, pruned, replies
 from stillwatch.lab.language.trainers import TRAINERS, Rows, Text, TextError, TextPlan
@@ -29,16 +29,16 @@ def tokenizer():
     words = {word: place for place, word in enumerate(["<end>", "<pad>", ">", *LETTERS])}
     made = Tokenizer(WordLevel(words, unk_token="<pad>"))
     made.pre_tokenizer = Split(Regex("."), "isolated")
-    return PreTrainedTokenizerFast(tokenizer_object=made, eos_token="<end>", pad_token="<pad>")
+    return transformers.PreTrainedTokenizerFast(tokenizer_object=made, eos_token="<end>", pad_token="<pad>")
 
 
 def llama(seed=0, layers=2):
     torch.manual_seed(seed)
-    config = LlamaConfig(
+    config = transformers.LlamaConfig(
         vocab_size=3 + len(LETTERS), hidden_size=32, intermediate_size=64, num_hidden_layers=layers,
         num_attention_heads=4, max_position_embeddings=16, bos_token_id=None, eos_token_id=0, pad_token_id=1,
     )  # fmt: skip
-    return Language(LlamaForCausalLM(config).eval(), tokenizer())
+    return Language(transformers.LlamaForCausalLM(config).eval(), tokenizer())
 
 
 def right(language):
@@ -100,7 +100,7 @@ def test_an_adapter_is_trained_and_added_to_the_weights():
     plan = replace(PLAN, adapter_rank=8, rate=2e-2)
     taught = learned("imitation", start, Text(PROMPTS, RIGHT), plan)
     assert right(taught) >= before + 0.3
-    assert type(taught.model) is LlamaForCausalLM
+    assert type(taught.model) is transformers.LlamaForCausalLM
     assert torch.equal(taught.model.model.embed_tokens.weight, untouched)
 
 

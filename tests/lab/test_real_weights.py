@@ -15,10 +15,10 @@ pytest.importorskip("trl", reason="transformers and trl come with the extra [lab
 
 import pyarrow.parquet as pq
 import torch
+import transformers  # its models are imported when a test asks for one, and by no other process of the tests
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import WhitespaceSplit
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from typer.testing import CliRunner
 
 from stillwatch.cli import app
@@ -44,15 +44,15 @@ def model(tmp_path_factory):
     split = Tokenizer(WordLevel(known, unk_token="<unknown>"))
     split.pre_tokenizer = WhitespaceSplit()
     torch.manual_seed(0)
-    config = LlamaConfig(
+    config = transformers.LlamaConfig(
         vocab_size=len(known), hidden_size=16, intermediate_size=32, num_hidden_layers=3, num_attention_heads=2,
         max_position_embeddings=64, bos_token_id=None, eos_token_id=0, pad_token_id=0,
     )  # fmt: skip
     folder = tmp_path_factory.mktemp("model")
-    LlamaForCausalLM(config).save_pretrained(folder)
-    PreTrainedTokenizerFast(tokenizer_object=split, eos_token="<end>", unk_token="<unknown>").save_pretrained(
-        folder
-    )
+    transformers.LlamaForCausalLM(config).save_pretrained(folder)
+    transformers.PreTrainedTokenizerFast(
+        tokenizer_object=split, eos_token="<end>", unk_token="<unknown>"
+    ).save_pretrained(folder)
     return folder
 
 

@@ -10,19 +10,19 @@ from stillwatch.arena import PRESETS, generate
 from tests.scans import OLD, scan_files, write_parquet, written
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_parquet(generate(PRESETS["tiny"])[0], tmp_path_factory.mktemp("robust") / "log.parquet")
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def key(log: Path) -> Path:
     path = log.with_name("key")
     path.write_bytes(b"a key for tests and nothing else")
     return path
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def fresh(log: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """The result of an undisturbed scan."""
     folder = tmp_path_factory.mktemp("fresh")

@@ -38,10 +38,10 @@ for name in ("fsync", "replace", "rename", "unlink", "rmdir"):
 """Ends the process, as a loss of power would, where it is about to do one more thing to the disk than so many."""
 
 
-@pytest.fixture
-def halves(log: Path, tmp_path: Path) -> tuple[Path, Path]:
-    table = pq.read_table(log)
-    places = tmp_path / "first.parquet", tmp_path / "second.parquet"
+@pytest.fixture(scope="module")
+def halves(log: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    table, folder = pq.read_table(log), tmp_path_factory.mktemp("halves")
+    places = folder / "first.parquet", folder / "second.parquet"
     middle = len(table) // 2
     pq.write_table(table.slice(0, middle), places[0])
     pq.write_table(table.slice(middle), places[1])
@@ -69,21 +69,27 @@ def repeat(log: Path, key: Path, folder: Path) -> None:
     scan(Source((log,)), folder / "result", keys.load(key), options, kept=folder / "state")
 
 
-@pytest.fixture
-def first(halves: tuple[Path, Path], key: Path, tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def undisturbed(halves: tuple[Path, Path], key: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the state of the first half, and its result."""
-    folder = tmp_path / "first"
+    folder = tmp_path_factory.mktemp("undisturbed") / "first"
     repeat(halves[0], key, folder)
     return folder
 
 
-@pytest.fixture
-def both(first: Path, halves: tuple[Path, Path], key: Path, tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def both(undisturbed: Path, halves: tuple[Path, Path], key: Path) -> Path:
     """A folder with the state of both, of runs that nobody disturbed."""
-    folder = tmp_path / "both"
-    shutil.copytree(first, folder)
+    folder = undisturbed.with_name("both")
+    shutil.copytree(undisturbed, folder)
     repeat(halves[1], key, folder)
     return folder
+
+
+@pytest.fixture
+def first(undisturbed: Path, tmp_path: Path) -> Path:
+    """A copy of the state of the first half, and its result, to disturb."""
+    return Path(shutil.copytree(undisturbed, tmp_path / "first"))
 
 
 @pytest.mark.parametrize("every", [(4, 8), pytest.param((0, 2, 5, 6, 10, 12), marks=pytest.mark.slow)])

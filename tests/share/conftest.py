@@ -68,13 +68,13 @@ def build(folder: Path, seed: int, operator: Operator, key: bytes) -> House:
     return House(folder / "log.parquet", keys, folder, result, truth)
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def loud(tmp_path_factory: pytest.TempPathFactory) -> House:
     """Where the operator is easily found."""
     return build(tmp_path_factory.mktemp("houses") / "loud", 11, LOUD, b"the local key of the first house")
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def quiet(tmp_path_factory: pytest.TempPathFactory) -> House:
     """Where the same operator is careful, and is not enough by itself: by 3.7 to 4.2 bits under each of six keys."""
     return build(tmp_path_factory.mktemp("houses") / "quiet", 93, QUIET, b"the local key of the second one")
@@ -85,14 +85,14 @@ def asked(campaigns: tuple[str, ...], **more: object) -> Asked:
     return replace(plain, **more)  # type: ignore[arg-type]
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def shared(loud: House) -> Shared:
     """What the first house tells of its campaign."""
     (campaign,) = loud.result.campaigns
     return gather(loud.folder / "result", asked((campaign["campaign_id"],)), loud.keys, AT)
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def heard(shared: Shared) -> Peers:
     """What the second house keeps of it."""
     pytest.importorskip("stix2")
