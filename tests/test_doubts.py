@@ -178,7 +178,7 @@ def test_users_of_one_program_are_not_tied_to_each_other(
         ({"harvest": 3.9}, 240, (UNTIED,)),
         ({"harvest": np.nan}, 240, (UNTIED,)),
         ({}, 239, (UNTIED,)),  # as often as there is use for it
-        ({"rhythm": 0.5}, 240, (UNTIED,)),
+        ({"rhythm": np.nan}, 240, (UNTIED,)),  # an event, for all that can be told
         ({"lockstep": 0.9}, 240, (UNTIED,)),  # the log knows when they were opened, and that was not together
     ],
 )

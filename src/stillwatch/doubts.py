@@ -85,15 +85,15 @@ def _equipped(measured: Measured) -> NDArray[np.bool_]:
 
 
 def _busy(measured: Measured) -> NDArray[np.bool_]:
-    """Many send it day after day, whatever the hour."""
+    """Many send it, often, and for more than a few days."""
     workers, exchanges = measured.counted("load"), measured.counted("rhythm")
-    many = (workers >= WORKERS) & (exchanges >= EACH * workers)
-    return many & (measured.of("rhythm") >= ROUND)
+    return (workers >= WORKERS) & (exchanges >= EACH * workers) & ~np.isnan(measured.of("rhythm"))
 
 
 def _dealt(measured: Measured) -> NDArray[np.bool_]:
     """Whoever pastes a text sends it now and then, and the users of a program as often as each has use for it."""
-    return _busy(measured) & (measured.of("load") >= DEALT) & (measured.of("partition") >= OWN)
+    alike = (measured.of("load") >= DEALT) & (measured.of("partition") >= OWN)
+    return _busy(measured) & alike & (measured.of("rhythm") >= ROUND)
 
 
 def _timetable(measured: Measured) -> NDArray[np.bool_]:
