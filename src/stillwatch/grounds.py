@@ -24,6 +24,10 @@ PAID_BY_ONE = 0.7
 """Share of a stream's accounts that one means of payment pays for, from which there is one payer."""
 
 
+AT_ONCE = 1 << 22
+"""Memberships that are counted at a time: what is made of all at once stands beside a large log."""
+
+
 def cases_of(
     scanned: Scanned, label: NDArray[np.int32], measured: Measured, pairs: NDArray[np.int64]
 ) -> list[Case]:
@@ -103,13 +107,16 @@ def _paid_by_one(scanned: Scanned, pairs: NDArray[np.int64], streams: int) -> ND
 
 def _licensed(scanned: Scanned, label: NDArray[np.int32], streams: int) -> NDArray[np.float64]:
     """Share of each stream's exchanges by principals whom the registry covers."""
-    of_member = label[scanned.families.family]
-    inside = of_member >= 0
-    covered = scanned.licensed[scanned.principals.of_row[scanned.families.row[inside]]]
-    sizes, held = (
-        np.bincount(of_member[inside], weights, minlength=streams)
-        for weights in (None, covered.astype(np.float64))
-    )
+    families, of_row = scanned.families, scanned.principals.of_row
+    sizes, held = np.zeros((2, streams), np.int64)
+    for first in range(0, len(families.family), AT_ONCE):
+        part = slice(first, first + AT_ONCE)
+        of_member = label[families.family[part]]
+        inside = of_member >= 0
+        of_member = of_member[inside]
+        sizes += np.bincount(of_member, minlength=streams)
+        covered = scanned.licensed[of_row[families.row[part][inside]]]
+        held += np.bincount(of_member[covered], minlength=streams)
     share: NDArray[np.float64] = held / np.maximum(sizes, 1)
     return share
 
