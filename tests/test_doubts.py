@@ -172,26 +172,6 @@ def test_users_of_one_program_are_not_tied_to_each_other(
 
 
 @pytest.mark.parametrize(
-    ("change", "exchanges", "found"),
-    [
-        ({}, 240, (PASTED,)),
-        ({"harvest": 3.9}, 240, (UNTIED,)),
-        ({"harvest": np.nan}, 240, (UNTIED,)),
-        ({}, 239, (UNTIED,)),  # as often as there is use for it
-        ({"rhythm": np.nan}, 240, (UNTIED,)),  # an event, for all that can be told
-        ({"lockstep": 0.9}, 240, (UNTIED,)),  # the log knows when they were opened, and that was not together
-    ],
-)
-def test_what_end_users_ask_for_ties_them_where_the_log_knows_nothing_else(
-    change: dict[str, float], exchanges: int, found: tuple[Doubt, ...]
-) -> None:
-    unknown = dict.fromkeys(("lockstep", "infrastructure_payment", "infrastructure_network"), np.nan)
-    stream = told({**unknown, "load": 0.9, "harvest": 4.0, "rhythm": 0.6, **change}, PLAIN)
-    stream.n[:, NAMES.index("load")], stream.n[:, NAMES.index("rhythm")] = 20, exchanges
-    assert held(stream) == found
-
-
-@pytest.mark.parametrize(
     ("coverage", "wordings", "found"),
     [
         (0.3, 8.0, (RETOLD,)),

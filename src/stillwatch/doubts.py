@@ -46,9 +46,6 @@ EACH, WORKERS = 12, 20
 """Exchanges of each principal on average, and principals, from which that is a queue that is worked off. People do not
 paste a text that often for a week or more, and all of them alike; what so few send may be alike by chance."""
 
-DEMANDING = 4.0
-"""Value of the harvest from which such principals ask for about all they can get, as users of one program rarely do."""
-
 RETOLD, KNOWN, POPULAR = 0.5, 0.2, 0.1
 """Values of the coverage below which most items are sent by several, nearly all, and all but what is cut short."""
 
@@ -84,16 +81,13 @@ def _equipped(measured: Measured) -> NDArray[np.bool_]:
     return (measured.of("lockstep") >= TOGETHER) & (measured.of("harvest") >= GREEDY)
 
 
-def _busy(measured: Measured) -> NDArray[np.bool_]:
-    """Many send it, often, and for more than a few days."""
-    workers, exchanges = measured.counted("load"), measured.counted("rhythm")
-    return (workers >= WORKERS) & (exchanges >= EACH * workers) & ~np.isnan(measured.of("rhythm"))
-
-
 def _dealt(measured: Measured) -> NDArray[np.bool_]:
     """Whoever pastes a text sends it now and then, and the users of a program as often as each has use for it."""
-    alike = (measured.of("load") >= DEALT) & (measured.of("partition") >= OWN)
-    return _busy(measured) & alike & (measured.of("rhythm") >= ROUND)
+    workers, exchanges = measured.counted("load"), measured.counted("rhythm")
+    alike = (
+        (measured.of("load") >= DEALT) & (measured.of("partition") >= OWN) & (measured.of("rhythm") >= ROUND)
+    )
+    return alike & (workers >= WORKERS) & (exchanges >= EACH * workers)
 
 
 def _timetable(measured: Measured) -> NDArray[np.bool_]:
@@ -101,15 +95,11 @@ def _timetable(measured: Measured) -> NDArray[np.bool_]:
     return (measured.of("rhythm") <= LESSONS) & ~_worded(measured)
 
 
-def _unnamed(measured: Measured) -> NDArray[np.bool_]:
-    unknown: NDArray[np.bool_] = np.isnan(measured.of("lockstep"))
-    return unknown & np.isnan(measured.of("infrastructure_payment"))
-
-
 def _nameless(measured: Measured) -> NDArray[np.bool_]:
     """Where the log knows nothing of the accounts, nobody can see that one house declared them or pays for them."""
+    unknown = np.isnan(measured.of("lockstep")) & np.isnan(measured.of("infrastructure_payment"))
     people = (measured.of("rhythm") <= PEOPLE) & (measured.of("pacing") <= OWN_PACE)
-    return _unnamed(measured) & people & ~_worded(measured)
+    return unknown & people & ~_worded(measured)
 
 
 def _event(measured: Measured) -> NDArray[np.bool_]:
@@ -119,11 +109,9 @@ def _event(measured: Measured) -> NDArray[np.bool_]:
 
 
 def _untied(measured: Measured) -> NDArray[np.bool_]:
-    """Whoever installs the same program sends the same text, as often as there is use for it. Where the log knows nothing of
-    the accounts, such as of a reseller's end users, what they ask for stands for it."""
+    """Whoever installs the same program sends the same text, as often as there is use for it."""
     ties = "lockstep", "infrastructure_payment", "infrastructure_network"
     tied: NDArray[np.bool_] = np.any([measured.of(one) >= TIED for one in ties], axis=0)
-    tied |= _unnamed(measured) & _busy(measured) & (measured.of("harvest") >= DEMANDING)
     return (measured.of("load") < EVEN) & ~tied & ~_worded(measured)
 
 
@@ -170,10 +158,10 @@ DOUBTS = (
 """What signals tell of, each for itself."""
 
 PASTED = Doubt(None, "its text is the same every time, as one is that people copy or a program sends")
-"""Held where none of ``DOUBTS`` is, nobody rewords the text on purpose, and it did not come with accounts and settings.
-Firms that run one job, guests of an event, professions at their desks, customers of one vendor and the workers of an
-office look each like an operator in some of the signals. In logs of four authors they weigh up to 13.8 bits, and
-campaigns that are found 14.5 and more; a few of the authors since weigh more all the same."""
+"""Held where none of ``DOUBTS`` is, nobody rewords the text on purpose, and it neither came with accounts and settings nor
+is dealt out. Firms that run one job, guests of an event, professions at their desks, customers of one vendor and the
+workers of an office look each like an operator in some of the signals. In logs of four authors they weigh up to
+13.8 bits, and campaigns that are found 14.5 and more; a few of the authors since weigh more all the same."""
 
 ONE_PAYER = Doubt(
     None, "one means of payment pays for most of its accounts, as an employer or a school does", times=2

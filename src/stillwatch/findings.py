@@ -17,9 +17,10 @@ from stillwatch.calibration.labels import Labels
 from stillwatch.campaigns import TOUCHED
 from stillwatch.corroboration import told
 from stillwatch.doubts import ONE_PAYER
+from stillwatch.engine.memory import COUNTED_AT_ONCE
 from stillwatch.exemplars import Wanted, collect
 from stillwatch.family_rows import FamilyRows
-from stillwatch.grounds import AT_ONCE, asked_who_pays, paid_by_one
+from stillwatch.grounds import asked_who_pays, paid_by_one
 from stillwatch.judging import LOOKED_ALIKE, SHOWN, Judged, judge
 from stillwatch.objective.classes import OBJECTIVES
 from stillwatch.outputs import MATCHES, TEMPLATES, to_table, write_json, write_table
@@ -279,8 +280,8 @@ def _verdicts(scanned: Scanned, groups: list[Judged], families: list[Judged]) ->
 def best_objective(members: Members, streams: int) -> list[str]:
     """The objective with the highest mean score in each stream."""
     sums = np.zeros((len(OBJECTIVES), streams))
-    for first in range(0, len(members.stream), AT_ONCE):
-        part = slice(first, first + AT_ONCE)
+    for first in range(0, len(members.stream), COUNTED_AT_ONCE):
+        part = slice(first, first + COUNTED_AT_ONCE)
         for place, column in enumerate(members.objective[part].T):
             sums[place] += np.bincount(members.stream[part], weights=column, minlength=streams)
     return [OBJECTIVES[index] for index in np.argmax(sums, axis=0)]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from stillwatch.doubts import doubts_of
+from stillwatch.engine.memory import COUNTED_AT_ONCE
 from stillwatch.evidence import DOSE, INTENT
 from stillwatch.ranges import places
 from stillwatch.verdict import Case
@@ -22,10 +23,6 @@ if TYPE_CHECKING:
 
 PAID_BY_ONE = 0.7
 """Share of a stream's accounts that one means of payment pays for, from which there is one payer."""
-
-
-AT_ONCE = 1 << 22
-"""Memberships that are counted at a time: what is made of all at once stands beside a large log."""
 
 
 def cases_of(
@@ -109,8 +106,8 @@ def _licensed(scanned: Scanned, label: NDArray[np.int32], streams: int) -> NDArr
     """Share of each stream's exchanges by principals whom the registry covers."""
     families, of_row = scanned.families, scanned.principals.of_row
     sizes, held = np.zeros((2, streams), np.int64)
-    for first in range(0, len(families.family), AT_ONCE):
-        part = slice(first, first + AT_ONCE)
+    for first in range(0, len(families.family), COUNTED_AT_ONCE):
+        part = slice(first, first + COUNTED_AT_ONCE)
         of_member = label[families.family[part]]
         inside = of_member >= 0
         of_member = of_member[inside]

@@ -28,6 +28,9 @@ ENGINE_SHARE = 8
 BYTES_OF_A_MEMBER = 2_500
 """Bytes of the whole for each exchange of the streams that are measured together: their tables take some 350."""
 
+COUNTED_AT_ONCE = 1 << 22
+"""Memberships that are counted at a time: what is made of all of a large log's at once stands beside everything else."""
+
 LEAST_SLOTS, SLOT_BYTES, SLOT_SHARE = 1 << 26, 2, 12
 """Presence of fragments: slots at least, bytes of each, and one in how many bytes that they may take."""
 
