@@ -84,6 +84,38 @@ def test_a_queue_that_is_worked_off_in_like_amounts_has_not_been_pasted(
     assert held(stream) == found
 
 
+SUPPLIED = {
+    "lockstep": 4.0, "infrastructure_payment": 4.0, "coverage": 0.7, "partition": 0.95, "load": 0.95, "place": 0.39,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("young", [{}, {"mixing": np.nan}, {"rhythm": np.nan}])
+def test_a_text_that_came_with_accounts_and_cards_has_not_been_pasted(young: dict[str, float]) -> None:
+    assert held(told({**SUPPLIED, **young}, PLAIN)) == ()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"lockstep": 3.9},  # opened when each had use for it
+        {"infrastructure_payment": 3.9},  # each pays for itself
+        {"coverage": 0.69},  # the items of an event
+        {"partition": 0.94},
+        {"load": 0.94},  # as often as each has work for it
+        {"place": 0.4},  # an office
+        *({name: np.nan} for name in SUPPLIED),
+    ],
+)
+def test_a_house_and_an_event_have_not_all_of_that(change: dict[str, float]) -> None:
+    assert held(told({**SUPPLIED, **change}, PLAIN)) == (PASTED,)
+    assert held(told({**SUPPLIED, **change, "mixing": np.nan}, PLAIN)) == (SILENT,)
+
+
+def test_whom_one_means_of_payment_pays_for_has_one_employer() -> None:
+    assert held(told(SUPPLIED, PLAIN), one_payer=True) == (PASTED, ONE_PAYER)
+    assert held(told({**SUPPLIED, "mixing": np.nan}, PLAIN), one_payer=True) == (SILENT, ONE_PAYER)
+
+
 def test_of_a_text_in_doubt_it_is_not_asked_again_whether_it_is_pasted() -> None:
     assert held(told({"mixing": np.nan}, PLAIN)) == (SILENT,)
     assert doubts(told({"mixing": np.nan}, PLAIN)).tolist() == [1]
@@ -135,19 +167,22 @@ def test_nobody_can_see_one_house_where_the_log_names_nobody(
 
 
 @pytest.mark.parametrize(
-    ("rhythm", "lockstep", "network", "wordings", "found"),
+    ("rhythm", "lockstep", "network", "place", "wordings", "found"),
     [
-        (np.nan, 5.4, 8.0, 0.0, (EVENT,)),
-        (np.nan, 5.4, 4.0, 0.0, (PASTED,)),  # opened on one day, and called from anywhere
-        (np.nan, 2.9, 8.0, 0.0, (PASTED,)),  # opened in batches
-        (0.9, 5.4, 8.0, 0.0, (PASTED,)),  # no event lasts so long
-        (np.nan, 5.4, 8.0, 8.0, ()),
+        (np.nan, 5.4, 8.0, 1.0, 0.0, (EVENT,)),
+        (np.nan, 5.4, 8.0, 0.4, 0.0, (EVENT,)),
+        (np.nan, 5.4, 8.0, np.nan, 0.0, (EVENT,)),
+        (np.nan, 5.4, 8.0, 0.39, 0.0, (PASTED,)),  # a few in each of many networks
+        (np.nan, 5.4, 4.0, 1.0, 0.0, (PASTED,)),  # opened on one day, and called from anywhere
+        (np.nan, 2.9, 8.0, 1.0, 0.0, (PASTED,)),  # opened in batches
+        (0.9, 5.4, 8.0, 1.0, 0.0, (PASTED,)),  # no event lasts so long
+        (np.nan, 5.4, 8.0, 1.0, 8.0, ()),
     ],
 )
 def test_an_event_is_held_at_one_place(
-    rhythm: float, lockstep: float, network: float, wordings: float, found: tuple[Doubt, ...]
+    rhythm: float, lockstep: float, network: float, place: float, wordings: float, found: tuple[Doubt, ...]
 ) -> None:
-    values = {"rhythm": rhythm, "lockstep": lockstep, "infrastructure_network": network}
+    values = {"rhythm": rhythm, "lockstep": lockstep, "infrastructure_network": network, "place": place}
     assert held(told(values, {"wordings": wordings})) == found
 
 
@@ -250,7 +285,30 @@ def test_accounts_of_a_few_declared_organizations_are_not_accused(independent: i
     assert ("counted once each they are 14" in found.reasons[0]) is (verdict is Verdict.UNDETERMINED)
 
 
+@pytest.mark.parametrize(
+    ("change", "verdict"),
+    [
+        ({}, Verdict.EXTRACTION),
+        ({"harvest": 5.9}, Verdict.UNDETERMINED),  # sampled, but not for all that can be had
+        ({"objective": 0.02}, Verdict.UNDETERMINED),  # it asks for something else
+        ({"coordination": 21.9}, Verdict.POPULAR_PROMPT),  # no one hand
+        ({"conduct": 8.9}, Verdict.POPULAR_PROMPT),
+        ({"silent": True}, Verdict.POPULAR_PROMPT),
+        ({"bits": 19.0, "doubts": (SUBJECTS, RETOLD)}, Verdict.UNDETERMINED),
+        ({"harvest": 0.0, "objective": 0.1}, Verdict.EXTRACTION),
+    ],
+)
+def test_who_takes_all_of_each_reply_asks_for_data_though_the_text_hardly_says_so(
+    change: dict[str, object], verdict: Verdict
+) -> None:
+    taking = replace(case(()), bits=21.0, objective=0.03, coordination=22.0, conduct=9.0, harvest=6.0)
+    found = rule(replace(taking, **change), Bar())
+    assert found.verdict is verdict
+    if not change:
+        assert "ask for all that they can get of each reply (6.0 bits)" in found.reasons[-1]
+
+
 def case(doubted: tuple[Doubt, ...]) -> Case:
     return Case(
-        12.0, 0.9, 9.0, 5.0, 1.0, 0.9, SILENT in doubted, doubted, 30, 30, 0.0, 0.0, 0.0, 30, 0.0, math.nan, 2,
+        12.0, 0.9, 9.0, 5.0, 1.0, 0.9, SILENT in doubted, doubted, 30, 30, 0.0, 0.0, 0.0, 30, 0.0, math.nan, 0.0, 2,
     )  # fmt: skip

@@ -29,6 +29,10 @@ ON_ONE_DAY, AT_ONE_PLACE = 4.0, 5.0
 """Doublings by which the accounts of a stream were opened on one day, and call from one network, more often than those of
 the log, from which an event has hosted them."""
 
+GATHERED = 0.4
+"""Share of its accounts that call from one network, from which a stream is at one place. Events of nine authors' logs have
+0.5 and more, and operators, whose accounts share networks by a few each, 0.33 at most."""
+
 EVEN, TIED = 0.95, 1.0
 """Value of the load from which principals send like amounts, as work that is dealt out; and doublings beyond chance from
 which accounts are tied to each other by the day that they were opened, by a payment or by a network."""
@@ -37,6 +41,11 @@ TOGETHER, GREEDY = 3.0, 6.0
 """Doublings by which accounts were opened on one day more often than those of the log, and bits of the harvest, from
 which a text came with accounts and settings. Of eight authors' innocents who ask for training data, those with both
 reach 3.2 bits."""
+
+PAID_ALIKE, UNSHARED, NOT_DRAWN = 4.0, 0.7, 0.95
+"""Doublings by which accounts share means of payment more often than those of the log, and values of coverage and partition
+from which most items are sent by nobody else. Accounts that were opened together and share cards, at many places, and send
+like amounts of items of their own, were bought for it."""
 
 DEALT, OWN, ROUND = 0.98, 0.9, 0.6
 """Values of load, partition and rhythm from which principals send like amounts, of items that hardly anybody else has, and
@@ -81,6 +90,17 @@ def _equipped(measured: Measured) -> NDArray[np.bool_]:
     return (measured.of("lockstep") >= TOGETHER) & (measured.of("harvest") >= GREEDY)
 
 
+def _supplied(measured: Measured) -> NDArray[np.bool_]:
+    """A house that opens accounts for its people and pays them with a few cards has them at one place, or use for a text as
+    each has work for it. Guests of an event send the event's items."""
+    opened = (measured.of("lockstep") >= ON_ONE_DAY) & (measured.of("infrastructure_payment") >= PAID_ALIKE)
+    own = (measured.of("coverage") >= UNSHARED) & (measured.of("partition") >= NOT_DRAWN)
+    supplied: NDArray[np.bool_] = (
+        opened & own & (measured.of("load") >= EVEN) & (measured.of("place") < GATHERED)
+    )
+    return supplied
+
+
 def _dealt(measured: Measured) -> NDArray[np.bool_]:
     """Whoever pastes a text sends it now and then, and the users of a program as often as each has use for it."""
     workers, exchanges = measured.counted("load"), measured.counted("rhythm")
@@ -105,7 +125,8 @@ def _nameless(measured: Measured) -> NDArray[np.bool_]:
 def _event(measured: Measured) -> NDArray[np.bool_]:
     """Too short for a rhythm: its guests have had no time to show how they live."""
     hosted = (measured.of("lockstep") >= ON_ONE_DAY) & (measured.of("infrastructure_network") >= AT_ONE_PLACE)
-    return hosted & np.isnan(measured.of("rhythm")) & ~_worded(measured)
+    gathered = hosted & ~(measured.of("place") < GATHERED)
+    return gathered & np.isnan(measured.of("rhythm")) & ~_worded(measured)
 
 
 def _untied(measured: Measured) -> NDArray[np.bool_]:
@@ -130,8 +151,10 @@ def _known(measured: Measured) -> NDArray[np.bool_]:
     return _retold(measured) & (measured.of("coverage") < KNOWN)
 
 
+SILENT = Doubt(_silent, "a signal of conduct says nothing")
+
 DOUBTS = (
-    Doubt(_silent, "a signal of conduct says nothing"),
+    SILENT,
     Doubt(_subjects, "its principals come back to subjects of their own"),
     Doubt(_timetable, "it is sent in a few hours of the day, as in lessons", 2),
     Doubt(
@@ -158,10 +181,11 @@ DOUBTS = (
 """What signals tell of, each for itself."""
 
 PASTED = Doubt(None, "its text is the same every time, as one is that people copy or a program sends")
-"""Held where none of ``DOUBTS`` is, nobody rewords the text on purpose, and it neither came with accounts and settings nor
-is dealt out. Firms that run one job, guests of an event, professions at their desks, customers of one vendor and the
-workers of an office look each like an operator in some of the signals. In logs of four authors they weigh up to
-13.8 bits, and campaigns that are found 14.5 and more; a few of the authors since weigh more all the same."""
+"""Held where none of ``DOUBTS`` is, nobody rewords the text on purpose, and it neither came with accounts, whether with
+settings or with means of payment, nor is dealt out. Firms that run one job, guests of an event, professions at their
+desks, customers of one vendor and the workers of an office look each like an operator in some of the signals. In logs of
+four authors they weigh up to 13.8 bits, and campaigns that are found 14.5 and more; a few of the authors since weigh more
+all the same."""
 
 ONE_PAYER = Doubt(
     None, "one means of payment pays for most of its accounts, as an employer or a school does", times=2
@@ -171,13 +195,13 @@ ONE_PAYER = Doubt(
 def doubts(measured: Measured) -> NDArray[np.int64]:
     """How often more is asked for of each stream: int64[s]."""
     times = np.array([one.times for one in (*DOUBTS, PASTED)], np.int64)
-    held: NDArray[np.int64] = times @ _holding(measured)
+    held: NDArray[np.int64] = times @ _holding(measured, np.zeros(len(measured.total), np.bool_))
     return held
 
 
 def doubts_of(measured: Measured, one_payer: NDArray[np.bool_]) -> list[tuple[Doubt, ...]]:
     """Those that hold of each stream; ``one_payer``: bool[s], streams that one means of payment pays for."""
-    held = np.vstack([_holding(measured), one_payer])
+    held = np.vstack([_holding(measured, one_payer), one_payer])
     every = (*DOUBTS, PASTED, ONE_PAYER)
     code = (1 << np.arange(len(every))) @ held
     _, first, which = np.unique(code, return_index=True, return_inverse=True)
@@ -188,9 +212,10 @@ def doubts_of(measured: Measured, one_payer: NDArray[np.bool_]) -> list[tuple[Do
     return [told[number] for number in which.tolist()]
 
 
-def _holding(measured: Measured) -> NDArray[np.bool_]:
+def _holding(measured: Measured, one_payer: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """bool[doubts + 1, s]: ``DOUBTS``, and ``PASTED``."""
     told = np.array([one.holds(measured) for one in DOUBTS if one.holds is not None])
-    return np.vstack(
-        [told, ~told.any(axis=0) & ~_worded(measured) & ~_equipped(measured) & ~_dealt(measured)]
-    )
+    supplied = _supplied(measured) & ~one_payer
+    told[DOUBTS.index(SILENT)] &= ~supplied
+    came = _worded(measured) | _equipped(measured) | _dealt(measured) | supplied
+    return np.vstack([told, ~told.any(axis=0) & ~came])

@@ -215,9 +215,9 @@ def test_a_signal_says_what_it_needs_and_speaks_plainly(signal: Signal) -> None:
     assert not sentence.endswith(".")
 
 
-def test_every_signal_has_a_curve_that_never_falls() -> None:
+def test_every_signal_that_is_weighed_has_a_curve_that_never_falls() -> None:
     curves = load_weights().curves
-    assert set(curves) == {signal.name for signal in all_signals()}
+    assert {signal.name for signal in all_signals()} - set(curves) == {"place"}, "it is read by doubts alone"
     for curve in curves.values():
         assert list(curve.values) == sorted(curve.values)
         assert list(curve.bits) == sorted(curve.bits)

@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from stillwatch.signals.base import integers, ratio, result
 
-LEAST_MEAN = 4.0
+LEAST_MEAN = 2.0
 """Exchanges a principal, on average, below which every spread looks alike."""
 
 
