@@ -212,7 +212,7 @@ def test_users_of_one_program_are_not_tied_to_each_other(
         (0.3, 8.0, (RETOLD,)),
         (0.1, 8.0, (RETOLD, KNOWN)),
         (0.1, 0.0, (PASTED,)),  # seeds asked often
-        (0.09, 0.0, (POPULAR,)),
+        (0.09, 0.0, (PASTED,)),  # by accounts that were bought for it
         (0.9, 8.0, ()),
         (np.nan, 8.0, ()),
     ],
@@ -220,7 +220,21 @@ def test_users_of_one_program_are_not_tied_to_each_other(
 def test_items_of_several_principals_are_doubted(
     coverage: float, wordings: float, found: tuple[Doubt, ...]
 ) -> None:
-    assert held(told({"coverage": coverage}, {"wordings": wordings})) == found
+    bought = {"lockstep": 4.0, "infrastructure_payment": 4.0, "place": 0.39}
+    assert held(told({**bought, "coverage": coverage}, {"wordings": wordings})) == found
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"lockstep": 3.9}, {"infrastructure_payment": 3.9}, {"place": 0.4}, {"load": 0.94}, {"lockstep": np.nan},
+    ],
+)  # fmt: skip
+def test_items_that_everybody_has_are_of_a_benchmark_unless_accounts_were_bought(
+    change: dict[str, float],
+) -> None:
+    bought = {"lockstep": 4.0, "infrastructure_payment": 4.0, "place": 0.39, "coverage": 0.09}
+    assert held(told({**bought, **change}, PLAIN)) == (POPULAR,)
 
 
 def test_one_payer_is_doubted_besides() -> None:

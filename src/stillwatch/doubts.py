@@ -90,15 +90,18 @@ def _equipped(measured: Measured) -> NDArray[np.bool_]:
     return (measured.of("lockstep") >= TOGETHER) & (measured.of("harvest") >= GREEDY)
 
 
-def _supplied(measured: Measured) -> NDArray[np.bool_]:
+def _bought(measured: Measured) -> NDArray[np.bool_]:
     """A house that opens accounts for its people and pays them with a few cards has them at one place, or use for a text as
-    each has work for it. Guests of an event send the event's items."""
+    each has work for it."""
     opened = (measured.of("lockstep") >= ON_ONE_DAY) & (measured.of("infrastructure_payment") >= PAID_ALIKE)
+    bought: NDArray[np.bool_] = opened & (measured.of("load") >= EVEN) & (measured.of("place") < GATHERED)
+    return bought
+
+
+def _supplied(measured: Measured) -> NDArray[np.bool_]:
+    """Guests of an event send the event's items."""
     own = (measured.of("coverage") >= UNSHARED) & (measured.of("partition") >= NOT_DRAWN)
-    supplied: NDArray[np.bool_] = (
-        opened & own & (measured.of("load") >= EVEN) & (measured.of("place") < GATHERED)
-    )
-    return supplied
+    return _bought(measured) & own
 
 
 def _dealt(measured: Measured) -> NDArray[np.bool_]:
@@ -137,8 +140,9 @@ def _untied(measured: Measured) -> NDArray[np.bool_]:
 
 
 def _popular(measured: Measured) -> NDArray[np.bool_]:
-    """Who draws from a public benchmark shares few items with each, and nearly all with somebody."""
-    return (measured.of("coverage") < POPULAR) & ~_worded(measured)
+    """Who draws from a public benchmark shares few items with each, and nearly all with somebody; nobody buys accounts for
+    that."""
+    return (measured.of("coverage") < POPULAR) & ~_worded(measured) & ~_bought(measured)
 
 
 def _retold(measured: Measured) -> NDArray[np.bool_]:

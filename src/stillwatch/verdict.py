@@ -60,7 +60,7 @@ class Bar:
     """The same where one hand moves the stream and ``taking`` shows what it is for: twice what ordinary requests show."""
 
     taking: float = 6.0
-    """Bits of the harvest from which requests ask for more of the model than any use of its replies takes. Of nine
+    """Bits of the harvest from which requests ask for more of the model than any use of its replies takes. Of ten
     authors' innocents that one hand seems to move, none has more than 4."""
 
     principals: int = 15
