@@ -183,7 +183,7 @@ def test_a_spoilt_file_is_refused(spoil: Callable[[str], str], said: str, tmp_pa
 
 
 def case(bits: float) -> Case:
-    return Case(bits, 0.6, bits, 15.0, 3.0, 0.9, False, (), 40, 40, 0.0, 0.0, 0.0, 40, 0.0, math.nan, 0.0, 2)
+    return Case(bits, 0.6, bits, 15.0, 3.0, 0.9, False, (), 40, 40, 0.0, 0.0, 0.0, 40, 0.0, math.nan, 2)
 
 
 def test_the_calibrated_margin_must_be_exceeded() -> None:

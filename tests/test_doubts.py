@@ -299,30 +299,7 @@ def test_accounts_of_a_few_declared_organizations_are_not_accused(independent: i
     assert ("counted once each they are 14" in found.reasons[0]) is (verdict is Verdict.UNDETERMINED)
 
 
-@pytest.mark.parametrize(
-    ("change", "verdict"),
-    [
-        ({}, Verdict.EXTRACTION),
-        ({"harvest": 5.9}, Verdict.UNDETERMINED),  # sampled, but not for all that can be had
-        ({"objective": 0.02}, Verdict.UNDETERMINED),  # it asks for something else
-        ({"coordination": 21.9}, Verdict.POPULAR_PROMPT),  # no one hand
-        ({"conduct": 8.9}, Verdict.POPULAR_PROMPT),
-        ({"silent": True}, Verdict.POPULAR_PROMPT),
-        ({"bits": 19.0, "doubts": (SUBJECTS, RETOLD)}, Verdict.UNDETERMINED),
-        ({"harvest": 0.0, "objective": 0.1}, Verdict.EXTRACTION),
-    ],
-)
-def test_who_takes_all_of_each_reply_asks_for_data_though_the_text_hardly_says_so(
-    change: dict[str, object], verdict: Verdict
-) -> None:
-    taking = replace(case(()), bits=21.0, objective=0.03, coordination=22.0, conduct=9.0, harvest=6.0)
-    found = rule(replace(taking, **change), Bar())
-    assert found.verdict is verdict
-    if not change:
-        assert "ask for all that they can get of each reply (6.0 bits)" in found.reasons[-1]
-
-
 def case(doubted: tuple[Doubt, ...]) -> Case:
     return Case(
-        12.0, 0.9, 9.0, 5.0, 1.0, 0.9, SILENT in doubted, doubted, 30, 30, 0.0, 0.0, 0.0, 30, 0.0, math.nan, 0.0, 2,
+        12.0, 0.9, 9.0, 5.0, 1.0, 0.9, SILENT in doubted, doubted, 30, 30, 0.0, 0.0, 0.0, 30, 0.0, math.nan, 2,
     )  # fmt: skip

@@ -21,7 +21,7 @@ from stillwatch.objective.classes import OBJECTIVES
 from stillwatch.report.wording import percent, spoken
 from stillwatch.signals import all_signals
 from stillwatch.spool import at_rows, chunks_of
-from stillwatch.verdict import Verdict, asks_for_data, needed
+from stillwatch.verdict import Verdict, needed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -330,7 +330,7 @@ def _would_change(context: Context, group: int, evidence: list[Evidence]) -> lis
             f"{even}without the strongest signal ({spoken(strongest.signal)}, {strongest.bits:+.1f} bits) the "
             f"probability would be {percent(without)}"
         )
-    if judged.ruling.verdict is Verdict.UNDETERMINED and asks_for_data(judged.case, context.options.bar):
+    if judged.ruling.verdict is Verdict.UNDETERMINED and judged.case.objective >= context.options.bar.intent:
         missing = takes - bits
         if missing > 0:
             result.append(f"{missing:.1f} more bits of evidence would make it extraction")

@@ -54,7 +54,6 @@ def cases_of(
         "independent": houses.independent,
         "licensed": _licensed(scanned, label, streams),
         "partition": measured.of("partition"),
-        "harvest": np.nan_to_num(measured.of("harvest")),
         "role": _roles(scanned, label, streams),
     }
     rows = zip(*(values.tolist() for values in columns.values()), strict=True)

@@ -56,13 +56,6 @@ class Bar:
     intent: float = 0.1
     """Least value of the objective signal: seven times what ordinary requests show on average."""
 
-    faint_intent: float = 0.03
-    """The same where one hand moves the stream and ``taking`` shows what it is for: twice what ordinary requests show."""
-
-    taking: float = 6.0
-    """Bits of the harvest from which requests ask for more of the model than any use of its replies takes. Of ten
-    authors' innocents that one hand seems to move, none has more than 4."""
-
     principals: int = 15
     """Principals who take part, below which nobody is accused: a handful of accounts is a team or a few firms, too
     often to tell."""
@@ -146,9 +139,6 @@ class Case:
     partition: float
     """Value of the partition signal, NaN where it is silent."""
 
-    harvest: float
-    """Value of the harvest signal, 0 where it is silent."""
-
     role: int
     """Part of the request in which the template stands."""
 
@@ -204,23 +194,9 @@ def accused(measured: Measured, bar: Bar) -> list[int]:
     The calibrated margin is not asked for here: a calibration holds for scores that do not depend on it.
     """
     beyond = margin(measured.total, doubts(measured), bar)
-    clear = (beyond >= 0) & asks(measured, bar) & (measured.conduct >= bar.conduct)
+    clear = (beyond >= 0) & (measured.of(INTENT) >= bar.intent) & (measured.conduct >= bar.conduct)
     clear &= measured.of(DOSE) >= bar.returning
     return sorted(np.flatnonzero(clear).tolist(), key=lambda stream: (-float(measured.total[stream]), stream))
-
-
-def asks(measured: Measured, bar: Bar) -> NDArray[np.bool_]:
-    """Streams that ask for training data: bool[s]."""
-    asked: NDArray[np.bool_] = _asks(
-        measured.of(INTENT), measured.of("harvest"), unexplained(measured, bar), bar
-    )
-    return asked
-
-
-def _asks(objective: _Bits, harvest: _Bits, one_hand: Any, bar: Bar) -> Any:
-    """By their text; or, where one hand moves them and their text is of nothing else, by what they take of each reply."""
-    taken = (objective >= bar.faint_intent) & (harvest >= bar.taking)
-    return (objective >= bar.intent) | (taken & one_hand)
 
 
 def unexplained(measured: Measured, bar: Bar) -> NDArray[np.bool_]:
@@ -241,16 +217,10 @@ def _one_hand(coordination: _Bits, conduct: _Bits, against: _Bits, spoken: Any, 
     )
 
 
-def asks_for_data(case: Case, bar: Bar) -> bool:
-    """Whether a stream asks for training data, by its text or by what it takes of each reply."""
-    one_hand = _one_hand(case.coordination, case.conduct, case.against, not case.silent, bar)
-    return bool(_asks(case.objective, case.harvest, one_hand, bar))
-
-
 def rule(case: Case, bar: Bar) -> Ruling:
     """Verdict on one stream."""
     probability = posterior(case.bits, bar.prior)
-    intent = asks_for_data(case, bar)
+    intent = case.objective >= bar.intent
     beyond = float(margin(case.bits, case.doubted, bar))
     clear = beyond >= 0 and beyond > bar.excess and intent and case.conduct >= bar.conduct
     clear = clear and case.returning >= bar.returning
@@ -335,18 +305,11 @@ def _in_one(reasons: Sequence[str]) -> str:
 
 
 def _extraction(case: Case, probability: float, bar: Bar) -> _Found:
-    reasons = (
+    return Verdict.EXTRACTION, (
         f"the probability is {_percent(probability)} at a prior of {bar.prior:g} ({case.bits:+.1f} bits of "
         "evidence)",
         f"how its principals behave weighs {case.conduct:+.1f} bits by itself, whatever they ask for",
     )
-    if case.objective >= bar.intent:
-        return Verdict.EXTRACTION, reasons
-    taken = (
-        f"its text hardly says what it is for (objective {case.objective:.2f}), but one hand moves its principals "
-        f"({case.coordination:+.1f} bits), and they ask for all that they can get of each reply ({case.harvest:.1f} bits)"
-    )
-    return Verdict.EXTRACTION, (*reasons, taken)
 
 
 def _undetermined(case: Case, probability: float, beyond: float, bar: Bar) -> _Found:

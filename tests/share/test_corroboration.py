@@ -94,7 +94,7 @@ def test_the_highest_cap_is_less_than_half_of_what_an_accusation_takes() -> None
 
 
 def case(bits: float, **more: object) -> Case:
-    plain = Case(bits, 0.9, 9.0, 5.0, 1.0, 0.9, False, (), 20, 20, 0.0, 0.0, 0.0, 20, 0.0, math.nan, 0.0, 2)
+    plain = Case(bits, 0.9, 9.0, 5.0, 1.0, 0.9, False, (), 20, 20, 0.0, 0.0, 0.0, 20, 0.0, math.nan, 2)
     return replace(plain, **more)  # type: ignore[arg-type]
 
 

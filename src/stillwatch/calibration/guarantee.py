@@ -13,9 +13,9 @@ from stillwatch.calibration import record
 from stillwatch.calibration.blocks import describe
 from stillwatch.calibration.evidence_over_time import e_value
 from stillwatch.calibration.null import LEAST_STREAMS, Null, fit_null
-from stillwatch.evidence import CONDUCT
+from stillwatch.evidence import CONDUCT, INTENT
 from stillwatch.history import DAY_S
-from stillwatch.verdict import Verdict, asks, margin, needed
+from stillwatch.verdict import Verdict, margin, needed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -74,10 +74,9 @@ def assess(scanned: Scanned, groups: Sequence[Judged], keys: Keys, options: Opti
     speaking = ~np.isnan(np.stack([measured.of(signal) for signal in CONDUCT])).all(axis=0)
     taken = speaking & _of_campaigns(scanned, groups)
     rest = speaking & ~taken
+    asks = np.nan_to_num(measured.of(INTENT)) >= options.bar.intent
     share = float(taken.sum() / max(1, speaking.sum()))
-    return Guarantee(
-        calibration, tuple(unlike), fit_null(measured.total[rest], asks(measured, options.bar)[rest]), share
-    )
+    return Guarantee(calibration, tuple(unlike), fit_null(measured.total[rest], asks[rest]), share)
 
 
 def restrain(groups: Sequence[Judged], guarantee: Guarantee) -> list[Judged]:
