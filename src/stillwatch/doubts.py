@@ -30,8 +30,9 @@ ON_ONE_DAY, AT_ONE_PLACE = 4.0, 5.0
 the log, from which an event has hosted them."""
 
 GATHERED = 0.4
-"""Share of its accounts that call from one network, from which a stream is at one place. Events of nine authors' logs have
-0.5 and more, and operators, whose accounts share networks by a few each, 0.33 at most."""
+"""Share of its accounts that call from one network, from which a stream is at one place. Of 809 groups of eleven authors'
+innocents who ask for training data, were opened on one day and share networks like that, all but 15 have more (classes of
+several schools, two vendors at once: 14.6 bits at most); of 197 of operators, 186 have less."""
 
 EVEN, TIED = 0.95, 1.0
 """Value of the load from which principals send like amounts, as work that is dealt out; and doublings beyond chance from
