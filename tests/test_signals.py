@@ -11,7 +11,9 @@ import pytest
 from stillwatch.engine.duckdb import DuckDBEngine
 from stillwatch.signals.base import Signal
 from stillwatch.signals.harvest import Harvest
+from stillwatch.signals.load import Load
 from stillwatch.signals.pivot import Pivot
+from stillwatch.signals.place import Place
 from stillwatch.signals.reach import Reach
 from stillwatch.signals.rhythm import Rhythm
 from stillwatch.signals.routine import Routine
@@ -168,3 +170,26 @@ def test_habits_take_six_days(signal: Signal, days: int, speaks: bool) -> None:
         }
     )
     assert (measured(signal, {"cells": cells}) is not None) == speaks
+
+
+@pytest.mark.parametrize(("exchanges", "speaks"), [(199, False), (200, True)])
+def test_loads_are_compared_from_two_exchanges_each(exchanges: int, speaks: bool) -> None:
+    stats = pa.table({"stream_id": [0], "principals": [100], "n": [exchanges], "squares": [3 * exchanges]})
+    assert Load().value(stats)["value"].is_valid().to_pylist() == [speaks]
+
+
+@pytest.mark.parametrize(("accounts", "expected"), [(10, 0.9), (4, None)])
+def test_an_account_counts_once_at_a_place_however_many_networks_it_has(
+    accounts: int, expected: float | None
+) -> None:
+    """All but the last call from network 1, and each from one of its own besides."""
+    own = [(account, 100 + account, int(account == accounts - 1)) for account in range(accounts)]
+    common = [(account, 1, 1) for account in range(accounts - 1)]
+    account, value, counted = zip(*own, *common, strict=True)
+    tables = {
+        "holders": pa.table({"stream_id": [0] * accounts, "account": range(accounts)}),
+        "belongings": pa.table(
+            {"account": account, "kind": ["network"] * len(account), "value": value, "counted": counted}
+        ),
+    }
+    assert measured(Place(), tables) == expected

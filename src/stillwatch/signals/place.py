@@ -5,7 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 from stillwatch.signals.base import integers, ratio, result
-from stillwatch.signals.sharing import LEAST_ACCOUNTS
+from stillwatch.signals.sharing import LEAST_ACCOUNTS, sharers
 
 
 class Place:
@@ -23,11 +23,9 @@ class Place:
     name = "place"
     reads = frozenset({"holders", "belongings"})
     needs = ("ip",)
-    statistics = """
+    statistics = f"""
         SELECT stream_id, CAST(max(n) AS BIGINT) AS most, CAST(sum(accounts) AS BIGINT) AS accounts
-        FROM (SELECT h.stream_id, b.value, count(*) AS n, sum(b.counted) AS accounts
-              FROM holders h JOIN belongings b ON h.account = b.account WHERE b.kind = 'network'
-              GROUP BY h.stream_id, b.value) g
+        FROM ({sharers("network")}) g
         GROUP BY stream_id"""
 
     def value(self, stats: pa.Table) -> pa.Table:

@@ -16,6 +16,15 @@ LEAST_ACCOUNTS = 5
 """Accounts of a stream with a known value below which pairs say nothing."""
 
 
+def sharers(kind: str) -> str:
+    """SQL of each value of one kind in each stream: how many of its accounts have it (``n``), and how many are counted by it
+    (``accounts``), each account once."""
+    return f"""
+        SELECT h.stream_id, b.value, CAST(count(*) AS BIGINT) AS n, sum(b.counted) AS accounts
+        FROM holders h JOIN belongings b ON h.account = b.account WHERE b.kind = '{kind}'
+        GROUP BY h.stream_id, b.value"""
+
+
 def pair_statistics(kind: str) -> str:
     """SQL of the pairs of accounts that have a value of one kind in common, in each stream and in the whole log.
 
@@ -24,9 +33,7 @@ def pair_statistics(kind: str) -> str:
     return f"""
         SELECT s.stream_id, s.pairs, s.accounts, w.all_pairs, w.all_accounts
         FROM (SELECT stream_id, CAST(sum(n * (n - 1)) AS BIGINT) AS pairs, CAST(sum(accounts) AS BIGINT) AS accounts
-              FROM (SELECT h.stream_id, b.value, CAST(count(*) AS BIGINT) AS n, sum(b.counted) AS accounts
-                    FROM holders h JOIN belongings b ON h.account = b.account WHERE b.kind = '{kind}'
-                    GROUP BY h.stream_id, b.value) g
+              FROM ({sharers(kind)}) g
               GROUP BY stream_id) s
         CROSS JOIN (SELECT all_pairs, all_accounts FROM agreements WHERE kind = '{kind}') w"""
 
