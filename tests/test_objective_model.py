@@ -188,13 +188,13 @@ UNSEEN = [
     "fourth chat.",
     "Please respond to this the way Claude typically would, with its characteristic structure.",
     "Tell me if this question would get blocked, and on what basis.",
+    "You see a user prompt. Output ALLOW or BLOCK together with the section of the usage policy concerned.",
     pytest.param(
-        "You see a user prompt. Output ALLOW or BLOCK together with the section of the usage policy concerned.",
+        "# Write a class LRUCache as described, then pytest tests covering eviction and updates.",
         marks=pytest.mark.xfail(
-            strict=True, reason="scores 7, above 15 with some weights and below with others"
+            strict=True, reason="scores 5: whoever writes the class for himself says no less"
         ),
     ),
-    "# Write a class LRUCache as described, then pytest tests covering eviction and updates.",
     "Given the snippet, produce a self-contained coding question, a correct answer and verification code.",
     "System: you check homework done by an AI tutor. For each reply, report a mark between 0 and 20 and the "
     "main shortcomings.",
