@@ -8,13 +8,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from stillwatch.doubts import DOUBTS, ONE_PAYER, PASTED, Doubt, doubts, doubts_of
+from stillwatch.doubts import DOUBTS, HELD, ONE_PAYER, PASTED, Doubt, doubts, doubts_of
 from stillwatch.evidence import DOSE, Measured
 from stillwatch.signals import all_signals
 from stillwatch.verdict import Bar, Case, Verdict, margin, rule, threshold
 
 NAMES = tuple(signal.name for signal in all_signals())
-SILENT, SUBJECTS, TIMETABLE, NAMELESS, EVENT, UNTIED, POPULAR, RETOLD, KNOWN = DOUBTS
+SILENT, SUBJECTS, TIMETABLE, NAMELESS, VAGUE, UNLIKELY, EVENT, UNTIED, POPULAR, RETOLD, KNOWN = DOUBTS
 
 
 def told(value: dict[str, float], bits: dict[str, float]) -> Measured:
@@ -167,6 +167,26 @@ def test_nobody_can_see_one_house_where_the_log_names_nobody(
 
 
 @pytest.mark.parametrize(
+    ("objective", "wordings", "found"),
+    [
+        (0.19, 0.0, (VAGUE, UNLIKELY)),
+        (0.2, 0.0, (VAGUE,)),
+        (0.29, 0.0, (VAGUE,)),
+        (0.3, 0.0, (PASTED,)),
+        (0.19, 8.0, ()),
+    ],
+)
+def test_one_hand_does_not_say_what_for(objective: float, wordings: float, found: tuple[Doubt, ...]) -> None:
+    assert held(told({"objective": objective}, {"wordings": wordings})) == found
+
+
+def test_accounts_that_came_with_a_text_do_not_say_what_for_either() -> None:
+    equipped = {"lockstep": 6.0, "harvest": 8.0}
+    assert held(told(equipped, PLAIN)) == ()
+    assert held(told({"objective": 0.25, **equipped}, PLAIN)) == (VAGUE,)
+
+
+@pytest.mark.parametrize(
     ("rhythm", "lockstep", "network", "place", "wordings", "found"),
     [
         (np.nan, 5.4, 8.0, 1.0, 0.0, (EVENT,)),
@@ -175,7 +195,12 @@ def test_nobody_can_see_one_house_where_the_log_names_nobody(
         (np.nan, 5.4, 8.0, 0.39, 0.0, (PASTED,)),  # a few in each of many networks
         (np.nan, 5.4, 4.0, 1.0, 0.0, (PASTED,)),  # opened on one day, and called from anywhere
         (np.nan, 2.9, 8.0, 1.0, 0.0, (PASTED,)),  # opened in batches
-        (0.9, 5.4, 8.0, 1.0, 0.0, (PASTED,)),  # no event lasts so long
+        (0.9, 5.4, 8.0, 1.0, 0.0, (HELD,)),  # no event lasts so long, and a course does
+        (0.9, 5.4, 8.0, 0.4, 0.0, (HELD,)),
+        (0.9, 5.4, 8.0, 0.39, 0.0, (PASTED,)),
+        (0.9, 5.4, 4.0, 1.0, 0.0, (PASTED,)),
+        (0.9, 2.9, 8.0, 1.0, 0.0, (PASTED,)),
+        (0.9, 5.4, 8.0, 1.0, 8.0, ()),
         (np.nan, 5.4, 8.0, 1.0, 8.0, ()),
     ],
 )

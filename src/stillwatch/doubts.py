@@ -56,6 +56,11 @@ EACH, WORKERS = 12, 20
 """Exchanges of each principal on average, and principals, from which that is a queue that is worked off. People do not
 paste a text that often for a week or more, and all of them alike; what so few send may be alike by chance."""
 
+PLAIN, LIKELY = 0.3, 0.2
+"""Values of the objective from which it is plain, and likely, that a text asks for training data. Firms whose keys take
+turns work like one hand, with up to 14.9 bits, and one in six of honest texts has a value of 0.1 to 0.3 by accident; of
+campaigns one in forty has, with 15.6 bits and more."""
+
 RETOLD, KNOWN, POPULAR = 0.5, 0.2, 0.1
 """Values of the coverage below which most items are sent by several, nearly all, and all but what is cut short."""
 
@@ -126,11 +131,25 @@ def _nameless(measured: Measured) -> NDArray[np.bool_]:
     return unknown & people & ~_worded(measured)
 
 
+def _vague(measured: Measured) -> NDArray[np.bool_]:
+    """That one hand moves its principals does not say what for; whoever rewords a text hides what it is for."""
+    return (measured.of("objective") < PLAIN) & ~_worded(measured)
+
+
+def _unlikely(measured: Measured) -> NDArray[np.bool_]:
+    return (measured.of("objective") < LIKELY) & ~_worded(measured)
+
+
+def _hosted(measured: Measured) -> NDArray[np.bool_]:
+    """An event, a course or an office opens accounts for its people, and has them at one place."""
+    opened = (measured.of("lockstep") >= ON_ONE_DAY) & (measured.of("infrastructure_network") >= AT_ONE_PLACE)
+    hosted: NDArray[np.bool_] = opened & ~(measured.of("place") < GATHERED)
+    return hosted
+
+
 def _event(measured: Measured) -> NDArray[np.bool_]:
     """Too short for a rhythm: its guests have had no time to show how they live."""
-    hosted = (measured.of("lockstep") >= ON_ONE_DAY) & (measured.of("infrastructure_network") >= AT_ONE_PLACE)
-    gathered = hosted & ~(measured.of("place") < GATHERED)
-    return gathered & np.isnan(measured.of("rhythm")) & ~_worded(measured)
+    return _hosted(measured) & np.isnan(measured.of("rhythm")) & ~_worded(measured)
 
 
 def _untied(measured: Measured) -> NDArray[np.bool_]:
@@ -168,6 +187,8 @@ DOUBTS = (
         "pays their accounts",
         2,
     ),
+    Doubt(_vague, "it is not plain that its text asks for training data"),
+    Doubt(_unlikely, "its text is rather like honest ones"),
     Doubt(
         _event,
         "it lasted a few days, and its accounts were opened on one day and call from one place, as at an event",
@@ -192,6 +213,15 @@ desks, customers of one vendor and the workers of an office look each like an op
 four authors they weigh up to 13.8 bits, and campaigns that are found 14.5 and more; a few of the authors since weigh more
 all the same."""
 
+HELD = Doubt(
+    None,
+    "its text is the same every time, and its accounts were opened on one day and call from one place, as those of a "
+    "course or an office",
+    times=2,
+)
+"""Held in place of ``PASTED`` of accounts like that. Of twelve authors' innocents who ask for training data, those whom not
+one card pays reach 14.9 bits; operators who are doubted by nothing else have 21.4 and more."""
+
 ONE_PAYER = Doubt(
     None, "one means of payment pays for most of its accounts, as an employer or a school does", times=2
 )
@@ -199,7 +229,7 @@ ONE_PAYER = Doubt(
 
 def doubts(measured: Measured) -> NDArray[np.int64]:
     """How often more is asked for of each stream: int64[s]."""
-    times = np.array([one.times for one in (*DOUBTS, PASTED)], np.int64)
+    times = np.array([one.times for one in (*DOUBTS, PASTED, HELD)], np.int64)
     held: NDArray[np.int64] = times @ _holding(measured, np.zeros(len(measured.total), np.bool_))
     return held
 
@@ -207,7 +237,7 @@ def doubts(measured: Measured) -> NDArray[np.int64]:
 def doubts_of(measured: Measured, one_payer: NDArray[np.bool_]) -> list[tuple[Doubt, ...]]:
     """Those that hold of each stream; ``one_payer``: bool[s], streams that one means of payment pays for."""
     held = np.vstack([_holding(measured, one_payer), one_payer])
-    every = (*DOUBTS, PASTED, ONE_PAYER)
+    every = (*DOUBTS, PASTED, HELD, ONE_PAYER)
     code = (1 << np.arange(len(every))) @ held
     _, first, which = np.unique(code, return_index=True, return_inverse=True)
     told = [
@@ -218,9 +248,10 @@ def doubts_of(measured: Measured, one_payer: NDArray[np.bool_]) -> list[tuple[Do
 
 
 def _holding(measured: Measured, one_payer: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """bool[doubts + 1, s]: ``DOUBTS``, and ``PASTED``."""
+    """bool[doubts + 2, s]: ``DOUBTS``, ``PASTED`` and ``HELD``."""
     told = np.array([one.holds(measured) for one in DOUBTS if one.holds is not None])
     supplied = _supplied(measured) & ~one_payer
     told[DOUBTS.index(SILENT)] &= ~supplied
     came = _worded(measured) | _equipped(measured) | _dealt(measured) | supplied
-    return np.vstack([told, ~told.any(axis=0) & ~came])
+    pasted, hosted = ~told.any(axis=0) & ~came, _hosted(measured)
+    return np.vstack([told, pasted & ~hosted, pasted & hosted])
