@@ -140,6 +140,9 @@ def main(root: Path) -> int:
         "--sooner", type=int, default=PRUDENT.sooner, help="looks in it where evidence comes near"
     )
     parser.add_argument("--logs", type=int, default=1, help="logs of each scenario")
+    parser.add_argument(
+        "--before", type=float, default=0.0, help="days that ordinary traffic was watched when a campaign begins"
+    )
     parser.add_argument("--only", nargs="+", choices=sorted(SCENARIOS), help="some scenarios alone")
     parser.add_argument(
         "--margin", type=float, default=MARGIN, help="bits that the e-process asks for beyond a scan"
@@ -155,14 +158,14 @@ def main(root: Path) -> int:
     looking = Looking(duration_us(options.step, "--step"), margin_bits=options.margin, sooner=options.sooner)
     decided_us = duration_us(options.decided_within, "--decided-within")
     work = [
-        (name, SEEDS[name] + number, looking, decided_us, options.scale)
+        (name, SEEDS[name] + number, looking, decided_us, options.scale, options.before)
         for name in options.only or SCENARIOS
         for number in range(options.logs)
     ]
     stamp = {
         "date": f"{dt.datetime.now(dt.UTC):%Y-%m-%d}", "commit": commit(root), "machine": processor(),
         "evidence": versions()["evidence"], "step": options.step, "margin_bits": looking.margin_bits,
-        "looks_in_a_row": looking.looks, "sooner": looking.sooner,
+        "looks_in_a_row": looking.looks, "sooner": looking.sooner, "watched_before": options.before,
     }  # fmt: skip
     with ProcessPoolExecutor(options.jobs) as pool:
         for row in pool.map(_measured, *zip(*work, strict=True)):
@@ -171,17 +174,20 @@ def main(root: Path) -> int:
     return 0
 
 
-def _measured(name: str, seed: int, looking: Looking, decided_us: int, scale: float) -> dict[str, object]:
+def _measured(
+    name: str, seed: int, looking: Looking, decided_us: int, scale: float, before: float
+) -> dict[str, object]:
     scenario = SCENARIOS[name]
+    operators = tuple(replace(one, start_day=before) for one in scenario.operators)
     recipe = Recipe(
         seed=seed, text="b", innocents=round(INNOCENTS * scale), exchanges=round(EXCHANGES * scale),
-        operators=scenario.operators,
+        operators=operators,
     )  # fmt: skip
     with tempfile.TemporaryDirectory(prefix="stillwatch-leak-") as folder:
         log = simulate(recipe, Path(folder) / "log").exchanges_path
         truth = pq.read_table(log.parent / "truth.parquet")
         times = pq.read_table(log, columns=["exchange_id", "started_at"])
-        seen = _begin_of(log, scenario) if scenario.days < DAYS else log
+        seen = _begin_of(log, before + scenario.days) if scenario.days < DAYS else log
         begun = time.perf_counter()
         result = replay(Source((seen,)), Path(folder) / "out", Keys(b"leak" * 8), Options(), looking)
         seconds = time.perf_counter() - begun
@@ -209,11 +215,11 @@ def _measured(name: str, seed: int, looking: Looking, decided_us: int, scale: fl
     }
 
 
-def _begin_of(log: Path, scenario: Scenario) -> Path:
-    """The first days of a log, to look at no more of it."""
+def _begin_of(log: Path, days: float) -> Path:
+    """The first ``days`` of a log, to look at no more of it."""
     table = pq.read_table(log)
     at = table["started_at"].cast(pa.int64())
-    until = pc.min(at).as_py() // HOUR_US * HOUR_US + round(scenario.days * DAY_US)
+    until = pc.min(at).as_py() // HOUR_US * HOUR_US + round(days * DAY_US)
     first = log.with_name("first.parquet")
     pq.write_table(table.filter(pc.less(at, until)), first)
     return first

@@ -207,8 +207,8 @@ Held out by source, those of the arena included:
 
 {table(whole.HONEST_HEADER, honest)}
 
-By the shipped model, two sources that no fit reads (written before this version, by the same hand as its newest
-sources, in a voice of their own):
+By the shipped model, sources that no fit reads (written before the version that they were first measured by, in voices
+of their own):
 
 {table(whole.ASKING_HEADER, never_asking)}
 
