@@ -10,9 +10,10 @@ Row = Mapping[str, str]
 def newest(rows: Sequence[Row]) -> dict[tuple[str, str], list[Row]]:
     """The rows of each scenario's newest run, by scenario and number of looks in a row; ``rows`` are in order of time.
 
-    A run is of one commit: other rules give other figures, and no median of both.
+    A run is of one commit: other rules give other figures, and no median of both. Campaigns that begin with the log are told
+    of; those that come after days of ordinary traffic are another question.
     """
-    told = [row for row in rows if row["evidence"] == rows[-1]["evidence"]]
+    told = [row for row in rows if row["evidence"] == rows[-1]["evidence"] and not _waited(row)]
     run = {row["scenario"]: _run_of(row) for row in told}
     found: dict[tuple[str, str], list[Row]] = {}
     for row in told:
@@ -23,3 +24,7 @@ def newest(rows: Sequence[Row]) -> dict[tuple[str, str], list[Row]]:
 
 def _run_of(row: Row) -> tuple[str, str]:
     return row["commit"], row["sooner"]
+
+
+def _waited(row: Row) -> bool:
+    return float(row.get("watched_before") or 0) > 0

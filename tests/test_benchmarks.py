@@ -199,7 +199,9 @@ def test_runs_with_other_rules_are_not_drawn_as_one(monkeypatch: pytest.MonkeyPa
         row | dict.fromkeys(drawn.MEASURES, one) | {"scenario": "small", "commit": "now"}
         for one in ("0.1", "0.2")
     ]
-    picture = drawn.draw([old, other, *new])
+    later = row | {"scenario": "small", "commit": "now", "watched_before": "4.0"}
+    new = [one | {"watched_before": "0.0"} for one in new]
+    picture = drawn.draw([old, other, *new, later])
     assert "small, 1,200 exchanges, flagged at 2 in a row: 15.0% until the first flag" in picture
     assert "large, 1,200 exchanges, flagged at 2 in a row: 40.0% until the first flag" in picture
 
