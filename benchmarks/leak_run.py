@@ -141,7 +141,10 @@ def main(root: Path) -> int:
     )
     parser.add_argument("--logs", type=int, default=1, help="logs of each scenario")
     parser.add_argument(
-        "--before", type=float, default=0.0, help="days that ordinary traffic was watched when a campaign begins"
+        "--before",
+        type=float,
+        default=0.0,
+        help="days that ordinary traffic was watched when a campaign begins",
     )
     parser.add_argument("--only", nargs="+", choices=sorted(SCENARIOS), help="some scenarios alone")
     parser.add_argument(
