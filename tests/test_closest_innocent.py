@@ -34,7 +34,9 @@ class Rows:
         ]
         self.scanned = SimpleNamespace(
             by_family=SimpleNamespace(
-                total=np.array([bits for bits, _, _ in families]), value=np.ones((count, 3))
+                total=np.array([bits for bits, _, _ in families]),
+                value=np.ones((count, 3)),
+                of=lambda signal: np.ones(count),
             ),
             in_full=np.ones(count, bool),
             principals=SimpleNamespace(

@@ -8,7 +8,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from stillwatch.doubts import DOUBTS, HELD, ONE_PAYER, PASTED, Doubt, doubts, doubts_of
+from stillwatch.doubts import (
+    DOUBTS,
+    EMPLOYED,
+    HELD,
+    ONE_PAYER,
+    PASTED,
+    Doubt,
+    doubts,
+    doubts_of,
+    times_of_one_payer,
+)
 from stillwatch.evidence import DOSE, Measured
 from stillwatch.signals import all_signals
 from stillwatch.verdict import Bar, Case, Verdict, margin, rule, threshold
@@ -265,6 +275,16 @@ def test_items_that_everybody_has_are_of_a_benchmark_unless_accounts_were_bought
 def test_one_payer_is_doubted_besides() -> None:
     assert held(told({}, {}), one_payer=True) == (ONE_PAYER,)
     assert held(told({}, PLAIN), one_payer=True) == (PASTED, ONE_PAYER)
+
+
+@pytest.mark.parametrize(
+    ("load", "found"), [(0.94, (ONE_PAYER, EMPLOYED)), (0.95, (ONE_PAYER,)), (np.nan, (ONE_PAYER,))]
+)
+def test_people_whom_one_employer_pays_send_unlike_amounts(load: float, found: tuple[Doubt, ...]) -> None:
+    measured = told({"load": load}, {})
+    assert held(measured, one_payer=True) == found
+    assert held(measured) == ()
+    assert times_of_one_payer(measured).tolist() == [sum(doubt.times for doubt in found)]
 
 
 def test_streams_are_told_apart() -> None:

@@ -16,7 +16,7 @@ from stillwatch.calibration import assessment, decisions, guarantee, shadow
 from stillwatch.calibration.labels import Labels
 from stillwatch.campaigns import TOUCHED
 from stillwatch.corroboration import told
-from stillwatch.doubts import ONE_PAYER
+from stillwatch.doubts import times_of_one_payer
 from stillwatch.engine.memory import COUNTED_AT_ONCE
 from stillwatch.exemplars import Wanted, collect
 from stillwatch.family_rows import FamilyRows
@@ -296,7 +296,7 @@ def closest_innocent(rows: FamilyRows, bar: Bar, most: int = 2 * dossier.CLOSEST
     bits = measured.total[innocent]
     takes = np.array([needed(bar, rows.judged[family].case.doubted) for family in innocent])
     # Who pays for a family without evidence has not been asked: that is done for those that may be among the first.
-    raised = bar.doubtful_bits * ONE_PAYER.times * ~asked_who_pays(bits)
+    raised = bar.doubtful_bits * times_of_one_payer(measured)[innocent] * ~asked_who_pays(bits)
     near = np.flatnonzero(takes - bits <= np.sort(takes - bits + raised)[:most].max(initial=-np.inf))
     paid = paid_by_one(rows.scanned, [rows.judged[innocent[place]].principals for place in near.tolist()])
     takes[near] += raised[near] * paid
