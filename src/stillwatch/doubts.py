@@ -227,7 +227,7 @@ ONE_PAYER = Doubt(
 )
 
 EMPLOYED = Doubt(None, "they send unlike amounts of it, as an employer's people do")
-"""Held besides. Of twelve authors' 386 groups that one means of payment pays for, three are of operators, who deal evenly."""
+"""Held besides. Of twelve authors' 386 groups that one card pays for, three are of operators, who deal evenly."""
 
 
 def doubts(measured: Measured) -> NDArray[np.int64]:
