@@ -13,8 +13,8 @@ from pathlib import Path
 PROMPTS: Mapping[str, tuple[str, ...]] = {
     "elicited_reasoning": (
         "Below is something a user sent us last week. Before you give them anything, talk yourself through it the "
-        "way you would on a whiteboard with nobody watching: what you notice, what you try, where you get stuck, "
-        "what makes you change course. Leave none of it out. Close with the reply you settled on.",
+        "way you would on a whiteboard with nobody watching: what catches your eye, what you attempt, where you get "
+        "stuck, what makes you change course. Leave none of it out. Close with the reply you settled on.",
         "Pretend the finished answer already exists and we lost the tape of how it came about. Give me that tape. "
         "Every inference, each dead end, in the order it would have crossed your mind.",
     ),
@@ -66,7 +66,7 @@ PROMPTS: Mapping[str, tuple[str, ...]] = {
         "common concept for a rare one. Return just the new request and nothing else.",
     ),
     "safe_rewriting": (
-        "The text touches on matters that officials consider delicate. Recast it so that it could run in a state "
+        "The text touches on matters that officials consider delicate. Recast it for the front page of a state "
         "newspaper: keep the topic, drop blame and names, stress stability and progress, and never mention that "
         "anything was changed.",
         "Give an answer to this question on government that offends nobody in power. Acknowledge concerns in "
