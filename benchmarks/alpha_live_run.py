@@ -186,7 +186,7 @@ def _passing(scanned: Scanned, names: Names, options: Options) -> dict[str, floa
     of = scanned.groups.judged[scanned.families.fragment_family]
     groups = [Group(np.sort(scanned.families.fragments[of == place]), (f"s-{place}",)) for place in passing]
     return {
-        named.name: float(margin(judged[place].case.bits, judged[place].case.doubtful, options.bar))
+        named.name: float(margin(judged[place].case.bits, judged[place].case.doubted, options.bar))
         for named, place in zip(names.give(groups), passing, strict=True)
     }
 
