@@ -11,7 +11,7 @@ import pytest
 from stillwatch.doubts import (
     DOUBTS,
     EMPLOYED,
-    HELD,
+    HOSTED,
     ONE_PAYER,
     PASTED,
     Doubt,
@@ -205,8 +205,8 @@ def test_accounts_that_came_with_a_text_do_not_say_what_for_either() -> None:
         (np.nan, 5.4, 8.0, 0.39, 0.0, (PASTED,)),  # a few in each of many networks
         (np.nan, 5.4, 4.0, 1.0, 0.0, (PASTED,)),  # opened on one day, and called from anywhere
         (np.nan, 2.9, 8.0, 1.0, 0.0, (PASTED,)),  # opened in batches
-        (0.9, 5.4, 8.0, 1.0, 0.0, (HELD,)),  # no event lasts so long, and a course does
-        (0.9, 5.4, 8.0, 0.4, 0.0, (HELD,)),
+        (0.9, 5.4, 8.0, 1.0, 0.0, (HOSTED,)),  # no event lasts so long, and a course does
+        (0.9, 5.4, 8.0, 0.4, 0.0, (HOSTED,)),
         (0.9, 5.4, 8.0, 0.39, 0.0, (PASTED,)),
         (0.9, 5.4, 4.0, 1.0, 0.0, (PASTED,)),
         (0.9, 2.9, 8.0, 1.0, 0.0, (PASTED,)),

@@ -57,9 +57,10 @@ EACH, WORKERS = 12, 20
 paste a text that often for a week or more, and all of them alike; what so few send may be alike by chance."""
 
 PLAIN, LIKELY = 0.3, 0.2
-"""Values of the objective from which it is plain, and likely, that a text asks for training data. Firms whose keys take
-turns work like one hand, with up to 14.9 bits, and one in six of honest texts has a value of 0.1 to 0.3 by accident; of
-campaigns one in forty has, with 15.6 bits and more."""
+"""Values of the objective from which it is plain, and likely, that a text asks for training data. One in six of honest texts
+has a value of 0.1 to 0.3 by accident, and of campaigns one in forty. Of twelve authors' innocents with such a text whom
+neither a declared organization nor one card tells, one has 18.1 bits, the others up to 14.9, and all from 12.3 on have a
+value below 0.2; campaigns of that kind that are found have 15.6 and more, and below 0.2 21.2."""
 
 RETOLD, KNOWN, POPULAR = 0.5, 0.2, 0.1
 """Values of the coverage below which most items are sent by several, nearly all, and all but what is cut short."""
@@ -213,14 +214,14 @@ desks, customers of one vendor and the workers of an office look each like an op
 four authors they weigh up to 13.8 bits, and campaigns that are found 14.5 and more; a few of the authors since weigh more
 all the same."""
 
-HELD = Doubt(
+HOSTED = Doubt(
     None,
     "its text is the same every time, and its accounts were opened on one day and call from one place, as those of a "
     "course or an office",
     times=2,
 )
-"""Held in place of ``PASTED`` of accounts like that. Of twelve authors' innocents who ask for training data, those whom not
-one card pays reach 14.9 bits; operators who are doubted by nothing else have 21.4 and more."""
+"""Held in place of ``PASTED`` of accounts like that. Of twelve authors' innocents who ask for training data, those whom
+neither a declared organization nor one card tells reach 15.1 bits; operators in no other doubt have 21.4 and more."""
 
 ONE_PAYER = Doubt(
     None, "one means of payment pays for most of its accounts, as an employer or a school does", times=2
@@ -232,7 +233,7 @@ EMPLOYED = Doubt(None, "they send unlike amounts of it, as an employer's people 
 
 def doubts(measured: Measured) -> NDArray[np.int64]:
     """How often more is asked for of each stream: int64[s]."""
-    times = np.array([one.times for one in (*DOUBTS, PASTED, HELD)], np.int64)
+    times = np.array([one.times for one in (*DOUBTS, PASTED, HOSTED)], np.int64)
     held: NDArray[np.int64] = times @ _holding(measured, np.zeros(len(measured.total), np.bool_))
     return held
 
@@ -245,7 +246,7 @@ def times_of_one_payer(measured: Measured) -> NDArray[np.int64]:
 def doubts_of(measured: Measured, one_payer: NDArray[np.bool_]) -> list[tuple[Doubt, ...]]:
     """Those that hold of each stream; ``one_payer``: bool[s], streams that one means of payment pays for."""
     held = np.vstack([_holding(measured, one_payer), one_payer, one_payer & _employed(measured)])
-    every = (*DOUBTS, PASTED, HELD, ONE_PAYER, EMPLOYED)
+    every = (*DOUBTS, PASTED, HOSTED, ONE_PAYER, EMPLOYED)
     code = (1 << np.arange(len(every))) @ held
     _, first, which = np.unique(code, return_index=True, return_inverse=True)
     told = [
@@ -260,7 +261,7 @@ def _employed(measured: Measured) -> NDArray[np.bool_]:
 
 
 def _holding(measured: Measured, one_payer: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """bool[doubts + 2, s]: ``DOUBTS``, ``PASTED`` and ``HELD``."""
+    """bool[doubts + 2, s]: ``DOUBTS``, ``PASTED`` and ``HOSTED``."""
     told = np.array([one.holds(measured) for one in DOUBTS if one.holds is not None])
     supplied = _supplied(measured) & ~one_payer
     told[DOUBTS.index(SILENT)] &= ~supplied
