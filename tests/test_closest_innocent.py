@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stillwatch.doubts import ONE_PAYER, PASTED, Doubt
+from stillwatch.doubts import EMPLOYED, ONE_PAYER, PASTED, Doubt
 from stillwatch.findings import closest_innocent
 from stillwatch.verdict import Bar, needed
 
@@ -21,7 +21,10 @@ class Rows:
     """What is asked of the rows of families: bits, doubts, verdict and principals of each."""
 
     def __init__(
-        self, *families: tuple[float, tuple[Doubt, ...], int], verdicts: dict[int, str] | None = None
+        self,
+        *families: tuple[float, tuple[Doubt, ...], int],
+        verdicts: dict[int, str] | None = None,
+        load: float = 1.0,
     ):
         count = len(families)
         self.names = [f"f-{number}" for number in range(count)]
@@ -36,7 +39,7 @@ class Rows:
             by_family=SimpleNamespace(
                 total=np.array([bits for bits, _, _ in families]),
                 value=np.ones((count, 3)),
-                of=lambda signal: np.ones(count),
+                of={"load": np.full(count, load)}.__getitem__,
             ),
             in_full=np.ones(count, bool),
             principals=SimpleNamespace(
@@ -65,6 +68,13 @@ def test_one_payer_is_counted_of_who_has_no_evidence_too() -> None:
     """Its case does not say who pays: nobody is asked who has no evidence."""
     rows = Rows((-1.0, (PASTED,), PAID), (-2.0, (PASTED,), ALONE), (1.0, (PASTED, ONE_PAYER), PAID))
     assert told(rows) == [(1, needed(BAR, 1)), (2, needed(BAR, 3)), (0, needed(BAR, 3))]
+
+
+def test_people_whom_one_employer_pays_lack_more_where_they_send_unlike_amounts() -> None:
+    families = (-1.0, (PASTED,), PAID), (-2.0, (PASTED,), ALONE)
+    paid = 1 + ONE_PAYER.times + EMPLOYED.times
+    assert told(Rows(*families, load=0.9)) == [(1, needed(BAR, 1)), (0, needed(BAR, paid))]
+    assert told(Rows(*families)) == [(1, needed(BAR, 1)), (0, needed(BAR, 3))]
 
 
 @pytest.mark.parametrize("most", [1, 2, 3])
