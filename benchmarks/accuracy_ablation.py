@@ -53,5 +53,9 @@ def _without_each(measured: Measured, options: Options) -> Iterator[tuple[str, M
             bits = measured.bits.copy()
             bits[:, index] = 0.0
             yield signal, replace(measured, bits=bits), options
-    for bar in ("intent", "conduct"):
-        yield f"(the bar on {bar})", measured, replace(options, bar=replace(options.bar, **{bar: -math.inf}))
+    without = (
+        ("intent", replace(options.bar, intent=-math.inf)),
+        ("conduct", replace(options.bar, conduct=-math.inf)),
+    )
+    for name, bar in without:
+        yield f"(the bar on {name})", measured, replace(options, bar=bar)

@@ -156,7 +156,7 @@ def _week(seed: int, innocents: int, step: str) -> list[Stream]:
     )  # fmt: skip
     keys, options = Keys(b"alpha" * 8), Options()
     looking = Looking(step_us=duration_us(step, "--step"))
-    names, paths = Names(), {}
+    names, paths = Names(), dict[str, list[float]]()
     with tempfile.TemporaryDirectory(prefix="stillwatch-alpha-") as name:
         folder = Path(name)
         simulate(recipe, folder / "log")

@@ -226,9 +226,9 @@ def main(root: Path, about: str | None) -> None:
     parser.add_argument("--raised", action="store_true")
     parser.add_argument("--results", type=Path, default=root / "benchmarks" / "results" / "live.csv")
     chosen = parser.parse_args()
-    stamp = {
+    stamp: dict[str, str] = {
         "date": f"{dt.datetime.now(dt.UTC):%Y-%m-%dT%H:%MZ}", "commit": commit(root), "machine": machine(),
-        "load_before": f"{os.getloadavg()[0]:.1f}", "raised": int(chosen.raised),
+        "load_before": f"{os.getloadavg()[0]:.1f}", "raised": str(int(chosen.raised)),
     }  # fmt: skip
     print(f"load of the machine before: {stamp['load_before']} on {os.cpu_count()} cores")
     if chosen.raised:
@@ -246,6 +246,9 @@ def main(root: Path, about: str | None) -> None:
         told = {name: row.get(name, "") for name in names}
         log(
             stamp
-            | {name: f"{value:.4g}" if isinstance(value, float) else value for name, value in told.items()},
+            | {
+                name: f"{value:.4g}" if isinstance(value, float) else str(value)
+                for name, value in told.items()
+            },
             chosen.results,
         )

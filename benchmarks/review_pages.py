@@ -6,6 +6,8 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from fastapi.routing import APIRoute
+
 from stillwatch.review.application import ROUTERS
 
 CONSTANT = "nothing"
@@ -76,9 +78,11 @@ def pages(campaigns: int, accounts: int, asked: int, link: str) -> Mapping[str, 
         "interface": some("/openapi", lambda: "/openapi.json", has_json=False),
         "session": some("/session", lambda: "/session"),
     }  # fmt: skip
-    missing = {
-        route.path for router in ROUTERS for route in router.routes if "GET" in route.methods
-    } - {page.route for page in found.values()} - ELSEWHERE  # fmt: skip
+    read = [
+        route for router in ROUTERS for route in router.routes
+        if isinstance(route, APIRoute) and "GET" in (route.methods or ())
+    ]  # fmt: skip
+    missing = {route.path for route in read} - {page.route for page in found.values()} - ELSEWHERE
     if missing:
         raise LookupError(f"nothing asks for {', '.join(sorted(missing))}")
     return found

@@ -97,7 +97,7 @@ def _measured(
     print(f"families {rows:,}: {_say(found)}", file=sys.stderr)
     options = ["--out", str(out), "--key", str(key), "--memory", memory]
 
-    def scanned(source: str, name: str, told: Mapping[str, str]) -> dict[str, str]:
+    def scanned(source: str, name: str, told: dict[str, str]) -> dict[str, str]:
         scan = measure([sys.executable, "-c", SCAN, "scan", name, *options], environment | told)
         print(f"scan {rows:,} from {source}: {_say(scan)}", file=sys.stderr)
         return {"source": source, **_row(root, place, memory, floor, found, scan, load, seed)}

@@ -119,7 +119,7 @@ def fit(streams: Streams) -> Weights:
             for name in names:
                 if name != "objective":
                     out = rng.random(len(matrix)) < WITHHELD
-                    kept[np.ix_(out, [key[0] == name for key in keys])] = 0
+                    kept[np.ix_(out, np.array([key[0] == name for key in keys]))] = 0
         matrices.append(matrix * kept)
         targets.append(streams.positive)
         weights.append(streams.weight)

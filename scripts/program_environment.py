@@ -30,7 +30,17 @@ def environment(cache: Path, lock: Path) -> Path:
     if not done.exists():
         print(f"installing {lock.name} into {directory}", flush=True)
         venv.EnvBuilder(with_pip=True, clear=True).create(directory)
-        install = [python, "-m", "pip", "install", "-qq", "--require-hashes", "--no-deps", "-r", lock]
+        install: list[str | Path] = [
+            python,
+            "-m",
+            "pip",
+            "install",
+            "-qq",
+            "--require-hashes",
+            "--no-deps",
+            "-r",
+            lock,
+        ]
         subprocess.run(install, check=True, timeout=1800)
         done.touch()
     return python

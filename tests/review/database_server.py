@@ -41,7 +41,7 @@ def postgres_server(*, syncs: bool = False) -> Iterator[str]:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         data, log = folder / "data", folder / "log"
-        init = [
+        init: list[str | Path] = [
             made,
             "--pgdata",
             data,
@@ -58,10 +58,10 @@ def postgres_server(*, syncs: bool = False) -> Iterator[str]:
         options = (
             f"-c listen_addresses=127.0.0.1 -p {port} -k {folder} -c fsync={fsync} -c max_connections=120"
         )
-        begin = [server, "start", "-w", "-D", data, "-l", log, "-o", options]
+        begin: list[str | Path] = [server, "start", "-w", "-D", data, "-l", log, "-o", options]
         subprocess.run(begin, check=True, user=user, cwd=folder, stdout=subprocess.DEVNULL, timeout=120)
         try:
             yield f"postgresql://tester@127.0.0.1:{port}/postgres"
         finally:
-            stop = [server, "stop", "-D", data, "-m", "immediate"]
+            stop: list[str | Path] = [server, "stop", "-D", data, "-m", "immediate"]
             subprocess.run(stop, check=True, user=user, cwd=folder, stdout=subprocess.DEVNULL, timeout=60)
