@@ -10,15 +10,17 @@ import pyarrow as pa
 import pytest
 from numpy.typing import NDArray
 
-from stillwatch.campaigns import Groups
+from stillwatch.campaigns import Groups, Suspicion
+from stillwatch.evidence import Measured
 from stillwatch.families.assign import Families, Rule, find_families
 from stillwatch.families.fragments import Presence
 from stillwatch.families.recombination import LEAST, Sequence, _recombined, recombination, taking_part
 from stillwatch.fingerprint import sketch
 from stillwatch.keys import Keys
 from stillwatch.memberships import Members
+from stillwatch.principals import Principals
 from stillwatch.spool import opens_conversation
-from stillwatch.wholes import _joined, _spread, of_senders, taken_in
+from stillwatch.wholes import _joined, _spread, of_senders, taken_in, wholes
 from tests.conftest import exchange, to_batch, words
 
 EXCHANGES, SENDERS = 1_500, 40
@@ -130,6 +132,29 @@ def test_a_piece_belongs_to_the_suspect_that_holds_its_principals() -> None:
     owner = np.repeat(np.arange(4), [len(own) for own in users])
     sizes, suspect = np.array([400, 300, 20, 20]), np.array([True, True, False, False])
     assert _joined(owner, np.concatenate(users), 100, sizes, suspect, 0.5).tolist() == [0, 1, 1, 3]
+
+
+def test_a_sentence_asks_less_plainly_than_the_template_that_it_is_of() -> None:
+    """Three places with four wordings each; one wording of the first scores 0.05, another 0.02."""
+    rng = np.random.default_rng(10)
+    row = np.arange(600, dtype=np.int32)
+    stream = np.concatenate([4 * place + rng.integers(4, size=600) for place in range(3)]).astype(np.int32)
+    order = np.argsort(stream, kind="stable")
+    members = Members(
+        stream[order], np.tile(row, 3)[order], np.zeros((1800, 11), np.int8), np.zeros(1800, np.int32)
+    )
+    everybody, none = np.arange(SENDERS, dtype=np.int64), np.empty(0, np.int32)
+    nobody = pa.array([""] * SENDERS)
+    principals = Principals(
+        everybody, rng.integers(SENDERS, size=600).astype(np.int32), nobody, nobody, nobody, everybody,
+        0 * everybody, 0 * everybody + 10**12, everybody.astype(np.int32), everybody, (none, none.astype(np.int64)),
+    )  # fmt: skip
+    names = ("objective", "mixing", "pacing", "routine", "dose", "load", "rhythm", "wordings")
+    value = np.zeros((12, len(names)))
+    value[:, 0], value[:, 4] = [0.5] * 10 + [0.05, 0.02], 0.9
+    weighed = Measured(names, value, value.astype(np.int64), np.zeros((12, len(names))), 0.0)
+    found = wholes(members, weighed, principals, Suspicion(), [])
+    assert found.tolist() == [0] * 11 + [-1]
 
 
 def test_pieces_are_found_in_texts_whatever_batches_these_come_in(keys: Keys) -> None:

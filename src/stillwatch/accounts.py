@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from stillwatch.distinct import distinct
 from stillwatch.judging import LOOKED_ALIKE, SHOWN, Judged
 from stillwatch.outputs import ACCOUNTS, to_table
 from stillwatch.verdict import Verdict
@@ -36,7 +37,7 @@ def account_rows(
     best = _best_rulings(groups, suspicion)
     order, bounds = _by_account(scanned)
     rows: list[Mapping[str, Any]] = []
-    for account in np.unique(scanned.principals.account[np.fromiter(best, np.int64, len(best))]).tolist():
+    for account in distinct(scanned.principals.account[np.fromiter(best, np.int64, len(best))]).tolist():
         own = order[bounds[account] : bounds[account + 1]]
         rows.extend(_rows_of_account(scanned, own, best, groups, campaign_ids))
     return rows

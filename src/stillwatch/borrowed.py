@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from stillwatch.distinct import distinct
 from stillwatch.memberships import only, without
 from stillwatch.participants import takes_part
 
@@ -72,7 +73,7 @@ def _others(members: Members, of_row: NDArray[np.int32], accused: list[int]) -> 
     known = np.zeros(1 + int(of_row.max(initial=-1)), bool)
     found = {}
     for number, (start, stop) in zip(accused, bounds.tolist(), strict=True):
-        rows = np.unique(members.row[order[start:stop]])
+        rows = distinct(members.row[order[start:stop]])
         owners = of_row[rows]
         common = known[owners]
         if held[rows].mean() <= APART and COMMON <= common.mean() < 1:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from stillwatch.distinct import distinct, distinct_pairs
 from stillwatch.evidence import DOSE, INTENT
 from stillwatch.forest import Forest
 from stillwatch.links import all_links
@@ -313,8 +314,8 @@ def numbered(root: dict[int, int], core: NDArray[np.bool_], links: tuple[Linked,
 
 def _know(suspects: NDArray[np.int32], members: Members, principals: Principals) -> Suspects:
     bounds = np.searchsorted(members.stream, np.stack([suspects, suspects + 1]))
-    rows = [np.unique(members.row[start:stop]) for start, stop in bounds.T]
-    own = [np.unique(principals.of_row[row]) for row in rows]
+    rows = [distinct(members.row[start:stop]) for start, stop in bounds.T]
+    own = [distinct(principals.of_row[row]) for row in rows]
     payments, holders = _payments(own, principals)
     lives = principals.first_us, principals.last_us
     return Suspects(suspects, rows, own, payments, principals.count, holders, *lives)
@@ -324,12 +325,12 @@ def _payments(
     sets: list[NDArray[np.int32]], principals: Principals
 ) -> tuple[list[NDArray[np.int64]], dict[int, int]]:
     owner, value = principals.payments
-    pairs = np.unique(np.stack([principals.account[owner], value]), axis=1)
-    held, counts = np.unique(pairs[1], return_counts=True)
+    _, of_accounts = distinct_pairs(principals.account[owner], value)
+    held, counts = np.unique(of_accounts, return_counts=True)
     found = []
     starts = np.searchsorted(owner, np.arange(principals.count + 1))  # pairs are in order of their owner
     for own in sets:
         inside = places(starts[own], starts[own + 1])
         account = principals.account[owner[inside]].astype(np.int64)
-        found.append(np.unique(np.stack([account, value[inside]]), axis=1))
+        found.append(np.stack(distinct_pairs(account, value[inside])))
     return found, dict(zip(held.tolist(), counts.tolist(), strict=True))

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from stillwatch.distinct import distinct
+
 if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
@@ -32,7 +34,7 @@ def templates(
     slots is left out.
     """
     found = [np.empty(0, np.int64)] * streams
-    row, value = _held(circle, np.unique(members.row), wanted)
+    row, value = _held(circle, distinct(members.row), wanted)
     if not len(row):
         return found
     stream, at = _crossed(members, row)
@@ -50,7 +52,7 @@ def templates(
     stream, value = stream[starts], value[starts]
     everywhere = _exchanges_with(circle, value)
     own = exchanges >= OWN * everywhere
-    for number in np.unique(stream[own]).tolist():
+    for number in distinct(stream[own]).tolist():
         mine = value[own & (stream == number)]
         found[number] = np.sort(mine.view(np.uint64)).view(np.int64)
     return found

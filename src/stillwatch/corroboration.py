@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from stillwatch.circle import templates
+from stillwatch.distinct import distinct
 from stillwatch.verdict import Verdict, rule
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ def listen(scanned: Scanned, members: Members, streams: int, options: Options) -
     told = [(campaign, template) for campaign in spoken for template in campaign.templates]
     if not told:
         return words
-    wanted = np.unique(np.concatenate([template.fragments for _, template in told]))
+    wanted = distinct(np.concatenate([template.fragments for _, template in told]))
     own = templates(
         scanned.sketches["circle"], members, streams, scanned.principals.of_row, options.rule.least_principals,
         wanted,
@@ -139,7 +140,7 @@ def _word(
     found = int(np.isin(template.fragments, fragments).sum())
     if found < LEAST_FOUND:
         return None
-    share = len(np.unique(scanned.principals.of_row[rows])) / scanned.principals.count
+    share = len(distinct(scanned.principals.of_row[rows])) / scanned.principals.count
     sure = 0.0 if campaign.disputed_by else campaign.confidence
     bits = weigh(found, len(template.sketch), sure, share, cap)
     return Word(campaign, template, found, bits, _addresses(scanned, campaign, rows))

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from stillwatch.corroboration import SIGNAL
+from stillwatch.distinct import distinct
 from stillwatch.doubts import ONE_PAYER, doubts_of
 from stillwatch.evidence import INTENT, PRIORS, START, Evidence, load_weights, posterior
 from stillwatch.exchange import COLUMNS
@@ -203,7 +204,7 @@ def _scale(context: Context, rows: NDArray[np.int32], judged: Judged) -> dict[st
     }
     share = len(rows) / scanned.sketches.num_rows
     most = max((row["exchanges"] / whole[row["model"]] for row in models), default=0.0)
-    accounts = len(np.unique(scanned.principals.account[judged.taking_part]))
+    accounts = len(distinct(scanned.principals.account[judged.taking_part]))
     return {
         "exchanges": len(rows),
         **tokens,

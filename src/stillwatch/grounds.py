@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from stillwatch.distinct import distinct
 from stillwatch.doubts import doubts_of
 from stillwatch.engine.memory import COUNTED_AT_ONCE
 from stillwatch.evidence import DOSE, INTENT
@@ -95,9 +96,9 @@ def _paid_by_one(scanned: Scanned, pairs: NDArray[np.int64], streams: int) -> ND
     _, means = np.unique(paid, return_inverse=True)
     stream = pairs[of_pair] >> 32
     key, number = np.unique(stream << 32 | means, return_inverse=True)
-    held = np.unique(number << 32 | account[principal[of_pair]]) >> 32
+    held = distinct(number << 32 | account[principal[of_pair]]) >> 32
     np.maximum.at(most, key >> 32, np.bincount(held, minlength=len(key)))
-    every = np.bincount(np.unique(pairs >> 32 << 32 | account[principal]) >> 32, minlength=streams)
+    every = np.bincount(distinct(pairs >> 32 << 32 | account[principal]) >> 32, minlength=streams)
     apart = 2 * every > np.bincount(pairs >> 32, minlength=streams)
     return np.where(apart, most / np.maximum(every, 1), 0.0)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from stillwatch.distinct import distinct
 from stillwatch.objective.classes import OBJECTIVES
 from stillwatch.signals.succession import QUIET_US, SOON_US
 
@@ -38,7 +39,7 @@ def by_objective(at_us: NDArray[np.int64], scores: NDArray[np.int8]) -> dict[str
     places = at_us // 1_000_000 // step - start // step
     best = np.where(np.max(scores, axis=1) >= NAMED, np.argmax(scores, axis=1), -1)
     series = []
-    for index in np.unique(best).tolist():
+    for index in distinct(best).tolist():
         counts = np.bincount(places[best == index], minlength=int(places.max()) + 1)
         name = OBJECTIVES[index] if index >= 0 else "no objective named"
         series.append({"name": name, "counts": counts.tolist()})

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numba
 import numpy as np
 
+from stillwatch.distinct import distinct
 from stillwatch.fingerprint import SYSTEM, TOOLS
 from stillwatch.objective.classes import OBJECTIVES
 from stillwatch.ranges import taken
@@ -131,7 +132,7 @@ def _ranges(
 
 def without(members: Members, streams: NDArray[np.int32], rows: NDArray[np.int32]) -> Members:
     """Members less the pairs of stream and row that the two arrays name."""
-    out = np.unique(streams.astype(np.int64) << 32 | rows)
+    out = distinct(streams.astype(np.int64) << 32 | rows)
     inside = ~np.isin(members.stream.astype(np.int64) << 32 | members.row, out)
     fills = ~np.isin(members.fill_stream.astype(np.int64) << 32 | members.fill_row, out)
     return Members(

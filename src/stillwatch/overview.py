@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from stillwatch.distinct import distinct
 from stillwatch.dossier import CLOSEST, Context, innocent_family, releases
 from stillwatch.evidence import load_weights, posterior
 from stillwatch.hashing import hash_strings
@@ -39,7 +40,7 @@ def overview(
         "log": {
             "files": files,
             "exchanges": scanned.sketches.num_rows,
-            "accounts": len(np.unique(scanned.principals.account)),
+            "accounts": len(distinct(scanned.principals.account)),
             "principals": scanned.principals.count,
             "first": iso(int(at.min())),
             "last": iso(int(at.max())),

@@ -212,5 +212,5 @@ def _pairs(owner: NDArray[np.int64], slot: NDArray[np.int64]) -> NDArray[np.int6
     """Ordered pairs of each owner's entries that share a slot: int64[largest owner + 1]."""
     if not len(owner):
         return np.zeros(1, np.int64)
-    key, counts = np.unique(np.stack([owner, slot]), axis=1, return_counts=True)
-    return np.bincount(key[0], weights=counts * (counts - 1)).astype(np.int64)
+    key, counts = np.unique(owner << 32 | slot - slot.min(), return_counts=True)
+    return np.bincount(key >> 32, weights=counts * (counts - 1)).astype(np.int64)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
+from stillwatch.distinct import distinct
 from stillwatch.families.fragments import Dictionary
 from stillwatch.spool import chunks_of, texts_at
 
@@ -104,7 +105,7 @@ def _payments(sketches: Columns, of_row: NDArray[np.int32]) -> tuple[NDArray[np.
         return np.empty(0, np.int32), np.empty(0, np.int64)
     means = Dictionary()
     codes = means.encode(column.drop_null().to_numpy().astype(np.int64))
-    pairs = np.unique(of_row[named].astype(np.int64) << 32 | codes)
+    pairs = distinct(of_row[named].astype(np.int64) << 32 | codes)
     owner, value = (pairs >> 32).astype(np.int32), means.values()[pairs & 0xFFFFFFFF]
     order = np.lexsort((value, owner))
     return owner[order], value[order]

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from stillwatch.circle import OWN, templates
+from stillwatch.distinct import distinct
 from stillwatch.history import iso
 from stillwatch.memberships import only
 from stillwatch.peers import SKETCH_SIZE
@@ -127,5 +128,5 @@ def _whence(scanned: Scanned, rows: NDArray[np.int32]) -> dict[str, Any]:
 
 def _callers(code: NDArray[np.int32], owner: NDArray[np.int32], size: int) -> NDArray[np.intp]:
     """Principals who called from each address."""
-    pairs = np.unique(code.astype(np.int64) << 32 | owner)
+    pairs = distinct(code.astype(np.int64) << 32 | owner)
     return np.bincount(pairs >> 32, minlength=size)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from stillwatch.distinct import distinct, distinct_pairs
 from stillwatch.families.fragments import Dictionary
 from stillwatch.hashing import hash_strings
 from stillwatch.spool import chunks_of
@@ -69,7 +70,7 @@ def shared_values(
     """
     found: list[list[_Value]] = [[] for _ in parts]
     if parts:
-        everybody = np.unique(np.concatenate([np.empty(0, np.int32), *parts]))
+        everybody = distinct(np.concatenate([np.empty(0, np.int32), *parts]))
         for column in KINDS:
             for number, value in _of_kind(sketches, principals, parts, everybody, column, keys):
                 found[number].append(value)
@@ -85,7 +86,7 @@ def _of_kind(
     inside[everybody] = True
     holder, held_value = _held(sketches, principals, column, keys)
     theirs = inside[holder]
-    owner, value = _distinct(holder[theirs], held_value[theirs])
+    owner, value = distinct_pairs(holder[theirs], held_value[theirs])
     wanted: list[tuple[int, int, NDArray[np.int32]]] = []
     for number, part in enumerate(parts):
         own = np.isin(owner, part)
@@ -101,7 +102,7 @@ def _of_kind(
     numbering.encode(np.array([value for _, value, _ in wanted], np.int64))
     code = numbering.find(held_value)
     known = code >= 0
-    pairs = np.unique(code[known].astype(np.int64) << 32 | holder[known])
+    pairs = distinct(code[known].astype(np.int64) << 32 | holder[known])
     counts = np.bincount(pairs >> 32, minlength=numbering.size)
     holders = dict(zip(numbering.values().tolist(), counts.tolist(), strict=True))
     for number, name, who in wanted:
@@ -121,17 +122,6 @@ def _held(
         values.append(_hashed(chunk.drop_null(), column, keys).copy())
         start += len(chunk)
     return np.concatenate(owners), np.concatenate(values)
-
-
-def _distinct(
-    owner: NDArray[np.int32], value: NDArray[np.int64]
-) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    """Each pair once, in order of owner and value."""
-    order = np.lexsort((value, owner))
-    owner, value = owner[order], value[order]
-    first = np.ones(len(order), bool)
-    first[1:] = (owner[1:] != owner[:-1]) | (value[1:] != value[:-1])
-    return owner[first], value[first]
 
 
 def _hashed(values: pa.Array, column: str, keys: Keys) -> NDArray[np.int64]:

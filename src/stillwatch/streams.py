@@ -34,6 +34,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
+from stillwatch.distinct import distinct
 from stillwatch.families.fragments import Dictionary
 from stillwatch.hashing import hash_strings
 from stillwatch.objective.classes import OBJECTIVES
@@ -115,7 +116,7 @@ def number(chunks: Iterable[pa.Array]) -> tuple[NDArray[np.int32], list[str]]:
         codes.append(np.where(chunk.is_null().to_numpy(zero_copy_only=False), -1, own).astype(np.int32))
     # A null hashes like the empty text; it is no name unless the text itself is there.
     found = np.concatenate(codes) if codes else np.empty(0, np.int32)
-    given = np.unique(found)
+    given = distinct(found)
     given = given[given >= 0]
     held = [names[code] for code in given.tolist()]
     order = sorted(range(len(held)), key=held.__getitem__)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from stillwatch.campaigns import Groups, Suspicion, asking, numbered
+from stillwatch.distinct import distinct
 from stillwatch.evidence import INTENT
 from stillwatch.families.slots import slots
 from stillwatch.forest import Forest
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
     from stillwatch.families.assign import Families
     from stillwatch.memberships import Members
     from stillwatch.principals import Principals
+
+ASKING = 0.4
+"""Value of the objective of a piece, as a share of what a suspect must have: a sentence alone seldom asks as plainly as the
+template that it is of. Of 720 campaigns and 1.3 million innocents of twelve authors none has another verdict than with 1."""
 
 HELD = 0.9
 """Share of a piece's principals that the larger family holds."""
@@ -52,13 +57,13 @@ def wholes(
     """
     free = np.ones(len(measured.total), bool)
     free[accused] = False
-    pieces = np.flatnonzero(free & (measured.of(INTENT) >= rule.objective))
+    pieces = np.flatnonzero(free & (measured.of(INTENT) >= ASKING * rule.objective))
     suspect = (free & asking(measured, rule))[pieces]
     kept = np.isin(members.stream, pieces)
     place = np.searchsorted(pieces, members.stream[kept]).astype(np.int64)
-    exchanges = np.unique(place << 32 | members.row[kept])
+    exchanges = distinct(place << 32 | members.row[kept])
     sizes = np.bincount(exchanges >> 32, minlength=len(pieces))
-    users = np.unique(place << 32 | principals.of_row[members.row[kept]])
+    users = distinct(place << 32 | principals.of_row[members.row[kept]])
     root = _joined(users >> 32, users & 0xFFFFFFFF, principals.count, sizes, suspect, rule.alike)
     label = np.full(len(free), -1, np.int32)
     of_whole = root[exchanges >> 32]
@@ -102,7 +107,7 @@ def refilled(
     key = members.row[inside].astype(np.int64) << 32 | whole[members.stream[inside]]
     order = np.argsort(key, kind="stable")
     key, stream = key[order], members.stream[inside[order]]
-    once = np.unique(key)
+    once = distinct(key)
     as_one = replace(
         families, row=(once >> 32).astype(np.int32), family=(once & 0xFFFFFFFF).astype(np.int32),
         fragment_family=whole[families.fragment_family],
@@ -127,7 +132,7 @@ def taken_in(
     """
     owner: dict[int, int] = {}
     bounds = np.searchsorted(merged.stream, [[number, number + 1] for number in accused])
-    senders = [np.unique(of_row[merged.row[start:stop]]) for start, stop in bounds.reshape(-1, 2)]
+    senders = [distinct(of_row[merged.row[start:stop]]) for start, stop in bounds.reshape(-1, 2)]
     fixed = set(groups.judged[whole < 0].tolist())
     for place, number in enumerate(accused):
         if number not in fixed and number not in owner.values():
@@ -168,7 +173,7 @@ def _joined(
             forest.join(one, other)
     root = np.array([forest.root(piece) for piece in range(len(sizes))], np.int64)
     total = np.bincount(root[suspect], sizes[suspect], len(sizes))
-    held = np.unique(root[owner[suspect[owner]]] << 32 | user[suspect[owner]])
+    held = distinct(root[owner[suspect[owner]]] << 32 | user[suspect[owner]])
     senders = np.bincount(held >> 32, minlength=len(sizes))
     by_user, starts = _by_user(held >> 32, held & 0xFFFFFFFF, principals)
     for piece in range(len(sizes)):

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from stillwatch.calibration.conformal import NOTHING, CalibrationError
 from stillwatch.calibration.record import Block, Traffic
+from stillwatch.distinct import distinct
 from stillwatch.dossier import missing_columns
 from stillwatch.examine import Options, Scanned, examine
 from stillwatch.families.fragments import Presence
@@ -147,7 +148,7 @@ def _blocks(
                 at = batch["at_us"].to_numpy()
                 # The last exchange of a log that is a whole number of blocks long belongs to the last of them.
                 place = np.minimum((at - first) // length, count - 1)
-                for number in np.unique(place).tolist():
+                for number in distinct(place).tolist():
                     spools[number].write(batch.filter(pa.array(place == number)))
             for number, spool in enumerate(spools):
                 begins = iso(first + number * length)[:10]

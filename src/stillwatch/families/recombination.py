@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from stillwatch.distinct import distinct
 from stillwatch.families.fragments import Dictionary, Parts, parts_of
 from stillwatch.families.variety import LEAST_PAIRS, UNIT, USUAL, drawn_alike, recombined
 from stillwatch.fingerprint import DEFAULT_LIMITS, NEW, SYSTEM
@@ -91,20 +92,20 @@ def recombination(
     """
     count = int(whole.max(initial=-1)) + 1
     inside = whole[stream] >= 0
-    pairs = np.unique(whole[stream[inside]].astype(np.int64) << 32 | row[inside])
+    pairs = distinct(whole[stream[inside]].astype(np.int64) << 32 | row[inside])
     numbering = Dictionary(1 << int(2 * len(families.fragments) + 1).bit_length())
     order = numbering.encode(families.fragments)
     piece_of_code = np.full(len(order), -1, np.int32)
     piece_of_code[order] = families.fragment_family
     whole_of_code = np.where(piece_of_code >= 0, whole[piece_of_code], -1)
-    found = _sequence(batches, numbering, whole_of_code, np.unique(row[inside]))
+    found = _sequence(batches, numbering, whole_of_code, distinct(row[inside]))
     left, value, senders = np.full(len(whole), -1, np.int32), np.zeros(count, np.int32), []
     for number in range(count):
         rows = (pairs[pairs >> 32 == number] & 0xFFFFFFFF).astype(np.int32)
         own = found.only((whole_of_code[found.code] == number) & np.isin(found.row, rows))
         pieces, who = taking_part(own, piece_of_code[own.code], principal)
         own = own.only(np.isin(piece_of_code[own.code], pieces) & np.isin(principal[own.row], who))
-        value[number] = round(UNIT * _recombined(own, np.unique(own.row), principal))
+        value[number] = round(UNIT * _recombined(own, distinct(own.row), principal))
         if value[number] >= LEAST:
             left[whole == number] = number
             senders.append(np.int64(number) << 32 | who)
@@ -123,13 +124,13 @@ def taking_part(
     held = np.unique(np.stack([own.row, own.code, piece]).astype(np.int64), axis=1)
     row, piece_of = held[0], held[2]
     sender = principal[row].astype(np.int64)
-    pieces, senders = np.unique(piece_of), np.unique(sender)
+    pieces, senders = distinct(piece_of), distinct(sender)
     while True:
         kept = np.isin(piece_of, pieces)
         who, place = np.unique(sender[kept], return_inverse=True)
         of_each = np.bincount(place)
-        exchanges = np.bincount(np.searchsorted(who, principal[np.unique(row[kept])]), minlength=len(who))
-        sent = np.unique(place.astype(np.int64) << 32 | piece_of[kept])
+        exchanges = np.bincount(np.searchsorted(who, principal[distinct(row[kept])]), minlength=len(who))
+        sent = distinct(place.astype(np.int64) << 32 | piece_of[kept])
         several = np.bincount(sent >> 32, minlength=len(who)) > 1
         at_once = of_each / exchanges
         takes = several & (at_once >= OF_TYPICAL * _weighted_median(at_once, of_each))
@@ -186,7 +187,7 @@ def _recombined(own: Sequence, rows: NDArray[np.int32], principal: NDArray[np.in
     """What one whole of the exchanges ``rows`` is worth, 0 to 1: the share of its fragments that are wordings, less where
     principals keep their own, where one fragment leads to the next, where they often send the same ones, where more stays
     than a sentence, and where hardly a wording comes back."""
-    held = np.unique(own.code.astype(np.int64) << 32 | own.row)
+    held = distinct(own.code.astype(np.int64) << 32 | own.row)
     code, row = held >> 32, (held & 0xFFFFFFFF).astype(np.int32)
     size = int(own.code.max(initial=-1)) + 1
     counts = np.bincount(code, minlength=size)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numba
 import numpy as np
 
+from stillwatch.distinct import distinct
 from stillwatch.ranges import places
 
 if TYPE_CHECKING:
@@ -161,7 +162,7 @@ def drawn_alike(
     pairs of one principal's exchanges in each family.
     """
     within = np.bincount(family[code], weights=times * (times - 1.0), minlength=families)
-    used = np.unique(code)
+    used = distinct(code)
     every = np.bincount(family[used], weights=counts[used] * (counts[used] - 1.0), minlength=families)
     among = exchanges * (exchanges - 1.0) - own
     expected = own * (every - within) / np.maximum(among, 1)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from stillwatch.distinct import distinct
 from stillwatch.links.base import Linked, Suspects, overlaps
 
 if TYPE_CHECKING:
@@ -27,8 +28,8 @@ class Infrastructure:
     def find(self, suspects: Suspects) -> list[Linked]:
         """Pairs whose accounts pay by the same rare means."""
         found = []
-        values = [np.unique(pairs[1]) for pairs in suspects.payments]
-        payers = [np.unique(pairs[0]) for pairs in suspects.payments]
+        values = [distinct(pairs[1]) for pairs in suspects.payments]
+        payers = [distinct(pairs[0]) for pairs in suspects.payments]
         candidates = (
             (first, second)
             for first, others, common in overlaps(values)

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from stillwatch import __version__
 from stillwatch.calibration.guarantee import state
+from stillwatch.distinct import distinct
 from stillwatch.evidence import load_weights
 from stillwatch.history import iso
 from stillwatch.live.history import History
@@ -111,7 +112,7 @@ def looks_at(live: Live, spool: Spool, step_us: int, looked: Looked | None = Non
     """
     batches = list(spool)
     times = [batch["at_us"].to_numpy() for batch in batches]
-    every = np.unique(np.concatenate([np.unique(own // step_us) for own in times]))
+    every = distinct(np.concatenate([distinct(own // step_us) for own in times]))
     bounds = [(int(own.min()), int(own.max())) for own in times]
     for place, step in enumerate(every.tolist()):
         now_us, end_us = step * step_us, (step + 1) * step_us
