@@ -197,7 +197,8 @@ def whole_templates(
     with weights_file.open("rb") as file:
         model = read(file)
     asking, honest = whole.tables_of(whole.held_out(material, chances))
-    never_asking, never_honest = whole.tables_of(whole.never_fitted(unseen, material, model))
+    never = whole.never_fitted(unseen, material, model)
+    never_asking, never_honest = whole.tables_of(never)
     return f"""Mean over the readings of a whole template (with changing seeds) of its best objective: what the mean of a
 family sees. The honest ones are system prompts of products and firms, and people's whole messages.
 
@@ -207,10 +208,12 @@ Held out by source, those of the arena included:
 
 {table(whole.HONEST_HEADER, honest)}
 
-By the shipped model, sources that no fit reads (written before the version that they were first measured by, in voices
-of their own):
+By the shipped model, sources that no fit reads, each in a voice of its own, by writers who saw neither the other sources
+nor a score:
 
 {table(whole.ASKING_HEADER, never_asking)}
+
+{table(("source", *whole.ASKING_HEADER[1:]), whole.asking_by_source(never))}
 
 {table(whole.HONEST_HEADER, never_honest)}"""
 

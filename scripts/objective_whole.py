@@ -55,6 +55,15 @@ def tables_of(rows: Sequence[tuple[corpus.Line, float]]) -> tuple[list[list[str]
     )
 
 
+def asking_by_source(rows: Sequence[tuple[corpus.Line, float]]) -> list[list[str]]:
+    """The rows of what asks for an objective, by source: voices differ more than objectives do."""
+    asking = [(line.source, mean) for line, mean in rows if line.objectives]
+    return [
+        asking_row(name, np.array([mean for source, mean in asking if source == name]))
+        for name in sorted({source for source, _ in asking})
+    ]
+
+
 def held_out(material: Material, chances: NDArray[np.float64]) -> list[tuple[corpus.Line, float]]:
     """Whole lines and the mean of their best objective, by the model that saw none of their source.
 

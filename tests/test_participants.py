@@ -18,6 +18,8 @@ from stillwatch.participants import (
     DEVIATIONS,
     MADE_OF_SITTINGS,
     MOST_CROWDED,
+    OFTEN,
+    WHOLE,
     keeps_own_hours,
     of_one_hand,
     opened_for_it,
@@ -166,7 +168,10 @@ def test_sending_it_whole_is_what_the_plain_definition_says(held: list[tuple[int
         np.array(column, np.int32) for column in (zip(*held, strict=True) if held else [()] * 3)
     )
     found = sends_whole(row % np.int64(4), row, family, matched, 6)
-    assert found.tolist() == [bool(own) and median(own) >= 0.75 for own in shares]
+    whole = [sum(share >= WHOLE for share in own) for own in shares]
+    assert found.tolist() == [
+        count > 0 and count >= OFTEN * len(own) for count, own in zip(whole, shares, strict=True)
+    ]
 
 
 def test_the_last_fragment_of_a_short_template_decides_about_nobody() -> None:
@@ -174,6 +179,15 @@ def test_the_last_fragment_of_a_short_template_decides_about_nobody() -> None:
     owner, matched = np.repeat([0, 1, 2], 4), np.array([3, 3, 4, 3, 2, 2, 4, 2, 1, 1, 1, 2])
     rows = np.arange(12, dtype=np.int32)
     assert sends_whole(owner, rows, np.zeros(12, np.int32), matched, 3).tolist() == [True, True, False]
+
+
+def test_of_two_templates_with_a_part_in_common_chance_decides_about_nobody() -> None:
+    """Account 0 sends the shorter one in six of ten exchanges, 1 in four; 2 has a phrase of them, 3 one of them twice in ten."""
+    short, long, phrase = [18], [29], [5]
+    matched = np.array(short * 6 + long * 4 + short * 4 + long * 6 + phrase * 10 + phrase * 8 + long * 2)
+    rows = np.arange(40, dtype=np.int32)
+    found = sends_whole(np.repeat(np.arange(4), 10), rows, np.zeros(40, np.int32), matched, 4)
+    assert found.tolist() == [True, True, False, False]
 
 
 def test_who_sends_the_whole_is_not_judged_by_a_piece_of_it() -> None:

@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 
 LEAST_EXCHANGES, LEAST_SHARE = 2, 0.1
 
-WHOLE = 0.75
-"""Share of the fragments that an exchange of a family matches at the median, from which one is of its template."""
+WHOLE, OFTEN = 0.75, 0.35
+"""Share of the fragments that an exchange of a family matches at the median, from which one is of its template, and share
+of a principal's exchanges that are. Of two templates that have a part in common one may match half as much as the other,
+and chance decides of which an account sends more."""
 
 CROWDED = 4.0
 """Times as many of a principal's requests of one day in one hour as the stream's schedule explains."""
@@ -86,8 +88,8 @@ def sends_whole(
 
     ``principal`` (0 to ``principals`` - 1), ``row``, ``family`` and ``matched``, the fragments in common, describe n
     memberships of exchanges in the campaign's families. An exchange counts by the family that it matches best, a
-    principal by the median of its exchanges. One is added to both counts: of a short template, the text beside it decides
-    about the last fragment.
+    principal by the share :data:`OFTEN` of its exchanges. One is added to both counts: of a short template, the text beside
+    it decides about the last fragment.
 
     >>> owner, matched = np.array([0, 0, 1, 1, 2, 2]), np.array([12, 13, 13, 13, 5, 7])
     >>> sends_whole(owner, np.arange(6, dtype=np.int32), np.zeros(6, np.int32), matched, 3).tolist()
@@ -98,9 +100,13 @@ def sends_whole(
     share = (matched + 1) / (_medians(family, matched)[family] + 1)
     order = np.argsort(row, kind="stable")
     first = np.flatnonzero(np.r_[True, np.diff(row[order]) > 0])
-    best = np.maximum.reduceat(share[order], first)
-    whole: NDArray[np.bool_] = _medians(principal[order][first], best, principals) >= WHOLE
-    return whole
+    of_template = np.maximum.reduceat(share[order], first) >= WHOLE
+    sender = principal[order][first]
+    sent, whole = (
+        np.bincount(sender, minlength=principals),
+        np.bincount(sender[of_template], minlength=principals),
+    )
+    return (whole > 0) & (whole >= OFTEN * sent)
 
 
 def opened_for_it(
