@@ -182,7 +182,7 @@ def test_the_last_fragment_of_a_short_template_decides_about_nobody() -> None:
 
 
 def test_of_two_templates_with_a_part_in_common_chance_decides_about_nobody() -> None:
-    """Account 0 sends the shorter one in six of ten exchanges, 1 in four; 2 has a phrase of them, 3 one of them twice in ten."""
+    """Account 0 sends the shorter one in six of ten exchanges, 1 in four; 2 has a phrase of them, 3 one of them in two."""
     short, long, phrase = [18], [29], [5]
     matched = np.array(short * 6 + long * 4 + short * 4 + long * 6 + phrase * 10 + phrase * 8 + long * 2)
     rows = np.arange(40, dtype=np.int32)
