@@ -208,8 +208,8 @@ Held out by source, those of the arena included:
 
 {table(whole.HONEST_HEADER, honest)}
 
-By the shipped model, sources that no fit reads, each in a voice of its own, by writers who saw neither the other sources
-nor a score:
+By the shipped model, sources that no fit reads, written before they were first measured, in voices of their own (three of
+them, `commissions`, `deliverables` and `inspectors`, were asked for after a look at texts that scored low):
 
 {table(whole.ASKING_HEADER, never_asking)}
 

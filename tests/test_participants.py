@@ -182,12 +182,15 @@ def test_the_last_fragment_of_a_short_template_decides_about_nobody() -> None:
 
 
 def test_of_two_templates_with_a_part_in_common_chance_decides_about_nobody() -> None:
-    """Account 0 sends the shorter one in six of ten exchanges, 1 in four; 2 has a phrase of them, 3 one of them in two."""
+    """Of ten exchanges 0 sends the shorter one in six, 1 in four, 2 in none; 3 has a phrase of it in all, 4 in eight."""
     short, long, phrase = [18], [29], [5]
-    matched = np.array(short * 6 + long * 4 + short * 4 + long * 6 + phrase * 10 + phrase * 8 + long * 2)
-    rows = np.arange(40, dtype=np.int32)
-    found = sends_whole(np.repeat(np.arange(4), 10), rows, np.zeros(40, np.int32), matched, 4)
-    assert found.tolist() == [True, True, False, False]
+    sent = [short * 6 + long * 4, short * 4 + long * 6, long * 10, phrase * 10, phrase * 8 + long * 2]
+    exchanges = [3, 3, 30, 1, 1]  # tens, so that the median of the family is 29 fragments
+    matched = np.concatenate([np.array(ten * times) for ten, times in zip(sent, exchanges, strict=True)])
+    owner = np.repeat(np.arange(5), 10 * np.array(exchanges))
+    rows = np.arange(len(owner), dtype=np.int32)
+    found = sends_whole(owner, rows, np.zeros(len(owner), np.int32), matched, 5)
+    assert found.tolist() == [True, True, True, False, False]
 
 
 def test_who_sends_the_whole_is_not_judged_by_a_piece_of_it() -> None:

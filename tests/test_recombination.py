@@ -135,7 +135,7 @@ def test_a_piece_belongs_to_the_suspect_that_holds_its_principals() -> None:
 
 
 def test_a_sentence_asks_less_plainly_than_the_template_that_it_is_of() -> None:
-    """Three places with four wordings each; one wording of the first scores 0.05, another 0.02."""
+    """Three places with four wordings each, of which one of the last scores 0.05 and another 0.02."""
     rng = np.random.default_rng(10)
     row = np.arange(600, dtype=np.int32)
     stream = np.concatenate([4 * place + rng.integers(4, size=600) for place in range(3)]).astype(np.int32)
