@@ -143,6 +143,18 @@ def test_without_pyspark_it_is_told_what_to_install(tmp_path: Path) -> None:
 
 
 @pytest.mark.spark
+def test_without_its_cluster_it_is_told_so(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text("{}\n")
+    told = settings("spark://127.0.0.1:9")
+    said = fails(
+        "scan", tmp_path / "a.jsonl", "--out", tmp_path / "out", "--engine", "spark", folder=tmp_path,
+        before=f"import os, sys; sys.path[:0] = {told['PYTHONPATH'].split(os.pathsep)!r}; os.environ.update({told!r})",
+    )  # fmt: skip
+    assert "Spark did not start" in said
+    assert "the cluster that it was told of" in said
+
+
+@pytest.mark.spark
 def test_without_java_it_is_told_what_to_install(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text("{}\n")
     path = settings("local[1]")["PYTHONPATH"]

@@ -67,13 +67,13 @@ class SparkEngine:
         """The same, written by the workers; no row comes to this process."""
         place = self._folder / f"{name}-{self._written}.parquet"
         self._written += 1
-        frame = self._session.sql(sql)
+        frame = on_spark(lambda: self._session.sql(sql))
         on_spark(lambda: frame.write.parquet(str(place)))
         self._know(name, place, frame.schema)
 
     def _know(self, name: str, place: Path, schema: Any) -> None:
         """Files of Parquet under a name, in place of those that had it."""
-        self._session.read.schema(schema).parquet(str(place)).createOrReplaceTempView(name)
+        on_spark(lambda: self._session.read.schema(schema).parquet(str(place)).createOrReplaceTempView(name))
         if name in self._places:
             _remove(self._places[name])
         self._places[name] = place
@@ -90,13 +90,11 @@ class SparkEngine:
                     yield pa.RecordBatch.from_pydict({"place": [place], "told": [work(item)]})
 
         schema = "place long, item binary"
-        rows = self._session.sparkContext.parallelize(
-            [(place, bytearray(item)) for place, item in enumerate(items)],
-            max(1, min(len(items), MOST_TASKS)),
-        )
+        numbered = [(place, bytearray(item)) for place, item in enumerate(items)]
+        tasks = max(1, min(len(items), MOST_TASKS))
         found = on_spark(
             lambda: (
-                self._session.createDataFrame(rows, schema)
+                self._session.createDataFrame(self._session.sparkContext.parallelize(numbered, tasks), schema)
                 .mapInArrow(on_worker, "place long, told binary")
                 .toArrow()
             )
@@ -136,6 +134,7 @@ def on_spark(job: Callable[[], Any]) -> Any:
 def session_of_process() -> SparkSession:
     """The Spark session of this process, begun if need be. Raises :class:`EngineError` where there is none."""
     try:
+        from py4j.protocol import Py4JError
         from pyspark import SparkConf
         from pyspark.errors import PySparkRuntimeError
         from pyspark.sql import SparkSession
@@ -150,9 +149,10 @@ def session_of_process() -> SparkSession:
             builder = builder.config(name, value)
     try:
         return builder.getOrCreate()
-    except PySparkRuntimeError as error:
+    except (PySparkRuntimeError, Py4JError) as error:
         raise EngineError(
-            "Spark did not start: it needs Java 17 or newer, on PATH or in JAVA_HOME, and the cluster that it was told of"
+            "Spark did not start: it needs Java 17 or newer, on PATH or in JAVA_HOME, and the cluster that it was told "
+            "of; its own words above say which is missing"
         ) from error
 
 
