@@ -104,7 +104,6 @@ def test_a_folder_is_read_in_the_order_of_its_names_without_hidden_files(tmp_pat
     twice = list_files([tmp_path / "a.jsonl", str(tmp_path / "**" / "*.jsonl"), tmp_path])
     assert [file.name for file in twice] == [
         "a.jsonl",
-        "c.jsonl",
         "b.jsonl",
         "quiet-hour.jsonl",
         "a.jsonl.gz",
@@ -223,6 +222,32 @@ def test_a_log_that_is_mostly_malformed_fails_early_and_keeps_its_rejects(tmp_pa
     assert rejects.seen < 2_000
     assert len((tmp_path / "rejected.jsonl").read_text().splitlines()) == rejects.rejected
     assert not (tmp_path / "rejected.jsonl.partial").exists()
+
+
+@pytest.mark.parametrize("bad", ["a.jsonl", "z.jsonl"])
+def test_a_file_with_many_malformed_records_costs_no_log_that_is_within_its_share(
+    bad: str, tmp_path: Path
+) -> None:
+    whole = tmp_path / "whole.jsonl"
+    whole.write_bytes(lines(range(40_000)))
+    pq.write_table(read(whole)[0], tmp_path / "m.parquet")
+    whole.unlink()
+    (tmp_path / bad).write_bytes(b"{\n" * 350 + lines(range(40_000, 40_900)))
+    table, rejects = read(tmp_path)
+    assert (len(table), rejects.rejected) == (40_900, 350)
+    with pytest.raises(TooManyRejectsError):
+        read(tmp_path, limit=0.005)
+
+
+def test_a_pattern_passes_over_hidden_folders_unless_it_names_them(tmp_path: Path) -> None:
+    for name in ("a", "_temporary", ".cache"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "part.jsonl").write_bytes(lines(range(2)))
+    (tmp_path / "_temporary" / "junk").touch()
+    seen = {pattern: [str(file.relative_to(tmp_path)) for file in list_files([tmp_path / pattern])]
+            for pattern in ("*", "**/*.jsonl", "_t*/*.jsonl", ".cache/*")}  # fmt: skip
+    assert seen == {"*": ["a/part.jsonl"], "**/*.jsonl": ["a/part.jsonl"],
+                    "_t*/*.jsonl": ["_temporary/part.jsonl"], ".cache/*": [".cache/part.jsonl"]}  # fmt: skip
 
 
 def test_a_share_outside_of_zero_to_one_is_refused() -> None:

@@ -7,6 +7,7 @@ import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pyarrow as pa
@@ -93,7 +94,13 @@ def _files_of(path: Path) -> list[Path]:
         raise MissingLogError(
             f"{path} does not exist. Give a file, a folder or a pattern that matches.", file=path
         )
-    return [file for match in matches for file in _files_of(Path(match))]
+    return [file for match in map(Path, matches) if not _hides(match, path) for file in _files_of(match)]
+
+
+def _hides(match: Path, pattern: Path) -> bool:
+    """Whether a match lies under a hidden name that the pattern did not spell out."""
+    named = [part for part in pattern.parts if _is_hidden(part)]
+    return any(_is_hidden(part) and not any(fnmatchcase(part, one) for one in named) for part in match.parts)
 
 
 def _inside(folder: Path) -> Iterator[Path]:

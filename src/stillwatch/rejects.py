@@ -17,9 +17,10 @@ from typing import IO, Self
 import msgspec
 
 DEFAULT_LIMIT = 0.01
-# The share is judged early once this many records were seen, and only if it is beyond the limit by WAY_PAST.
-EARLY_RECORDS = 1_000
-WAY_PAST = 0.2
+EARLY_RECORDS, EARLY_MARGIN = 1_000, 16.0
+"""Records from which a log may be given up before its end, and how many times as many as the bytes so far make expect it
+may hold, of compressed tables beside lines, say: what is given up early would be refused at its end, whichever file came
+first."""
 
 
 class LogError(Exception):
@@ -142,16 +143,22 @@ class RejectLog:
         self.skipped.update(skipped)
         self.zoneless += zoneless
 
-    def check(self, *, final: bool) -> None:
-        """Raise :class:`TooManyRejectsError` past the limit; before the end, only if it is far past."""
-        allowed = self.limit if final else self.limit + WAY_PAST
+    def check(self, read: float | None = None) -> None:
+        """Raise :class:`TooManyRejectsError` past the limit; before the end, only where the rest would not mend it.
+
+        ``read``: share of the log's bytes that was read, in [0, 1]; None at the end.
+        """
+        final = read is None
         nothing_left = final and self.rejected > 0 and not self.accepted
-        if not nothing_left and ((not final and self.seen < EARLY_RECORDS) or self.share <= allowed):
+        most = self.seen if read is None else self.seen * EARLY_MARGIN / max(read, 1e-9)
+        if not nothing_left and (
+            (not final and self.seen < EARLY_RECORDS) or self.rejected <= self.limit * most
+        ):
             return
         file, row, reason = self._first or ("", 0, "")
         written = f"see {self.path}" if self.path is not None else "give a file for the rejected records"
         found, remedy = f"{self.limit:.1%} are allowed", ", or allow a larger share"
-        if self.share <= allowed:
+        if self.share <= self.limit:
             found, remedy = "no exchange is left", ""
         raise TooManyRejectsError(
             f"{self.rejected:,} of {self.seen:,} records could not be read ({self.share:.1%}); "

@@ -117,9 +117,11 @@ def open_log(
         for file, state in zip(files, states, strict=True):
             for share, told_of in _read(file, state, format, complete, batch_rows, pairs, unread):
                 piece = told.first_only(told_of)
+                read = before + round(share * state.size)
                 _account(piece, str(file), rejects)
+                rejects.check(read / max(total, 1))
                 if progress is not None:
-                    progress(before + round(share * state.size), total)
+                    progress(read, total)
                 if len(piece.batch):
                     yield piece.batch
             unchanged(file, state)
@@ -130,7 +132,7 @@ def open_log(
                 yield piece.batch
     if mapping is not None:
         rejects.unmapped += mapping.unmapped
-    rejects.check(final=True)
+    rejects.check()
     if not rejects.seen:
         raise empty(files[0], rejects.skipped)
 
@@ -149,7 +151,6 @@ def _account(piece: Piece, file: str, rejects: RejectLog) -> None:
     for row, reason in piece.rejected:
         rejects.reject(file, row, reason)
     rejects.note(piece.nulled, piece.skipped, piece.zoneless)
-    rejects.check(final=False)
 
 
 def _read(

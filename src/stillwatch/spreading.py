@@ -89,11 +89,12 @@ def sketch_apart(
                 kind, text, row = told.error
                 told = replace(told, error=(kind, text.replace(task.file, str(file)), row))
             account(told, str(file), rejects, Path(task.into))
-            yield from sketches_in(Path(task.into))
             done += task.size
+            rejects.check(done / max(total, 1))
+            yield from sketches_in(Path(task.into))
             if progress is not None:
                 progress(done, total)
-    rejects.check(final=True)
+    rejects.check()
     if not rejects.seen:
         raise empty(files[0], rejects.skipped)
 
@@ -174,7 +175,6 @@ def account(told: Told, name: str, rejects: RejectLog, into: Path) -> None:
             rejects.reject(name, rejected["row"], rejected["reason"])
     rejects.note(Counter(told.nulled), Counter(told.skipped), told.zoneless)
     rejects.unmapped += told.unmapped
-    rejects.check(final=False)
 
 
 def sketches_in(into: Path) -> Iterator[pa.RecordBatch]:

@@ -223,7 +223,7 @@ def _below(place: StoredObject, steps: tuple[str, ...]) -> Iterator[StoredObject
         yield from _below(place, tuple(rest))
     found = _system().get_file_info(FileSelector(place.place, allow_not_found=True))
     for info in found:
-        if info.base_name.startswith(".") and not first.startswith("."):
+        if _is_hidden((info.base_name,)) and not _is_hidden((first,)):
             continue
         if first == "**" and not info.is_file:
             yield from _below(StoredObject(info.path), steps)
