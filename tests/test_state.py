@@ -201,7 +201,55 @@ def test_a_day_that_was_taken_in_before_counts_once_whatever_its_name(
         ],
     )
     assert told.exit_code == 0, told.output
-    assert "1 of the 1 files of the log had been taken in before and count once" in told.output
+    assert "1 of the 1 files of the log had been taken in before" in told.output
+
+
+def test_a_file_that_comes_twice_in_one_run_counts_once(days: list[Path], tmp_path: Path) -> None:
+    folder = tmp_path / "log"
+    folder.mkdir()
+    for day in days[:2]:
+        shutil.copy(day, folder)
+    shutil.copy(days[0], folder / "z.parquet")
+    taken = take(folder, tmp_path).taken
+    assert taken is not None
+    assert (taken.files, taken.before) == (3, 1)
+    scan_files(days[:2], tmp_path / "whole", QUIET)
+    assert unlike(tmp_path / "result", tmp_path / "whole") == set()
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_accounts_are_named_alike_in_all_that_a_state_holds(
+    first: bool, days: list[Path], tmp_path: Path
+) -> None:
+    table = tmp_path / "names.csv"
+    table.write_text("key,account_id\na-1,one\n")
+
+    def named(day: Path, identities: Path | None) -> Result:
+        source = Source((day,), identities=identities)
+        return scan(source, tmp_path / "result", Keys(local=TEST_KEY), QUIET, kept=tmp_path / "state")
+
+    named(days[0], table if first else None)
+    before = written(tmp_path / "state")
+    with pytest.raises(StateError, match="one customer would count as two"):
+        named(days[1], None if first else table)
+    assert written(tmp_path / "state") == before
+    if first:
+        table.write_text("key,account_id\na-1,one\na-2,two\n")
+        taken = named(days[1], table).taken
+        assert taken is not None
+        assert taken.tables == 2
+
+
+def test_a_state_of_before_the_names_were_kept_is_gone_on_with(days: list[Path], tmp_path: Path) -> None:
+    take(days[0], tmp_path)
+    manifest = tmp_path / "state" / "state.json"
+    told = json.loads(manifest.read_bytes())
+    del told["increments"][0]["identities"]
+    manifest.write_text(json.dumps(told))
+    table = tmp_path / "names.csv"
+    table.write_text("key,account_id\na-1,one\n")
+    source = Source((days[1],), identities=table)
+    scan(source, tmp_path / "result", Keys(local=TEST_KEY), QUIET, kept=tmp_path / "state")
 
 
 def test_of_a_folder_that_grows_the_new_files_are_taken_in(

@@ -106,7 +106,7 @@ def state(
     rows = account_rows(scanned, held.groups, campaign_ids, options.bar.suspicion)
     accounts = account_table(scanned, decisions.spare(rows, held.cleared))
     overview = overview_of(
-        context, rejects, family_rows, accounts, __version__, taken.paths if taken else len(source.paths)
+        context, rejects, family_rows, accounts, __version__, taken.parts if taken else source.files
     )
     overview["text"] = _text_shown(source, options)
     overview["guarantee"] = guarantee.state(assured, options)

@@ -100,7 +100,7 @@ def look(state: State, out: Path, keys: Keys, options: Options) -> findings.Resu
     """
     with staged(out, retired=RETIRED) as stage:
         state.verify()
-        taken = Taken(Source(()), range(0), state.rows, sum(one.paths for one in state.increments), 0, 0)
+        taken = Taken(Source(()), range(0), state.rows, state.parts, 0, 0, state.tables)
         return _look(state, taken, out, stage, keys, replace(options, sketch_only=True))
 
 

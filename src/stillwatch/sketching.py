@@ -52,6 +52,11 @@ class Source:
         """Size of the log as it lies on disk."""
         return sum(state_of(file).size for file in list_files(self.paths))
 
+    @property
+    def files(self) -> int:
+        """Files of the log that hold anything."""
+        return sum(state_of(file).size > 0 for file in list_files(self.paths))
+
     def spare(self, places: Iterable[Path]) -> None:
         """Refuse to write over a file of the log."""
         written = {place.resolve() for place in places}

@@ -77,14 +77,17 @@ class Taken:
     held: int
     """Exchanges that the state holds."""
 
-    paths: int
-    """Paths that were given for them."""
+    parts: int
+    """Files that they are of, or parts of a topic."""
 
     before: int
-    """Files of the log that an earlier run had taken in, and that were passed over."""
+    """Files of the log that were passed over: an earlier run had taken them in, or they come twice in it."""
 
     files: int
     """Files of the log."""
+
+    tables: int
+    """Mappings of identities that they were read with."""
 
 
 class State:
@@ -136,6 +139,16 @@ class State:
         """How far the stream that it follows was taken in; None where it follows none."""
         return self._manifest.streamed
 
+    @property
+    def parts(self) -> int:
+        """Files that it holds exchanges of, or parts of a topic."""
+        return sum(one.parts for one in self.increments)
+
+    @property
+    def tables(self) -> int:
+        """Mappings of identities that were given for what it holds."""
+        return len({one.identities for one in self.increments if one.identities})
+
     def follow(self, streamed: Streamed) -> None:
         """Keep how far a stream was taken in where a batch of it holds nothing."""
         with (
@@ -145,14 +158,15 @@ class State:
             self._seal(Path(name), msgspec.structs.replace(self._manifest, streamed=streamed))
 
     def add(
-        self, streamed: Streamed, files: tuple[str, ...], paths: int, size: int,
+        self, streamed: Streamed, files: tuple[str, ...], parts: int, size: int, identities: Path | None,
         sketches: Callable[[RejectLog], Iterable[pa.RecordBatch]],
     ) -> int:  # fmt: skip
         """Take in a batch of a stream and, with it and no sooner, keep that it was; returns how many exchanges it has.
 
-        ``files``: digests of its files; ``paths``: how many parts it has; ``size``: bytes of them. Raises what :meth:`take`
-        raises.
+        ``files``: digests of its files; ``parts``: how many it has; ``size``: bytes of them; ``identities``: what it was
+        read with. Raises what :meth:`take` raises.
         """
+        names = self._names_of(identities)
         with (
             _disk(self._folder),
             tempfile.TemporaryDirectory(dir=self._folder, prefix=".stillwatch-") as name,
@@ -162,7 +176,7 @@ class State:
             with RejectLog(self._folder / REJECTED, limit=1.0, stage=stage) as rejects:
                 rows = _write(sketches(rejects), stage)
             if rejects.seen or rejects.skipped:
-                self._commit(Path(name), _told(files, paths, size, rows, rejects, stage), streamed)
+                self._commit(Path(name), _told(files, parts, size, rows, rejects, stage, names), streamed)
             else:
                 self._seal(Path(name), msgspec.structs.replace(self._manifest, streamed=streamed))
         return rows
@@ -179,15 +193,13 @@ class State:
         files = list_files(source.paths)
         states = [state_of(file) for file in files]
         digests = [digest_of(file) for file in files]
-        known = self.files
-        new = [place for place, digest in enumerate(digests) if digest not in known]
+        new = _once(digests, self.files)
         before = len(files) - len(new)
         if before and all(digests[place] == NOTHING for place in new):
             return self._taken(source, self._rows_of_last(digests), files, before)
-        paths = len(source.paths)
+        names = self._names_of(source.identities)
         if before:
             source = replace(source, paths=tuple(files[place] for place in new))
-            paths = sum(digests[place] != NOTHING for place in new)
         with (
             _disk(self._folder),
             tempfile.TemporaryDirectory(dir=self._folder, prefix=".stillwatch-") as name,
@@ -204,7 +216,7 @@ class State:
             taken = tuple(digests[place] for place in new)
             self._commit(
                 Path(name),
-                _told(taken, paths, source.bytes, rows, rejects, stage),
+                _told(taken, source.files, source.bytes, rows, rejects, stage, names),
                 self._manifest.streamed,
             )
         rows_before = self._manifest.rows - rows
@@ -280,8 +292,22 @@ class State:
                 self._presence_file(before).unlink()
 
     def _taken(self, source: Source, rows: range, files: list[LogFile], before: int) -> Taken:
-        paths = sum(one.paths for one in self.increments)
-        return Taken(source, rows, self._manifest.rows, paths, before, len(files))
+        return Taken(source, rows, self._manifest.rows, self.parts, before, len(files), self.tables)
+
+    def _names_of(self, identities: Path | None) -> str:
+        """The digest of a mapping of identities, empty for none; refuses one where others were read without, and none where
+        they were read with one."""
+        names = "" if identities is None else digest_of(identities)
+        for one in self.increments:
+            if one.identities is not None and bool(one.identities) != bool(names):
+                held, given = ("with", "has none") if one.identities else ("without", "has one")
+                remedy = "leave it out" if names else "give it"
+                raise StateError(
+                    f"{self._folder} holds logs that were taken in {held} --identities, and this run {given}: accounts are "
+                    f"named when a log is taken in, so one customer would count as two. {remedy.capitalize()}, or take all "
+                    "logs in again with another --state"
+                )
+        return names
 
     def _rows_of_last(self, digests: Iterable[str]) -> range:
         """The exchanges of a log that the last increment took in; none where an earlier one did."""
@@ -314,6 +340,20 @@ class State:
         self._manifest = manifest
 
 
+def _once(digests: Iterable[str], known: frozenset[str]) -> list[int]:
+    """Places of the files that were not taken in before, the first of those that hold the same.
+
+    >>> _once(["a", "b", "a", "c", NOTHING, NOTHING], frozenset("c"))
+    [0, 1, 4, 5]
+    """
+    seen, new = set(known), []
+    for place, digest in enumerate(digests):
+        if digest not in seen:
+            new.append(place)
+        seen |= {digest} - {NOTHING}
+    return new
+
+
 def _write(batches: Iterable[pa.RecordBatch], stage: Path) -> int:
     """Write sketches; returns of how many exchanges they are."""
     rows = 0
@@ -325,11 +365,11 @@ def _write(batches: Iterable[pa.RecordBatch], stage: Path) -> int:
 
 
 def _told(
-    files: tuple[str, ...], paths: int, size: int, rows: int, rejects: RejectLog, stage: Path
+    files: tuple[str, ...], parts: int, size: int, rows: int, rejects: RejectLog, stage: Path, identities: str
 ) -> Increment:
     return Increment(
-        files, paths, size, rows, digest_of(stage / SKETCHES), digest_of(stage / REJECTED), dict(rejects.nulled),
-        dict(rejects.skipped), rejects.zoneless, rejects.unmapped,
+        files, parts, size, rows, digest_of(stage / SKETCHES), digest_of(stage / REJECTED), dict(rejects.nulled),
+        dict(rejects.skipped), rejects.zoneless, rejects.unmapped, identities,
     )  # fmt: skip
 
 

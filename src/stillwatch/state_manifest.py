@@ -29,8 +29,8 @@ class Increment(msgspec.Struct, frozen=True):
     files: tuple[str, ...]
     """SHA-256 of each file of the log, in order."""
 
-    paths: int
-    """Paths that were given."""
+    parts: int = msgspec.field(name="paths")
+    """Files that hold anything, or parts of a topic, that it is of."""
 
     bytes: int
     """Size of the log as it lay on disk."""
@@ -46,6 +46,9 @@ class Increment(msgspec.Struct, frozen=True):
     skipped: dict[str, int]
     zoneless: int
     unmapped: int
+    identities: str | None = None
+    """SHA-256 of the mapping of identities that it was read with, empty where there was none; None where it was written
+    before that was kept."""
 
 
 class Streamed(msgspec.Struct, frozen=True):

@@ -120,12 +120,13 @@ class Stream:
             ):
                 parts = _new(sketch_parts(items, self._reading, self._keys, engine, Path(name)), state.files)
                 files = tuple(part.told.digest for part in parts if part.told.digest)
+                held = sum(part.told.digest != NOTHING for part in parts)
                 size = sum(part.told.size for part in parts)
 
                 def sketches(rejects: RejectLog) -> Iterator[pa.RecordBatch]:
                     return read_parts(parts, self._reading, rejects)
 
-                rows = state.add(new, files, len(parts), size, sketches)
+                rows = state.add(new, files, held, size, self._reading.identities, sketches)
         found = None
         # By the number of the batch, so that one that comes again brings the look that was missed.
         if plan.interval_s is not None and (number + 1) % plan.look_every == 0 and state.rows:

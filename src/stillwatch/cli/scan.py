@@ -217,7 +217,15 @@ def _tell(result: Result, out: Path) -> None:
 def _tell_of_repetition(taken: Taken) -> None:
     if taken.before:
         typer.echo(
-            f"stillwatch: {taken.before:,} of the {taken.files:,} files of the log had been taken in before and count once",
+            f"stillwatch: {taken.before:,} of the {taken.files:,} files of the log had been taken in before, "
+            "or hold the same as another, and count once",
+            err=True,
+        )
+    if taken.tables > 1:
+        typer.echo(
+            f"stillwatch: warning: what the state holds was read with {taken.tables:,} different files of --identities; "
+            "an account that only a later one names counts under both names. Take all logs in again with another --state "
+            "to have it as one",
             err=True,
         )
 

@@ -9,6 +9,9 @@ from contextlib import suppress
 from stillwatch.engine.base import EngineError
 
 DEFAULT = "6GB"
+LEAST = 10**9
+"""Bytes below which nothing can be kept to: Python, its libraries and compiled code take some 650 MB of any scan."""
+
 _UNITS = {
     "": 1,
     "k": 10**3,
@@ -41,13 +44,15 @@ FRAGMENTS_A_BYTE = 16
 def amount(text: str) -> int:
     """Bytes that a text such as ``4GB`` or ``512MiB`` names.
 
-    >>> amount("4GB"), amount("1.5 GiB"), amount("300m")
-    (4000000000, 1610612736, 300000000)
+    >>> amount("4GB"), amount("1.5 GiB"), amount("3000m")
+    (4000000000, 1610612736, 3000000000)
     """
     found = _AMOUNT.fullmatch(text)
     size = float(found[1]) * _UNITS[(found[2] or "").lower()] if found else 0
     if size < 1:
         raise EngineError(f"{text!r} is no amount of memory; give one such as 2GB with --memory")
+    if size < LEAST:
+        raise EngineError(f"{text} is less than any scan takes; give 1GB or more with --memory")
     return int(size)
 
 
