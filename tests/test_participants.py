@@ -19,6 +19,7 @@ from stillwatch.participants import (
     MADE_OF_SITTINGS,
     MOST_CROWDED,
     OFTEN,
+    SEATED,
     WHOLE,
     keeps_own_hours,
     of_one_hand,
@@ -52,8 +53,15 @@ def plain_keeps_own_hours(principal: list[int], at_us: list[int], principals: in
     crowded = [own_together[owner] > CROWDED * expected[owner] for owner in range(principals)]
     if rate > MOST_CROWDED or sum(crowded) > MADE_OF_SITTINGS * sum(1 for n in own_of_a_day.values() if n):
         return [False] * principals
+    sent, at_once = Counter(principal), Counter[int]()
+    for owner, at in zip(principal, at_us, strict=True):
+        own = [other for each, other in zip(principal, at_us, strict=True) if each == owner]
+        hour = sum(other // HOUR == at // HOUR for other in own)
+        day = sum(other // (24 * HOUR) == at // (24 * HOUR) for other in own)
+        at_once[owner] += hour > 1 and hour - 1 > CROWDED * rate * (day - 1)
     return [
         crowded[owner]
+        and at_once[owner] >= SEATED * sent[owner]
         and own_together[owner] - expected[owner] > DEVIATIONS * (2 * expected[owner] + 1) ** 0.5
         for owner in range(principals)
     ]
@@ -115,6 +123,15 @@ def test_a_few_people_in_sittings_do_not_hide_each_other(people: int) -> None:
     rng = np.random.default_rng(people)
     rows = dispatched(rng, 80, 25) + sitting(rng, people, 40, first=80)
     assert flagged(rows, 80 + people) >= set(range(80, 80 + people))
+
+
+@pytest.mark.parametrize("at_once", [3, 5, 11])
+def test_an_account_that_is_fed_is_not_set_apart_for_what_it_sends_at_once(at_once: int) -> None:
+    rows = dispatched(np.random.default_rng(at_once), 30, 25)
+    moment = rows[0][1]
+    burst = [(0, moment + minute) for minute in range(at_once)]
+    assert flagged(burst + rows[at_once:], 30) == set()
+    assert flagged(rows + [(30, moment + minute) for minute in range(25)], 31) == {30}
 
 
 def test_nobody_of_a_stream_that_is_made_of_sittings_is_set_apart() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -28,6 +28,10 @@ MOST_CROWDED = 0.5
 
 DEVIATIONS = 6.0
 """Standard deviations beyond the schedule: an account that is fed passes them less than once in ten thousand."""
+
+SEATED = 0.5
+"""Share of a principal's exchanges that are made in crowded hours, from which it works in sittings. An account that is fed
+and sends some of its work at once does not."""
 
 NEW_DAYS = 2
 """Days between the opening of an account, or its first sight, and its first use of a template that it was opened for."""
@@ -195,28 +199,48 @@ def keeps_own_hours(
 
     ``principal`` (0 to ``principals`` - 1) and ``at_us`` describe the stream's n exchanges. A pair of a
     principal's requests of one day should share its hour as often as pairs of two different principals do; a
-    user of a client that has the campaign's prompt, say, works in sittings, with several times as many. All
-    false where the stream itself is made of sittings, since then there is no schedule to compare with.
+    user of a client that has the campaign's prompt, say, works in sittings, with several times as many, and most of
+    what it sends is of them (:data:`SEATED`). All false where the stream itself is made of sittings, since then there is no
+    schedule to compare with.
     """
+    if not len(principal):
+        return np.zeros(principals, bool)
     hour = at_us // HOUR_US
+    hour -= hour.min() // 24 * 24
+    slots = hours, days = _slots(principal, hour), _slots(principal, hour // 24)
+    own = [_pairs(one, principals) for one in slots]
     everybody = np.zeros_like(principal)
-    own = np.zeros((2, principals))
-    for row, slot in enumerate((hour, hour // 24)):
-        pairs = _pairs(principal, slot)
-        own[row, : len(pairs)] = pairs
-    among = [float(_pairs(everybody, slot)[0]) for slot in (hour, hour // 24)] - own.sum(axis=1)
+    among = [
+        _pairs(_slots(everybody, one), 1)[0] - mine.sum()
+        for one, mine in zip((hour, hour // 24), own, strict=True)
+    ]
     rate = among[0] / max(among[1], 1.0)
     expected = own[1] * rate
     crowded = own[0] > CROWDED * expected
     if rate > MOST_CROWDED or crowded.sum() > MADE_OF_SITTINGS * (own[1] > 0).sum():
         return np.zeros(principals, bool)
-    sits: NDArray[np.bool_] = crowded & (own[0] - expected > DEVIATIONS * np.sqrt(2 * expected + 1))
+    of_day = days.held[np.searchsorted(days.key, hours.owner << 32 | hours.slot // 24)]
+    in_crowd = (hours.held > 1) & (hours.held - 1 > CROWDED * rate * (of_day - 1))
+    sitting = np.bincount(hours.owner, hours.held * in_crowd, principals)
+    seated = sitting >= SEATED * np.bincount(principal, minlength=principals)
+    sits: NDArray[np.bool_] = crowded & seated & (own[0] - expected > DEVIATIONS * np.sqrt(2 * expected + 1))
     return sits
 
 
-def _pairs(owner: NDArray[np.int64], slot: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Ordered pairs of each owner's entries that share a slot: int64[largest owner + 1]."""
-    if not len(owner):
-        return np.zeros(1, np.int64)
-    key, counts = np.unique(owner << 32 | slot - slot.min(), return_counts=True)
-    return np.bincount(key >> 32, weights=counts * (counts - 1)).astype(np.int64)
+class _Slots(NamedTuple):
+    """How many exchanges each owner has in each slot of time where it has any, ascending by owner and slot."""
+
+    key: NDArray[np.int64]
+    owner: NDArray[np.int64]
+    slot: NDArray[np.int64]
+    held: NDArray[np.float64]
+
+
+def _slots(owner: NDArray[np.int64], slot: NDArray[np.int64]) -> _Slots:
+    key, held = np.unique(owner << 32 | slot, return_counts=True)
+    return _Slots(key, key >> 32, key & 0xFFFFFFFF, held.astype(np.float64))
+
+
+def _pairs(slots: _Slots, owners: int) -> NDArray[np.float64]:
+    """Ordered pairs of each owner's exchanges that share a slot: float64[owners]."""
+    return np.bincount(slots.owner, slots.held * (slots.held - 1), owners).astype(np.float64)
