@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -19,20 +20,26 @@ LOG = logging.getLogger("stillwatch.live")
 CHUNK_BYTES = 4 << 20
 LONGEST_LINE = 64 << 20
 EVERY_S = 0.5
+QUIET_S = 5.0
+"""Time for which a file that was renamed must not grow before it counts as left: its writer may hold it for a while."""
 
 
 class Tail:
     """Follows one file by its name, through being rotated or cut."""
 
     def __init__(
-        self, path: Path, format_name: str, intake: Intake, metrics: Metrics, place: str | None
-    ) -> None:
+        self, path: Path, format_name: str, intake: Intake, metrics: Metrics, place: str | None,
+        quiet_s: float = QUIET_S,
+    ) -> None:  # fmt: skip
         """``place``: up to where it was read, as the journal keeps it."""
         self._path, self._format, self._intake, self._metrics = path, format_name, intake, metrics
         self.source = f"tail:{path.resolve()}"
         told = json.loads(place) if place else {"inode": 0, "offset": 0}
         self._inode, self._offset = int(told["inode"]), int(told["offset"])
         self._file: BinaryIO | None = None
+        self._quiet_s = quiet_s
+        self._left: tuple[int, float] | None = None
+        """Size of a file that was renamed, and since when it has that size."""
 
     def run(self, stop: threading.Event) -> None:
         """Follow until told to stop."""
@@ -62,11 +69,12 @@ class Tail:
         if end:
             self._take(data[:end], self._offset + end)
             return True
-        return self._next(rest=bool(data))
+        return self._next(data)
 
     def _take(self, lines: bytes, offset: int) -> None:
         place = json.dumps({"inode": self._inode, "offset": offset})
-        taken = self._intake.take(lines, f"tail:{self._path.name}", self._format, {self.source: place})
+        source = f"tail:{self._path.name}@{self._offset}"  # rows count from there
+        taken = self._intake.take(lines, source, self._format, {self.source: place})
         taken.done.result()
         self._offset = offset
         self._metrics.exchanges.labels("tail").inc(taken.accepted)
@@ -85,18 +93,28 @@ class Tail:
             self._inode, self._offset = found.st_ino, 0
         return True
 
-    def _next(self, *, rest: bool) -> bool:
+    def _next(self, rest: bytes) -> bool:
         """At the end of what is there: go on with a new file of that name, or with one that was cut."""
         assert self._file is not None
         if os.fstat(self._file.fileno()).st_size < self._offset:
             self._offset = 0
             return True
         try:
-            now = self._path.stat().st_ino
+            renamed = self._path.stat().st_ino != self._inode
         except FileNotFoundError:
             return False
-        if now == self._inode or rest:
+        if not renamed or not self._is_left():
             return False
+        if rest:  # nobody will end this line, which may be whole
+            self._take(rest, self._offset + len(rest))
         self._file.close()
-        self._file, self._inode, self._offset = None, 0, 0
+        self._file, self._inode, self._offset, self._left = None, 0, 0, None
         return True
+
+    def _is_left(self) -> bool:
+        """Whether a file that was renamed has not grown for a while."""
+        assert self._file is not None
+        size, now_s = os.fstat(self._file.fileno()).st_size, time.monotonic()
+        if self._left is None or self._left[0] != size:
+            self._left = size, now_s
+        return now_s - self._left[1] >= self._quiet_s
