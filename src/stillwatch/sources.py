@@ -12,7 +12,7 @@ import msgspec
 import pyarrow as pa
 
 from stillwatch.formats import Complete, LineFormat, MalformedError, Piece, all_formats, format_of
-from stillwatch.formats._decode import mend
+from stillwatch.formats._decode import BYTE_ORDER_MARK, mend
 from stillwatch.formats._framing import HEAD_BYTES, framing_of, messages
 from stillwatch.formats._pairs import Pairs
 from stillwatch.formats._reading import Pending, read_body, read_leftovers, records_of
@@ -55,7 +55,6 @@ SKETCH = "sketch"
 SKETCH_METADATA = b"stillwatch.sketch"
 MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 PARQUET_MAGIC = b"PAR1"
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 CHUNK_BYTES = 4 << 20
 # A record, or an array of records that is one document, is held in memory whole.
 LARGEST_RECORD_BYTES = 256 << 20

@@ -218,7 +218,7 @@ def _written(service: Watch, found: Found) -> None:
             found.wrong[f"a canary in {place}"] += 1
     if not any(place.startswith("rejected") for place in places):
         found.wrong["nothing was written down as rejected"] += 1
-    for batch in Reader(service.folder / "state").new():
+    for batch, _ in Reader(service.folder / "state").new():
         if any(
             TEXT in str(batch[name].unique())
             for name in batch.schema.names

@@ -139,7 +139,7 @@ def kill_at_random(folder: Path, kills: int, seed: int, senders: int = 4) -> Out
 
 
 def examined(folder: Path, kills: int, sent: Sent) -> Outcome:
-    batches = list(Reader(folder / "state").new())
+    batches = [batch for batch, _ in Reader(folder / "state").new()]
     arrivals = Arrivals(KEYS)
     for one in batches:
         arrivals.take(one, 2**62, -(2**62), -(2**62))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import gzip
 import json
 import time
@@ -18,6 +19,7 @@ from stillwatch.formats._framing import HEAD_BYTES, framing_of, messages
 from stillwatch.live.journal import Reader
 from stillwatch.response.actions import Action
 from stillwatch.store.cases import case, members, queue
+from tests.conftest import exchange
 from tests.gateway.killing import kill_at_random
 from tests.gateway.watching import Watch, watch
 
@@ -34,7 +36,9 @@ def taking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watch]:
 
 def stored(service: Watch) -> list[str]:
     return [
-        name for batch in Reader(service.folder / "state").new() for name in batch["exchange_id"].to_pylist()
+        name
+        for batch, _ in Reader(service.folder / "state").new()
+        for name in batch["exchange_id"].to_pylist()
     ]
 
 
@@ -65,6 +69,10 @@ def test_a_collector_posts_spans_as_json_and_as_protobuf(taking: Watch) -> None:
             headers = {"x-api-key": taking.token, "content-type": "application/x-protobuf"}
             status, told, _ = taking.send("POST", "/v1/traces", message, headers)
             assert (status, told["content-type"]) == (200, "application/x-protobuf"), file.name
+    rejected = (taking.folder / "state" / "rejected.jsonl").read_bytes()
+    headers = {"x-api-key": taking.token, "content-type": "application/x-protobuf"}
+    assert taking.send("POST", "/v1/traces", b"", headers)[::2] == (200, b"")  # a request of nothing
+    assert (taking.folder / "state" / "rejected.jsonl").read_bytes() == rejected
 
 
 @pytest.mark.parametrize(
@@ -74,6 +82,7 @@ def test_a_collector_posts_spans_as_json_and_as_protobuf(taking: Watch) -> None:
         ("/v1/ingest?format=mystery", b"{}", 400),
         ("/v1/traces", b"\xff\xff\xff", 400),
         ("/v1/logs", b'{"resourceLogs": []}', 200),
+        ("/v1/ingest", b'{"custom_id": "q", "response": {"status_code": 200, "body": {}}}', 400),
     ],
 )
 def test_what_is_nothing_is_refused_and_kept_with_its_reason(
@@ -85,6 +94,30 @@ def test_what_is_nothing_is_refused_and_kept_with_its_reason(
 def test_nobody_hands_in_without_a_token(taking: Watch) -> None:
     for path in ("/v1/ingest", "/v1/traces", "/v1/logs"):
         assert taking.send("POST", path, LITELLM, {"x-api-key": "wrong"})[0] == 401
+
+
+def test_what_the_looks_leave_out_is_shown_and_they_leave_nothing_behind(tmp_path: Path) -> None:
+    state, day = tmp_path / "state", dt.timedelta(days=1)
+    now = dt.datetime.now(dt.UTC)
+    times = [now - day / 24, now - 40 * day, now - 40 * day, now + 2 * day]
+    body = b"\n".join(
+        json.dumps(exchange(number, "a", "text", started_at=at.isoformat())).encode()
+        for number, at in enumerate(times)
+    )
+    with watch(tmp_path, "--state", str(state), "--step", "1s") as service:
+
+        def shown(outcome: str) -> bytes:
+            told = service.send("GET", "/metrics")[2].splitlines()
+            start = f'stillwatch_looks_exchanges{{outcome="{outcome}"}} '.encode()
+            return next((line.removeprefix(start) for line in told if line.startswith(start)), b"")
+
+        assert service.send("POST", "/v1/ingest", body)[0] == 200
+        wait_for(lambda: shown("taken") == b"1.0")
+        assert (shown("too_old"), shown("ahead")) == (b"2.0", b"1.0")
+        assert service.send("POST", "/v1/ingest", body.splitlines()[1])[0] == 200
+        wait_for(lambda: shown("too_old") == b"3.0")  # with nothing to look at
+        wait_for(lambda: looked(service)[-1]["too_old"] == 3)
+    assert sorted(path.name for path in state.iterdir()) == ["arrivals.db", "lock"]
 
 
 def test_killed_at_random_it_loses_nothing_and_counts_nothing_twice(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import Any
 
 import numpy as np
@@ -45,9 +45,30 @@ class Piece:
     skipped: Mapping[str, int] = field(default_factory=dict)
     """By reason, records that are well-formed but no exchange."""
     calls: np.ndarray | None = None
-    """Of each row the number of its call, where a log may tell of one call twice."""
+    """Of each row the number of its call, where a log may tell of one call twice; 0 for a row of which it may not."""
     zoneless: int = 0
     """Times of exchanges that named no zone and were read as UTC."""
+
+
+def joined(pieces: Sequence[Piece]) -> Piece:
+    """Pieces that were read together as one, rejected rows in order."""
+    if len(pieces) == 1:
+        return pieces[0]
+    nulled: Counter[str] = Counter()
+    skipped: Counter[str] = Counter()
+    for piece in pieces:
+        nulled.update(piece.nulled)
+        skipped.update(piece.skipped)
+    calls = None
+    if any(piece.calls is not None for piece in pieces):
+        calls = np.concatenate(
+            [np.zeros(len(one.batch), np.uint64) if one.calls is None else one.calls for one in pieces]
+        )
+    return Piece(
+        pa.concat_batches([conform_stated(()).batch, *(piece.batch for piece in pieces)]),
+        tuple(sorted((row for piece in pieces for row in piece.rejected), key=itemgetter(0))),
+        nulled, skipped, calls, sum(piece.zoneless for piece in pieces),
+    )  # fmt: skip
 
 
 def conform_stated(exchanges: Sequence[StatedExchange], complete: Complete | None = None) -> Piece:

@@ -16,6 +16,8 @@ import msgspec
 from stillwatch.formats._stated import MalformedError
 
 Record = TypeVar("Record", bound=msgspec.Struct)
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+"""What some programs write before the first text."""
 TOO_DEEP = "nested too deeply"
 # A name of a field is part of a reason; any other text of an error could be a value of the log.
 _PLACE = re.compile(r"`(\$[A-Za-z0-9_.\[\]]*)`$")

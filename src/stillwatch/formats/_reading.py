@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from itertools import groupby
 from operator import itemgetter
 
@@ -19,11 +20,15 @@ from stillwatch.formats import (
     conform_stated,
     line_formats,
 )
+from stillwatch.formats._batches import WITHOUT_A_TIME
+from stillwatch.formats._conform import joined
 from stillwatch.formats._decode import mend
 from stillwatch.formats._framing import unpacked
 from stillwatch.formats._pairs import NO_REQUEST, Leftover, Pairs, Place
 from stillwatch.formats._stated import MalformedError, NotAnExchangeError, Reading, StatedExchange
 from stillwatch.formats._told import Told
+
+LONE_HALF = "half of an exchange whose other half was not handed in with it; hand both in together"
 
 
 def records_of(text: bytes) -> list[bytes]:
@@ -122,7 +127,7 @@ class Pending:
         """Read one JSON object, or one message; a half of an exchange waits for its other half."""
         self._read(self._format.read, text, row)
 
-    def _read(self, read: Callable[[bytes], Reading], text: bytes, row: int) -> None:
+    def _read(self, read: Callable[[bytes], Reading], text: bytes, row: int, *, lost: bool = False) -> None:
         size = len(text)
         try:
             reading = read(text)
@@ -136,7 +141,7 @@ class Pending:
         except MalformedError as error:
             self._rejected.append((row, str(error)))
         except NotAnExchangeError as error:
-            self._skipped[str(error)] += 1
+            self._skip(str(error), row, lost=lost)
         except RecursionError:
             self._rejected.append((row, "nested too deeply"))
         else:
@@ -160,14 +165,25 @@ class Pending:
             raise TypeError(f"{self._format.name} reads no pairs")
         return self._paired.read_pair(request, reply)
 
-    def read_leftover(self, half: Leftover) -> None:
-        """Read what is known of a half that its own folder had no other half of."""
+    def read_leftover(self, half: Leftover, *, lost: bool = False) -> None:
+        """Read what is known of a half that its own folder had no other half of.
+
+        ``lost``: whether its other half will never be there, so that a half that is no exchange is malformed.
+        """
         if half.reason is not None:
             self._rejected.append((half.row, half.reason))
-        elif half.request is None:
-            self._skipped[NO_REQUEST] += 1
+        elif half.request is not None:
+            self._read(
+                lambda request: self._read_pair(request, half.reply), half.request, half.row, lost=lost
+            )
         else:
-            self._read(lambda request: self._read_pair(request, half.reply), half.request, half.row)
+            self._skip(NO_REQUEST, half.row, lost=lost)
+
+    def _skip(self, reason: str, row: int, *, lost: bool) -> None:
+        if lost and reason in (NO_REQUEST, WITHOUT_A_TIME):
+            self._rejected.append((row, LONE_HALF))
+        else:
+            self._skipped[reason] += 1
 
     def flush(self) -> Piece:
         """Return what waits as a batch, with the rows of the log that were rejected, and start anew."""
@@ -203,23 +219,37 @@ def read_body(format_: LineFormat, body: bytes, complete: Complete | None = None
 
     A rejected row is the position of the record in the body, from 1.
     """
-    if isinstance(format_, MessageFormat) and format_.recognises_message(body):
-        return read_records(format_, [body], complete)
     try:
-        records = records_of(body)
+        records = [body] if is_message(format_, body) else records_of(body)
     except MalformedError:
         # The whole body is one malformed record.
         records = [body]
-    return read_records(format_, records, complete)
+    return read_records(
+        ((position, format_, record) for position, record in enumerate(records, start=1)), complete
+    )
 
 
-def read_records(format_: LineFormat, records: Sequence[bytes], complete: Complete | None = None) -> Piece:
-    """Read the records of one body; a rejected row is the position of the record, from 1."""
-    pairs = Pairs()
-    pending = Pending(format_, pairs, complete)
-    for position, record in enumerate(records, start=1):
-        pending.read_record(record, position)
-    for half in pairs.leftovers():
-        pending.read_leftover(half)
-    pairs.close()
-    return Told().first_only(pending.flush())
+def read_records(records: Iterable[tuple[int, LineFormat, bytes]], complete: Complete | None = None) -> Piece:
+    """Read lines and messages that were handed in together, each with its number and its format.
+
+    A rejected row is the number of the record. A half of an exchange whose other half is not among them is lost with
+    them, so it is rejected where it is no exchange by itself.
+    """
+    with closing(Pairs()) as pairs:
+        pending: dict[str, Pending] = {}
+        for number, format_, record in records:
+            if format_.name not in pending:
+                pending[format_.name] = Pending(format_, pairs, complete)
+            if is_message(format_, record):
+                pending[format_.name].read_message(record, number)
+            else:
+                pending[format_.name].read(record, number)
+        for half in pairs.leftovers():
+            pending[half.format].read_leftover(half, lost=True)
+        told = Told()
+        return joined([told.first_only(one.flush()) for one in pending.values()])
+
+
+def is_message(format_: LineFormat, record: bytes) -> bool:
+    """Whether a record is a binary message of this format, and no text."""
+    return isinstance(format_, MessageFormat) and format_.recognises_message(record)

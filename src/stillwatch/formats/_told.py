@@ -32,7 +32,8 @@ class Told:
         if not again:
             return piece
         skipped = {**piece.skipped, TOLD: piece.skipped.get(TOLD, 0) + again}
-        return replace(piece, batch=piece.batch.filter(pa.array(first)), skipped=skipped, calls=None)
+        batch, calls = piece.batch.filter(pa.array(first)), piece.calls[first]
+        return replace(piece, batch=batch, skipped=skipped, calls=calls)
 
     def first(self, calls: np.ndarray) -> np.ndarray:
         """Say of each call whether it is told of for the first time."""

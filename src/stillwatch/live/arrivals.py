@@ -1,11 +1,12 @@
 """What comes in: counted once, in order of its own time, whatever order it comes in.
 
 The rule. An exchange is the same as another where name, principal and moment agree: a second delivery is left out.
-(The name alone would not do: some gateways let the client choose it, who could hide behind another's.) One
+(The name alone would not do: some gateways let the client choose it, who could hide behind another's.) A call that a
+span and an event tell of is known by its number, as in a log: the two were noted at different moments. One
 whose time lies before the last look is late; it counts from the next look on, as if it had come in time, since a
 look goes by what is known and not by the order in which it came. One whose time lies after the look waits for
-its time, and more than ``AHEAD_US`` ahead of the clock it is left out: that clock is wrong. One that is older than
-the window is left out, as it would have been forgotten. All four are counted.
+its time, and more than ``AHEAD_US`` ahead of the clock as it comes it is left out: that clock is wrong. One that is
+older than the window is left out, as it would have been forgotten. All four are counted.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import numpy as np
 import pyarrow as pa
 
 from stillwatch.families.fragments import Dictionary
+from stillwatch.fingerprint import SKETCH_SCHEMA
 from stillwatch.hashing import hash_strings
 
 if TYPE_CHECKING:
@@ -26,7 +28,11 @@ if TYPE_CHECKING:
     from stillwatch.keys import Keys
 
 AHEAD_US = 86_400_000_000
-"""How far ahead of the clock an exchange's own time may lie: a day."""
+"""How far ahead of the clock, as it comes, an exchange's own time may lie: a day."""
+
+CALL = pa.field("call", pa.uint64())
+"""Number of an exchange's call, where it may be told of twice; else null."""
+ARRIVAL_SCHEMA = SKETCH_SCHEMA.remove_metadata().append(CALL)
 
 _MIX = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9))
 
@@ -54,6 +60,17 @@ class Counts:
     """Exchanges that were known and left the window."""
 
 
+def as_arrivals(batch: pa.RecordBatch, calls: NDArray[np.uint64] | None = None) -> pa.RecordBatch:
+    """Sketches of ``ARRIVAL_SCHEMA``; a batch that is of it already is returned as it is.
+
+    ``calls``: numbers of the calls, uint64[n], 0 for none.
+    """
+    if CALL.name in batch.schema.names:
+        return batch
+    numbers = pa.nulls(len(batch), CALL.type) if calls is None else pa.array(calls, mask=calls == 0)
+    return pa.RecordBatch.from_arrays([*batch.columns, numbers], schema=ARRIVAL_SCHEMA)
+
+
 class Arrivals:
     """Exchanges that came in and whose time for a look has not come."""
 
@@ -63,13 +80,14 @@ class Arrivals:
         self._waiting: list[pa.RecordBatch] = []
         self.counts = Counts()
 
-    def take(self, batch: pa.RecordBatch, now_us: int, looked_us: int, oldest_us: int) -> None:
-        """Take in a sketch batch that comes at ``now_us``.
+    def take(self, batch: pa.RecordBatch, came_us: int, looked_us: int, oldest_us: int) -> None:
+        """Take in a sketch batch that came at ``came_us``.
 
         ``looked_us``: when the last look was; ``oldest_us``: begin of the window.
         """
+        batch = as_arrivals(batch)
         at = batch["at_us"].to_numpy()
-        ahead, old = at > now_us + AHEAD_US, at < oldest_us
+        ahead, old = at > came_us + AHEAD_US, at < oldest_us
         batch, at = _kept(batch, ~(ahead | old)), at[~(ahead | old)]
         fresh = self._fresh(batch)
         batch, at = _kept(batch, fresh), at[fresh]
@@ -120,6 +138,10 @@ class Arrivals:
         for column, factor in zip(("principal", "at_us"), _MIX, strict=True):
             name = (name ^ batch[column].to_numpy().astype(np.uint64)) * factor
             name ^= name >> np.uint64(32)
+        calls = batch[CALL.name]
+        if calls.null_count < len(batch):
+            called: NDArray[np.bool_] = calls.is_valid().to_numpy(zero_copy_only=False)
+            name[called] = calls.drop_null().to_numpy()
         return name.astype(np.int64)
 
 

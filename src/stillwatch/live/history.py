@@ -15,6 +15,8 @@ import pyarrow.compute as pc
 
 from stillwatch.fingerprint import SKETCH_SCHEMA
 
+PREFIX = ".stillwatch-history-"
+"""Of the name of the folder."""
 WHOLE_ROWS = 65_536
 """Rows from which a piece is left as it is; smaller ones are put together, so that there are few."""
 
@@ -34,7 +36,7 @@ class History:
     """
 
     def __init__(self, parent: Path) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix=".stillwatch-history-", dir=parent))
+        self.folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
         self._pieces: list[_Piece] = []
         self._made = 0
 
@@ -74,7 +76,7 @@ class History:
         return pa.Table.from_batches(batches, schema=schema).combine_chunks()
 
     def append(self, batch: pa.RecordBatch) -> None:
-        """Add one batch of ``SKETCH_SCHEMA``.
+        """Add one batch of ``SKETCH_SCHEMA``, or of more columns, which are those of every batch.
 
         Pieces double in size (O'Neil et al. 1996, the log-structured merge): each row is written anew some
         ``log2(WHOLE_ROWS)`` times at most.

@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from stillwatch.bodies import AUTO, check_format
 from stillwatch.live.admission import Admission, RefusedError
-from stillwatch.live.intake import IntakeError, Taken, inflated
+from stillwatch.live.intake import IntakeError, Taken, inflated, nothing_taken
 from stillwatch.live.journal import FullError
 from stillwatch.live.tokens import May
 from stillwatch.rejects import UnknownFormatError
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 WAITING = 64
 """Bodies that may wait to be read; beyond it a sender is told to come again."""
+OTLP = "otlp"
 PROTOBUF = "application/x-protobuf"
 REJECTED_ITEMS = {"traces": "rejectedSpans", "logs": "rejectedLogRecords"}
 
@@ -78,7 +79,7 @@ class Ingest:
 
     async def otlp(self, request: Request, sender: str) -> Response:
         """OTLP over HTTP, as protobuf or JSON, answered in kind."""
-        taken = await self._take(request, sender, "otlp")
+        taken = await self._take(request, sender, OTLP)
         status = 400 if _nothing_good(taken) else 200
         count = len(taken.rejected)
         text = f"record {taken.rejected[0][0]}: {taken.rejected[0][1]}" if count else ""
@@ -106,7 +107,10 @@ class Ingest:
         return taken
 
     def _read(self, body: bytes, encoding: str, sender: str, form: str) -> Taken:
-        return self._intake.take(inflated(body, encoding), f"http:{sender}", form)
+        plain = inflated(body, encoding)
+        if not plain and form == OTLP:
+            return nothing_taken()  # in protobuf, a request of nothing
+        return self._intake.take(plain, f"http:{sender}", form)
 
 
 def _nothing_good(taken: Taken) -> bool:

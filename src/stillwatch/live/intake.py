@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import datetime as dt
+import gzip
+import io
 import os
 import threading
 import zlib
+from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 import pyarrow as pa
 
-from stillwatch.bodies import AUTO, NOT_KNOWN, format_of_body, read_whole
+from stillwatch.bodies import AUTO, read_values, read_whole
 from stillwatch.fingerprint import SKETCH_SCHEMA, sketch
 from stillwatch.live import LiveError
+from stillwatch.live.arrivals import as_arrivals
 
 if TYPE_CHECKING:
-    from stillwatch.formats import Complete
+    from stillwatch.formats import Complete, Piece
     from stillwatch.keys import Keys
     from stillwatch.live.journal import Journal
 
@@ -42,10 +46,20 @@ class Taken:
     accepted: int
     """Exchanges that will be there once :attr:`done` is."""
     rejected: tuple[tuple[int, str], ...]
-    """Position of each record that could not be read, from 1, and the reason."""
+    """Place of each record that could not be read, and the reason."""
     skipped: int
     """Records that are no exchange of an account: an embedding, a step of an agent."""
     done: Future[None]
+
+
+class Value(NamedTuple):
+    """A record of a topic."""
+
+    source: str
+    """Where it lies, for the list of what was rejected."""
+    row: int
+    """Its number there."""
+    body: bytes
 
 
 class Intake:
@@ -61,28 +75,38 @@ class Intake:
         """Read one body, an object, an array, lines or a message, and have its sketches written.
 
         ``source``: where it came from, for the list of what was rejected. ``places``: what was read up to where, kept with
-        the sketches. Raises :class:`IntakeError`, and ``FullError`` where nothing is taken now.
+        the sketches. Raises ``FullError`` where nothing is taken now.
         """
-        form = format_of_body(body, format_name)
-        if form is None:
-            self._reject(source, ((1, NOT_KNOWN),))
-            done = self._journal.submit(_nothing(), places) if places else _finished()
-            return Taken(0, ((1, NOT_KNOWN),), 0, done)
-        piece = read_whole(form, body, self._complete)
-        self._reject(source, piece.rejected)
-        if not len(piece.batch) and not places:
-            return Taken(0, piece.rejected, sum(piece.skipped.values()), _finished())
-        sketched = sketch(piece.batch, self._keys) if len(piece.batch) else _nothing()
-        done = self._journal.submit(sketched, places)
-        return Taken(len(piece.batch), piece.rejected, sum(piece.skipped.values()), done)
+        piece = read_whole(body, format_name, self._complete)
+        return self._written(piece, [(source, row, reason) for row, reason in piece.rejected], places)
 
-    def _reject(self, source: str, rejected: tuple[tuple[int, str], ...]) -> None:
-        if not rejected:
+    def take_values(self, values: Sequence[Value], format_name: str = AUTO) -> Taken:
+        """Read records that are a body each, of any format each, and have their sketches written.
+
+        A rejected row of what is returned is the place in ``values``, from 0. Raises ``FullError``.
+        """
+        piece = read_values(enumerate(one.body for one in values), format_name, self._complete)
+        letters = [(values[place].source, values[place].row, reason) for place, reason in piece.rejected]
+        return self._written(piece, letters)
+
+    def _written(
+        self, piece: Piece, letters: Sequence[tuple[str, int, str]], places: dict[str, str] | None = None
+    ) -> Taken:
+        count = len(piece.batch)
+        done = _finished()
+        if count or places:
+            sketched = sketch(piece.batch, self._keys) if count else _nothing()
+            done = self._journal.submit(as_arrivals(sketched, piece.calls), places)
+        self._reject(letters)  # once they are taken: what is refused now comes again
+        return Taken(count, piece.rejected, sum(piece.skipped.values()), done)
+
+    def _reject(self, letters: Sequence[tuple[str, int, str]]) -> None:
+        if not letters:
             return
         at = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
         lines = b"".join(
             msgspec.json.encode({"at": at, "file": source, "row": row, "reason": reason}) + b"\n"
-            for row, reason in rejected
+            for source, row, reason in letters
         )
         with self._lock:
             descriptor = os.open(self._rejected, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
@@ -95,21 +119,40 @@ class Intake:
                 self._rejected.replace(self._rejected.with_suffix(".1.jsonl"))
 
 
+def nothing_taken() -> Taken:
+    """What became of a body that holds nothing."""
+    return Taken(0, (), 0, _finished())
+
+
 def inflated(body: bytes, encoding: str) -> bytes:
-    """A body as it was before it was compressed. Raises :class:`IntakeError`."""
+    """A body as it was before it was compressed, all members of gzip. Raises :class:`IntakeError`."""
     if encoding in {"", "identity"}:
         return body
     if encoding not in {"gzip", "deflate"}:
         raise IntakeError("the content encoding must be gzip, deflate or none")
-    opened = zlib.decompressobj(wbits=47 if encoding == "gzip" else 15)
     try:
-        plain = opened.decompress(body, INFLATED_BYTES)
-    except zlib.error:
+        plain = _members(body) if encoding == "gzip" else _deflated(body)
+    except EOFError:
+        raise IntakeError("the body is cut off") from None
+    except (OSError, zlib.error):
         raise IntakeError(f"the body is no {encoding}") from None
-    if opened.unconsumed_tail or not opened.eof:
-        raise IntakeError(
-            f"the body is cut off, or larger than {INFLATED_BYTES >> 20} MiB once it is unpacked"
-        )
+    if len(plain) > INFLATED_BYTES:
+        raise IntakeError(f"the body is larger than {INFLATED_BYTES >> 20} MiB once it is unpacked")
+    return plain
+
+
+def _members(body: bytes) -> bytes:
+    with gzip.open(io.BytesIO(body)) as file:
+        return file.read(INFLATED_BYTES + 1)
+
+
+def _deflated(body: bytes) -> bytes:
+    opened = zlib.decompressobj()
+    plain = opened.decompress(body, INFLATED_BYTES + 1)
+    if len(plain) <= INFLATED_BYTES and not opened.eof:
+        raise EOFError
+    if opened.unused_data:
+        raise zlib.error("more than one stream")
     return plain
 
 

@@ -14,7 +14,8 @@ import queue
 import shutil
 import sqlite3
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,11 +23,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from stillwatch.fingerprint import SKETCH_SCHEMA
 from stillwatch.live import LiveError
+from stillwatch.live.arrivals import AHEAD_US, ARRIVAL_SCHEMA, as_arrivals
 
 FILE, LOCK = "arrivals.db", "lock"
-VERSION = 1
+VERSION = 2
 WAITING_BYTES = 256 << 20
 """Sketches that may wait for the disk; beyond it a sender is told to come again."""
 FREE_BYTES = 1 << 30
@@ -35,7 +36,8 @@ BUSY_S = 30
 _COMPRESSED = pa.ipc.IpcWriteOptions(compression="zstd")
 _TABLES = """
 CREATE TABLE IF NOT EXISTS arrivals (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, exchanges INTEGER NOT NULL, last_us INTEGER NOT NULL, sketches BLOB NOT NULL
+    id INTEGER PRIMARY KEY AUTOINCREMENT, came_us INTEGER NOT NULL, exchanges INTEGER NOT NULL,
+    last_us INTEGER NOT NULL, sketches BLOB NOT NULL
 );
 CREATE TABLE IF NOT EXISTS places (source TEXT PRIMARY KEY, place TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS setting (name TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -65,13 +67,16 @@ class Journal:
     """Writes what comes in. ``key``: public name of the key of the sketches; a journal keeps to one."""
 
     def __init__(
-        self, folder: Path, key: str, waiting_bytes: int = WAITING_BYTES, free_bytes: int = FREE_BYTES
-    ) -> None:
+        self, folder: Path, key: str, waiting_bytes: int = WAITING_BYTES, free_bytes: int = FREE_BYTES,
+        clock: Callable[[], float] = time.time,
+    ) -> None:  # fmt: skip
+        """``clock``: seconds since 1970."""
         self._folder, self._waiting_bytes, self._free_bytes = folder, waiting_bytes, free_bytes
+        self._clock = clock
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._held = _locked(folder)
         try:
-            _prepare(folder, key)
+            _prepare(folder, key, _microseconds(clock))
         except BaseException:
             os.close(self._held)
             raise
@@ -92,7 +97,7 @@ class Journal:
             if self._size and self._size + size > self._waiting_bytes:
                 raise FullError("too much waits for the disk", 1)
             self._size += size
-        waiting = _Waiting(batch, tuple((places or {}).items()), Future())
+        waiting = _Waiting(as_arrivals(batch), tuple((places or {}).items()), Future())
         self._queue.put(waiting)
         return waiting.done
 
@@ -130,10 +135,12 @@ class Journal:
             whole = pa.concat_batches([one.batch.replace_schema_metadata(None) for one in together])
             with connection:
                 if whole.num_rows:
-                    last = int(np.max(whole["at_us"].to_numpy()))
-                    row = (whole.num_rows, last, _packed(whole))
+                    came_us = _microseconds(self._clock)
+                    # What lies further ahead is never looked at, and keeps nothing.
+                    last_us = min(int(np.max(whole["at_us"].to_numpy())), came_us + AHEAD_US)
                     connection.execute(
-                        "INSERT INTO arrivals (exchanges, last_us, sketches) VALUES (?, ?, ?)", row
+                        "INSERT INTO arrivals (came_us, exchanges, last_us, sketches) VALUES (?, ?, ?, ?)",
+                        (came_us, whole.num_rows, last_us, _packed(whole)),
                     )
                 places = [pair for one in together for pair in one.places]
                 connection.executemany("INSERT OR REPLACE INTO places VALUES (?, ?)", places)
@@ -154,13 +161,13 @@ class Reader:
         self._folder = folder
         self._last = 0
 
-    def new(self) -> Iterator[pa.RecordBatch]:
-        """Sketches that were not read yet, in the order in which they came."""
+    def new(self) -> Iterator[tuple[pa.RecordBatch, int]]:
+        """Sketches that were not read yet, of ``ARRIVAL_SCHEMA``, and when they came, in that order."""
         with _opened(self._folder) as connection:
-            query = "SELECT id, sketches FROM arrivals WHERE id > ? ORDER BY id"
-            for number, packed in connection.execute(query, (self._last,)):
+            query = "SELECT id, came_us, sketches FROM arrivals WHERE id > ? ORDER BY id"
+            for number, came_us, packed in connection.execute(query, (self._last,)):
                 self._last = number
-                yield _unpacked(packed)
+                yield _unpacked(packed), came_us
 
     def forget(self, before_us: int) -> int:
         """Drop what is wholly of before a moment; returns how many exchanges those are."""
@@ -200,10 +207,11 @@ def _locked(folder: Path) -> int:
     return lock
 
 
-def _prepare(folder: Path, key: str) -> None:
+def _prepare(folder: Path, key: str, now_us: int) -> None:
     (folder / FILE).touch(mode=0o600)
     with _opened(folder) as connection:
         connection.executescript(_TABLES)
+        _bring_up(connection, now_us)
         _check(connection, folder, "version", str(VERSION), "another release wrote it: use that one")
         _check(
             connection,
@@ -212,6 +220,19 @@ def _prepare(folder: Path, key: str) -> None:
             key,
             "its sketches were made with another key: give that one with --key",
         )
+
+
+def _bring_up(connection: sqlite3.Connection, now_us: int) -> None:
+    """Bring a journal of version 1, which did not say when anything came, to this one: all of it came by now."""
+    if connection.execute("SELECT value FROM setting WHERE name = 'version'").fetchone() != ("1",):
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    with connection:
+        connection.execute("ALTER TABLE arrivals ADD COLUMN came_us INTEGER NOT NULL DEFAULT 0")
+        connection.execute(
+            "UPDATE arrivals SET came_us = ?, last_us = min(last_us, ?)", (now_us, now_us + AHEAD_US)
+        )
+        connection.execute("UPDATE setting SET value = ? WHERE name = 'version'", (str(VERSION),))
 
 
 def _check(connection: sqlite3.Connection, folder: Path, name: str, value: str, remedy: str) -> None:
@@ -235,4 +256,8 @@ def _unpacked(packed: bytes) -> pa.RecordBatch:
     with pa.ipc.open_stream(packed) as reader:
         table = reader.read_all()
     (batch,) = table.combine_chunks().to_batches()
-    return batch.cast(SKETCH_SCHEMA.remove_metadata())
+    return as_arrivals(batch).cast(ARRIVAL_SCHEMA)
+
+
+def _microseconds(clock: Callable[[], float]) -> int:
+    return int(clock() * 1e6)

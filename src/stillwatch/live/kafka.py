@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from confluent_kafka import Consumer, KafkaException
+from confluent_kafka import Consumer, KafkaError, KafkaException
 
+from stillwatch.live.intake import Value
 from stillwatch.live.journal import FullError
 
 if TYPE_CHECKING:
@@ -21,6 +23,10 @@ if TYPE_CHECKING:
 LOG = logging.getLogger("stillwatch.live")
 AT_ONCE = 1000
 WAIT_S = 0.5
+TELL_S = 60.0
+"""Time after which an error that lasts is told again; it is counted each time."""
+_UNTOLD = logging.getLogger("librdkafka")
+_UNTOLD.disabled = True
 
 
 class Topic:
@@ -32,14 +38,17 @@ class Topic:
     ) -> None:  # fmt: skip
         """``more``: further settings of librdkafka, such as those of TLS."""
         self._topic, self._format, self._intake, self._metrics = topic, format_name, intake, metrics
+        self._told_s: dict[str, float] = {}
         self._consumer = Consumer(
             {
                 "bootstrap.servers": servers,
                 "group.id": group,
                 "enable.auto.commit": False,
                 "auto.offset.reset": "earliest",
+                "error_cb": self._tell,
                 **(more or {}),
-            }
+            },
+            logger=_UNTOLD,  # its own lines name addresses, some ten a second; the callback has the errors
         )
         self._consumer.subscribe([topic])
 
@@ -56,11 +65,13 @@ class Topic:
         messages = self._consumer.consume(AT_ONCE, WAIT_S)
         for message in messages:
             if message.error() is not None:
-                LOG.warning(
-                    "the topic answers with an error", extra={"told": {"code": message.error().name()}}
-                )
-        values = [value for message in messages if message.error() is None and (value := message.value())]
-        if not all(self._write(body, stop) for body in _bodies(values)):
+                self._tell(message.error())
+        values = [
+            Value(f"kafka:{self._topic}/{message.partition()}", message.offset(), value)
+            for message in messages
+            if message.error() is None and (value := message.value()) is not None
+        ]
+        if values and not self._write(values, stop):
             return 0  # nothing was committed, so they come again
         if messages:
             try:
@@ -70,11 +81,19 @@ class Topic:
                 LOG.warning("offsets not committed", extra={"told": {"code": error.args[0].name()}})
         return len(values)
 
-    def _write(self, body: bytes, stop: threading.Event) -> bool:
+    def _tell(self, error: KafkaError) -> None:
+        """Count an error of the topic or its brokers, and log it where that was not done just now."""
+        code, now_s = error.name(), time.monotonic()
+        self._metrics.topic_errors.labels(code).inc()
+        if now_s - self._told_s.get(code, -TELL_S) >= TELL_S:
+            self._told_s[code] = now_s
+            LOG.warning("the topic or its brokers answer with an error", extra={"told": {"code": code}})
+
+    def _write(self, values: list[Value], stop: threading.Event) -> bool:
         """Have records written, however long it takes; False where it was told to stop before."""
         while True:
             try:
-                taken = self._intake.take(body, f"kafka:{self._topic}", self._format)
+                taken = self._intake.take_values(values, self._format)
                 taken.done.result()
             except FullError as error:
                 if stop.wait(error.retry_after_s):
@@ -84,11 +103,3 @@ class Topic:
             self._metrics.rejected.labels("kafka").inc(len(taken.rejected))
             self._metrics.skipped.labels("kafka").inc(taken.skipped)
             return True
-
-
-def _bodies(values: list[bytes]) -> list[bytes]:
-    """Records to be read together: objects of a line each as lines, anything else by itself."""
-    lines = [value.strip() for value in values]
-    plain = [line for line in lines if line[:1] == b"{" and b"\n" not in line]
-    others = [value for value, line in zip(values, lines, strict=True) if line[:1] != b"{" or b"\n" in line]
-    return [*([b"\n".join(plain)] if plain else []), *others]

@@ -89,3 +89,15 @@ class Metrics:
             "Times that the process of the looks ended by itself and was started again.",
             registry=self.registry,
         )
+        self.outcomes = Gauge(
+            "stillwatch_looks_exchanges",
+            "Exchanges on disk by what became of them, as of the last look; a start of the looks counts anew.",
+            ("outcome",),
+            registry=self.registry,
+        )
+        self.topic_errors = Counter(
+            "stillwatch_topic_errors",
+            "Errors of the topic or its brokers, by code.",
+            ("code",),
+            registry=self.registry,
+        )

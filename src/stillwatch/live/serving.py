@@ -160,7 +160,7 @@ class _Beside:
         self._journal = Journal(setting.ticking.state, keys.name)
         complete = None if identities is None else identities.complete
         self._intake = Intake(self._journal, keys, setting.ticking.state, complete)
-        self._looks = Looks(setting.ticking, metrics.restarts.inc)
+        self._looks = Looks(setting.ticking, metrics)
 
     def routes(self, admission: Admission) -> list[Route]:
         if self._looks is None:

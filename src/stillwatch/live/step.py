@@ -158,9 +158,14 @@ class Live:
         """All flags so far, and whether the last look still accuses the principal."""
         return [(flag, key in self._standing) for key, flag in self._flagged.items()]
 
-    def observe(self, batch: pa.RecordBatch, now_us: int) -> None:
-        """Take in sketches that come at ``now_us``; they count from the first look after their own time."""
-        self._arrivals.take(batch, now_us, self._looked_us, self._oldest(now_us))
+    def observe(self, batch: pa.RecordBatch, now_us: int, came_us: int | None = None) -> None:
+        """Take in sketches at ``now_us``; they count from the first look after their own time.
+
+        ``came_us``: when they came, where that was before.
+        """
+        self._arrivals.take(
+            batch, now_us if came_us is None else came_us, self._looked_us, self._oldest(now_us)
+        )
 
     def look(self, now_us: int) -> Look:
         """Examine what is known of the time before ``now_us``; nothing is done where nothing is new."""

@@ -12,16 +12,18 @@ import logging
 import multiprocessing
 import os
 import shutil
+import signal
 import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from collections.abc import MutableSequence
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stillwatch import findings
 from stillwatch.examine import Options
-from stillwatch.live.history import History
+from stillwatch.live.arrivals import Counts
+from stillwatch.live.history import PREFIX, History
 from stillwatch.live.journal import Reader
 from stillwatch.live.logs import log_to_standard_error
 from stillwatch.live.step import Live, Look, Looking, raised
@@ -35,11 +37,14 @@ from stillwatch.store.loading import load
 
 if TYPE_CHECKING:
     from stillwatch.keys import Keys
+    from stillwatch.live.metrics import Metrics
     from stillwatch.store.database import Store
 
 LOG = logging.getLogger("stillwatch.live")
 BY = "watch"
 """Who loads what was found, in the audit log."""
+OUTCOMES = tuple(one.name for one in fields(Counts))
+"""What becomes of an exchange that came in."""
 SHORTEST_S = 0.2
 RESTART_S = 5.0
 
@@ -72,8 +77,8 @@ class Ticks:
         """Take in what came and look at all that is known; what is found is loaded where it changed."""
         # A clock that was set back stands still until the time before is over.
         now_us = self._last_us = max(int(now.timestamp() * 1e6), self._last_us + 1)
-        for batch in self._reader.new():
-            self.live.observe(batch, now_us)
+        for batch, came_us in self._reader.new():
+            self.live.observe(batch, now_us, came_us)
         look = self.live.look(now_us)
         if look.scanned is not None:
             self._load(look, now)
@@ -107,34 +112,42 @@ class Ticks:
         LOG.info("findings loaded", extra={"told": told})
 
 
-def tick_until_orphaned(told: Ticking) -> None:
-    """Look at the end of every step until the process that started this one is gone."""
+def tick_until_orphaned(told: Ticking, outcomes: MutableSequence[int]) -> None:
+    """Look at the end of every step until the process that started this one is gone.
+
+    ``outcomes``: memory of that process for the counts, in the order of ``OUTCOMES``.
+    """
     log_to_standard_error()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal: whoever started this one ends it
     parent = multiprocessing.parent_process()
     store = open_store(told.store)
-    for left in (*told.state.glob(".stillwatch-history-*"), *told.state.glob(".look-*")):
-        shutil.rmtree(left, ignore_errors=True)  # of a process that was killed; the journal is locked by ours
+    _sweep(told.state)
     os.nice(5)  # answers to gateways come first
     with History(told.state) as history:
         ticks = Ticks(told, history, store)
+        before = asdict(ticks.live.counts)
         while parent is None or parent.is_alive():
             begun = time.monotonic()
+            look = None
             try:
                 look = ticks.tick(dt.datetime.now(dt.UTC))
             except StoreError as error:
                 LOG.warning("findings not loaded", extra={"told": {"error": type(error).__name__}})
-            else:
-                _log(ticks.live, look, time.monotonic() - begun)
+            counts = asdict(ticks.live.counts)
+            outcomes[:] = [counts[name] for name in OUTCOMES]
+            if look is not None and (look.scanned is not None or counts != before):
+                _log(look, counts, time.monotonic() - begun)
+                before = counts
             _sleep(max(SHORTEST_S, ticks.live.next_us / 1e6 - (time.monotonic() - begun)), parent)
 
 
-def _log(live: Live, look: Look, seconds: float) -> None:
-    if look.scanned is None:
-        return
-    counts: dict[str, Any] = {
-        name: getattr(live.counts, name)
-        for name in ("taken", "late", "repeated", "ahead", "too_old", "forgotten")
-    }
+def _sweep(state: Path) -> None:
+    """Remove what a process of the looks left when it was ended; the journal is locked by ours."""
+    for left in (*state.glob(f"{PREFIX}*"), *state.glob(".look-*")):
+        shutil.rmtree(left, ignore_errors=True)
+
+
+def _log(look: Look, counts: dict[str, int], seconds: float) -> None:
     told = {
         "seconds": round(seconds, 3),
         "campaigns": len(look.campaigns),
@@ -154,24 +167,30 @@ def _sleep(seconds: float, parent: Any) -> None:
 class Looks:
     """The process of the looks, started again where it ends by itself."""
 
-    def __init__(self, told: Ticking, count: Callable[[], None]) -> None:
-        self._told, self._count = told, count
+    def __init__(self, told: Ticking, metrics: Metrics) -> None:
+        self._told, self._metrics = told, metrics
         self._context = multiprocessing.get_context("spawn")
         self._process: Any = None
         self._started_s = 0.0
+        # Without a lock, which a process that is killed could hold for ever.
+        self._outcomes = self._context.RawArray("q", len(OUTCOMES))
 
     def keep(self) -> None:
-        """Start it, or start it again where it has ended."""
+        """Start it, or start it again where it has ended, and show what it counted."""
+        for name, count in zip(OUTCOMES, self._outcomes, strict=True):
+            self._metrics.outcomes.labels(name).set(count)
         if self._process is not None and self._process.is_alive():
             return
         if self._process is not None:
             if time.monotonic() - self._started_s < RESTART_S:
                 return
-            self._count()
+            self._metrics.restarts.inc()
             LOG.error(
                 "the looks have ended and begin again", extra={"told": {"code": self._process.exitcode}}
             )
-        self._process = self._context.Process(target=tick_until_orphaned, args=(self._told,), daemon=True)
+        self._process = self._context.Process(
+            target=tick_until_orphaned, args=(self._told, self._outcomes), daemon=True
+        )
         self._process.start()
         self._started_s = time.monotonic()
 
@@ -180,3 +199,4 @@ class Looks:
         if self._process is not None:
             self._process.terminate()
             self._process.join(10)
+            _sweep(self._told.state)

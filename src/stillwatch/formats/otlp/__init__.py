@@ -75,7 +75,7 @@ class OTLP:
             "calls without their text, as of vLLM": "nothing of them can be compared; they are counted",
             "the second of a span and an event gen_ai.client.inference.operation.details with the same trace, span "
             "and response identifier": "they tell of one call: the first that is read counts, over all files of a "
-            "log; the other is counted as told before",
+            "log and over all that comes in live; the other is counted as told before",
             "log records of one message each (gen_ai.user.message, gen_ai.choice)": "before 1.37 a call was in "
             "pieces over several records and its model on the span; they are counted; opt in to the newer conventions",
             "service.name and other attributes of the program": "they are no users",
