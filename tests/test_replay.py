@@ -19,9 +19,9 @@ from stillwatch.families.fragments import Presence
 from stillwatch.keys import Keys
 from stillwatch.live.history import History
 from stillwatch.live.naming import Group, Names
-from stillwatch.live.replay import Replayed, looks_at, replay
+from stillwatch.live.replay import RESULT, Replayed, looks_at, replay
 from stillwatch.live.step import Live, Look, Looking
-from stillwatch.rejects import RejectLog
+from stillwatch.rejects import RejectLog, TooManyRejectsError
 from stillwatch.sketching import Source, sketch_log
 from stillwatch.spool import Spool
 from stillwatch.streams import DAY_US, HOUR_US
@@ -155,6 +155,19 @@ def test_order_and_repetition_of_a_log_change_nothing(log: Path, tmp_path: Path)
     assert other.looks.equals(plain.looks)
     assert other.overview["exchanges"]["repeated"] == 500
     assert other.overview["exchanges"]["taken"] == len(table)
+
+
+def test_a_replay_of_rubbish_leaves_an_earlier_result_but_for_the_list(tmp_path: Path) -> None:
+    out, log = tmp_path / "out", tmp_path / "log.jsonl"
+    out.mkdir()
+    for name in RESULT:
+        (out / name).write_bytes(b"of before")
+    log.write_bytes(b'{"exchange_id": "x", "messages": 1}\n' * 50)
+    with pytest.raises(TooManyRejectsError, match="50 of 50 records"):
+        replay(Source((log,), format="native-jsonl"), out, KEYS, Options(), EAGER)
+    assert len((out / "rejected.jsonl").read_bytes().splitlines()) == 50
+    assert {(out / name).read_bytes() for name in set(RESULT) - {"rejected.jsonl"}} == {b"of before"}
+    assert sorted(path.name for path in out.iterdir()) == sorted(RESULT)
 
 
 def test_what_comes_late_counts_from_the_next_look_on(log: Path, tmp_path: Path) -> None:
