@@ -224,13 +224,16 @@ def test_a_file_that_was_renamed_is_read_to_its_end_and_then_left(journal: Journ
         pass
     with log.open("ab") as held:  # a writer goes on in the renamed file for a while, and dies in a line
         log.rename(tmp_path / "log.jsonl.1")
-        log.write_bytes(line(5) + line(6))
+        log.write_bytes(line(5))
         assert not tail.step()
         held.write(line(2)[40:])
         held.flush()
         assert tail.step()
         held.write(line(3)[:40])
         held.flush()
+        assert not tail.step()
+        log.rename(tmp_path / "log.jsonl.2")  # sooner than the one before it is left
+        log.write_bytes(line(6))
         assert not tail.step()
     assert ids(tmp_path) == ["x0000001", "x0000002"]
     deadline = time.monotonic() + 30
@@ -242,7 +245,7 @@ def test_a_file_that_was_renamed_is_read_to_its_end_and_then_left(journal: Journ
     tail.step()
     with log.open("ab") as held:
         held.write(line(7) + line(8).strip())
-    log.rename(tmp_path / "log.jsonl.2")
+    log.rename(tmp_path / "log.jsonl.3")
     log.write_bytes(line(9))
     while len(ids(tmp_path)) < 7 and time.monotonic() < deadline:
         tail.step()

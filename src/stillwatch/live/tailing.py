@@ -7,6 +7,7 @@ import logging
 import os
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -37,6 +38,8 @@ class Tail:
         told = json.loads(place) if place else {"inode": 0, "offset": 0}
         self._inode, self._offset = int(told["inode"]), int(told["offset"])
         self._file: BinaryIO | None = None
+        self._later: list[BinaryIO] = []
+        """Files that had the name since, in order."""
         self._quiet_s = quiet_s
         self._left: tuple[int, float] | None = None
         """Size of a file that was renamed, and since when it has that size."""
@@ -99,17 +102,23 @@ class Tail:
         if os.fstat(self._file.fileno()).st_size < self._offset:
             self._offset = 0
             return True
-        try:
-            renamed = self._path.stat().st_ino != self._inode
-        except FileNotFoundError:
-            return False
-        if not renamed or not self._is_left():
+        self._find_later()
+        if not self._later or not self._is_left():
             return False
         if rest:  # nobody will end this line, which may be whole
             self._take(rest, self._offset + len(rest))
         self._file.close()
-        self._file, self._inode, self._offset, self._left = None, 0, 0, None
+        self._file, self._left = self._later.pop(0), None
+        self._inode, self._offset = os.fstat(self._file.fileno()).st_ino, 0
         return True
+
+    def _find_later(self) -> None:
+        """Open the file that has the name by now, before it is renamed in its turn."""
+        last = self._later[-1] if self._later else self._file
+        assert last is not None
+        with suppress(FileNotFoundError):
+            if not os.path.samestat(self._path.stat(), os.fstat(last.fileno())):
+                self._later.append(self._path.open("rb"))
 
     def _is_left(self) -> bool:
         """Whether a file that was renamed has not grown for a while."""
