@@ -11,7 +11,15 @@ from typing import Any
 
 import msgspec
 
-from stillwatch.formats import Complete, LineFormat, Piece, all_formats, format_of, line_formats
+from stillwatch.formats import (
+    Complete,
+    LineFormat,
+    Piece,
+    all_formats,
+    format_of,
+    line_formats,
+    message_formats,
+)
 from stillwatch.formats._decode import BYTE_ORDER_MARK, decode_object, mend
 from stillwatch.formats._reading import is_message, read_body, read_records, records_of
 from stillwatch.formats._stated import MalformedError
@@ -87,8 +95,8 @@ def _format(
     if name != AUTO:
         named = all_formats()[name]
         return named if isinstance(named, LineFormat) else None
-    for form in line_formats():
-        if is_message(form, body):
+    for form in message_formats():
+        if form.recognises_message(body):
             return form
     for value in islice(_objects(texts), SAMPLE_OBJECTS):
         found = likely if likely is not None and likely.recognises(value) else format_of(value)

@@ -43,6 +43,7 @@ __all__ = [
     "conform_stated",
     "format_of",
     "line_formats",
+    "message_formats",
 ]
 
 
@@ -128,6 +129,12 @@ def all_formats() -> Mapping[str, Format]:
 def line_formats() -> tuple[LineFormat, ...]:
     """Return the formats that read JSON objects, in the order of their names."""
     return tuple(format_ for format_ in all_formats().values() if isinstance(format_, LineFormat))
+
+
+@cache
+def message_formats() -> tuple[MessageFormat, ...]:
+    """Return those of the line formats whose records may be binary messages."""
+    return tuple(format_ for format_ in line_formats() if isinstance(format_, MessageFormat))
 
 
 def format_of(record: Mapping[str, Any]) -> LineFormat | None:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
-from stillwatch.formats import MalformedError, MessageFormat, line_formats
+from stillwatch.formats import MalformedError, MessageFormat, message_formats
 
 LENGTH_BYTES = 4
 LARGEST_MESSAGE_BYTES = 128 << 20
@@ -35,14 +35,13 @@ def framing_of(head: bytes) -> Framing | None:
     >>> framing_of(b'{"a": 1}'), framing_of(bytes(8))
     (None, None)
     """
-    formats = [format_ for format_ in line_formats() if isinstance(format_, MessageFormat)]
     length, begin = _length(head), head[LENGTH_BYTES:]
     if _SMALLEST_MESSAGE_BYTES <= length <= LARGEST_MESSAGE_BYTES:
-        for format_ in formats:
+        for format_ in message_formats():
             # What is compressed has a length before it in a file of the exporter alone.
             if format_.recognises_message(begin) or begin.startswith(_ZSTD):
                 return Framing(format_, lengths=True)
-    for format_ in formats:
+    for format_ in message_formats():
         if format_.recognises_message(head):
             return Framing(format_, lengths=False)
     return None

@@ -14,11 +14,11 @@ import numpy as np
 from stillwatch.formats import (
     Complete,
     LineFormat,
-    MessageFormat,
     PairedFormat,
     Piece,
     conform_stated,
     line_formats,
+    message_formats,
 )
 from stillwatch.formats._batches import WITHOUT_A_TIME
 from stillwatch.formats._conform import joined
@@ -252,4 +252,4 @@ def read_records(records: Iterable[tuple[int, LineFormat, bytes]], complete: Com
 
 def is_message(format_: LineFormat, record: bytes) -> bool:
     """Whether a record is a binary message of this format, and no text."""
-    return isinstance(format_, MessageFormat) and format_.recognises_message(record)
+    return any(form is format_ and form.recognises_message(record) for form in message_formats())
