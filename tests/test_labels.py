@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,12 +14,25 @@ import pytest
 
 from stillwatch.arena import Operator, Recipe, generate
 from stillwatch.calibration.assessment import estimate_missed
+from stillwatch.calibration.decisions import _of_groups
 from stillwatch.calibration.intervals import at_most, interval
-from stillwatch.calibration.labels import LABELS, LabelsError, Standing, read_labels, write_labels
+from stillwatch.calibration.labels import LABELS, Label, LabelsError, Standing, read_labels, write_labels
 from stillwatch.calibration.shadow import SHADOW, draw
 from stillwatch.examine import Options
 from stillwatch.findings import Result
-from tests.scans import extraction_campaigns, fails, having, members, scan_files, scan_log, write_parquet
+from stillwatch.keys import Keys
+from stillwatch.scan import scan
+from stillwatch.sketching import Source
+from tests.scans import (
+    TEST_KEY,
+    extraction_campaigns,
+    fails,
+    having,
+    members,
+    scan_files,
+    scan_log,
+    write_parquet,
+)
 
 WHEN = dt.datetime(2026, 3, 20, 12, tzinfo=dt.UTC)
 RECIPE = Recipe(
@@ -68,6 +82,58 @@ def test_a_later_decision_takes_the_place_of_an_earlier_one(tmp_path: Path) -> N
     )
     with pytest.raises(LabelsError, match="rows 1 and 2: two decisions on one subject at the same time"):
         read_labels(tmp_path / "labels.parquet")
+
+
+def test_of_a_row_that_names_a_family_the_campaign_is_not_read(tmp_path: Path) -> None:
+    later = WHEN + dt.timedelta(days=1)
+    rows = [
+        label(family_id="f-1", decided_at=later),
+        label(family_id="f-1", campaign_id="c-1", decision="extraction"),
+        label(family_id="", campaign_id="c-2", account_id="", end_user_id=""),
+    ]
+    for order in (rows, rows[::-1]):
+        write_labels(order, tmp_path / "labels.parquet")
+        found = {one.subject: one.standing for one in read_labels(tmp_path / "labels.parquet").labels}
+        assert found == {
+            (None, "f-1", None, None): Standing.INNOCENT,
+            ("c-2", None, None, None): Standing.INNOCENT,
+        }
+
+
+def decided(standing: str, day: int = 0, appeal: str | None = None) -> Label:
+    at = WHEN + dt.timedelta(days=day)
+    return Label(standing, appeal, "review", ("c-1", None, None, None), at, None)
+
+
+@pytest.mark.parametrize(
+    ("families", "campaign", "stands"),
+    [
+        ({}, decided("innocent"), "innocent"),
+        ({0: decided("innocent", 2)}, decided("extraction", 1), "innocent"),
+        ({0: decided("innocent", 1)}, decided("extraction", 2), "extraction"),
+        ({0: decided("extraction", 2)}, decided("innocent", 1), "extraction"),
+        ({0: decided("innocent")}, decided("extraction"), "innocent"),
+        # The others hold less than half.
+        ({1: decided("innocent", 2), 2: decided("innocent", 2)}, decided("extraction", 1), "extraction"),
+        ({1: decided("extraction", 2)}, decided("innocent", 1), "innocent"),
+        # Cleared in two words is cleared, by what was said last.
+        ({0: decided("innocent", 1), 1: decided("licensed", 2)}, None, "licensed"),
+        ({1: decided("innocent"), 2: decided("licensed")}, None, None),
+        ({0: decided("unsure", 2)}, decided("innocent", 1), "unsure"),
+    ],
+)
+def test_of_a_campaign_and_its_families_the_later_decision_stands(
+    families: dict[int, Label], campaign: Label | None, stands: str | None
+) -> None:
+    """A campaign of families with 60, 30 and 10 exchanges, one that is only attached, and another campaign."""
+    scanned: Any = SimpleNamespace(
+        groups=SimpleNamespace(
+            label=np.array([0, 0, 0, 0, 1], np.int32), core=np.array([True, True, True, False, True])
+        ),
+        families=SimpleNamespace(family=np.repeat(np.arange(5), [60, 30, 10, 500, 50]), names=["f"] * 5),
+    )
+    found = _of_groups(scanned, {**families, 3: decided("innocent", 9)}, {0: campaign} if campaign else {})
+    assert {group: one.standing for group, one in found.items()} == ({0: stands} if stands else {})
 
 
 @pytest.mark.parametrize(
@@ -250,6 +316,33 @@ def test_what_was_cleared_is_not_accused_again(
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("last", ["innocent", "extraction"])
+def test_a_later_decision_on_its_families_takes_the_place_of_one_on_a_campaign(
+    last: str, log: Path, first: Result, tmp_path: Path
+) -> None:
+    campaign = accused(first)
+    before = "extraction" if last == "innocent" else "innocent"
+    rows = [
+        label(family_id=family["family_id"], decision=last, decided_at=WHEN + dt.timedelta(days=1))
+        for family in campaign["families"]
+    ]
+    rows.append(label(campaign_id=campaign["campaign_id"], decision=before))
+    result = again(log, rows, tmp_path)
+    assert extraction_campaigns(result) == ([] if last == "innocent" else [members(campaign)])
+    found = result.overview["labels"]
+    assert (found["campaigns"]["precision"], found["unmatched"]) == (float(last == "extraction"), 0)
+
+
+def test_a_decision_on_a_family_of_another_log_is_about_nothing_here(
+    log: Path, first: Result, tmp_path: Path
+) -> None:
+    campaign = accused(first)
+    rows = [label(family_id="f-of-another-log", campaign_id=campaign["campaign_id"])]
+    result = again(log, rows, tmp_path)
+    assert extraction_campaigns(result) == [members(campaign)]
+    assert result.overview["labels"]["unmatched"] == 1
+
+
 @pytest.mark.parametrize("said", [{"decision": "extraction"}, {"decision": "unsure"}, {"appeal": "reversed"}])
 def test_other_decisions_spare_nobody(said: dict[str, str], log: Path, first: Result, tmp_path: Path) -> None:
     campaign = accused(first)
@@ -278,8 +371,97 @@ def test_a_cleared_principal_is_left_out_of_the_accusation(log: Path, first: Res
     )
     assert row["reasons"][0] == "people decided innocent on 2026-03-20 of this principal, and that stands"
     assert row["extraction_exchanges"] == 0
+    assert_counts_agree(result)
+    assert accused(result)["scale"]["exchanges"] < campaign["scale"]["exchanges"]
     assert result.overview["labels"]["unmatched"] == 1
     assert result.overview["labels"]["principals"] == {"extraction": 0, "cleared": 1, "open": 0}
+
+
+def assert_counts_agree(result: Result) -> None:
+    """What a case says of an accused campaign is of those who take part, as are its matches and the accounts' rows."""
+    campaign, matched = accused(result), result.matches.num_rows
+    assert campaign["scale"]["exchanges"] == matched
+    assert sum(row["extraction_exchanges"] for row in campaign["principals"]) == matched
+    assert sum(model["exchanges"] for model in campaign["scale"]["models"]) == matched
+    assert sum(sum(series["counts"]) for series in campaign["timeline"]["series"]) == matched
+    rows = result.accounts.to_pylist()
+    users = {row["account_id"] for row in rows if row["end_user_id"] is not None}
+    people = [row for row in rows if row["end_user_id"] is not None or row["account_id"] not in users]
+    assert sum(row["extraction_exchanges"] for row in people) == matched
+
+
+@pytest.fixture(scope="module")
+def resold(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same log where the operator's accounts are end users of two keys, with an ordinary customer each."""
+    table, truth = generate(RECIPE)
+    operated = sorted({row["account_id"] for row in truth.to_pylist() if row["operator_id"]})
+    others = sorted(set(table["account_id"].to_pylist()) - set(operated))[:2]
+    key = {name: f"key-{place % 2}" for place, name in enumerate([*operated, *others])}
+    names = table["account_id"].to_pylist()
+    changed = {
+        "account_id": [key.get(name, name) for name in names],
+        "end_user_id": [name if name in key else None for name in names],
+        "organization_id": [None] * len(names),
+    }
+    for name, values in changed.items():
+        place = table.schema.get_field_index(name)
+        table = table.set_column(place, table.schema.field(place), pa.array(values, pa.string()))
+    return write_parquet(table, tmp_path_factory.mktemp("resold") / "log.parquet")
+
+
+@pytest.fixture(scope="module")
+def through_keys(resold: Path) -> Result:
+    """The scan that accuses the keys with their end users."""
+    return scan_files([resold], resold.with_name("first"))
+
+
+def rows_of(result: Result, account: str) -> list[dict[str, Any]]:
+    """The row of an account, and those of its end users."""
+    return [row for row in result.accounts.to_pylist() if row["account_id"] == account]
+
+
+def test_an_account_that_is_accused_through_its_users_may_be_cleared(
+    resold: Path, through_keys: Result, tmp_path: Path
+) -> None:
+    assert_counts_agree(through_keys)
+    whole, *users = rows_of(through_keys, "key-0")
+    assert whole["verdict"] == "extraction"
+    assert whole["extraction_exchanges"] == sum(user["extraction_exchanges"] for user in users) > 0
+    result = again(resold, [label(account_id="key-0")], tmp_path)
+    spared, *same = rows_of(result, "key-0")
+    assert (spared["verdict"], spared["extraction_exchanges"]) == ("undetermined", 0)
+    assert spared["reasons"][0] == "people decided innocent on 2026-03-20 of this account, and that stands"
+    assert same == users, "its customers answer for themselves"
+    assert rows_of(result, "key-1")[0]["verdict"] == "extraction"
+    found = result.overview["labels"]
+    assert (found["unmatched"], found["principals"]["cleared"]) == (0, 1)
+    assert_counts_agree(result)
+
+
+def test_an_account_is_not_accused_through_end_users_of_whom_some_were_cleared(
+    resold: Path, through_keys: Result, tmp_path: Path
+) -> None:
+    users = [row["end_user_id"] for row in rows_of(through_keys, "key-0")[1:]]
+    result = again(resold, [label(account_id="key-0", end_user_id=user) for user in users[:3]], tmp_path)
+    whole, *rows = rows_of(result, "key-0")
+    assert whole["verdict"] == "undetermined"
+    assert whole["reasons"][0] == "people cleared end users without whom it would not be accused"
+    verdict = {row["end_user_id"]: row["verdict"] for row in rows}
+    assert {verdict[user] for user in users[:3]} == {"undetermined"}
+    assert list(verdict.values()).count("extraction") == len(verdict) - 3
+    assert_counts_agree(result)
+
+
+def test_who_was_cleared_is_not_told_of_to_peers(log: Path, first: Result, tmp_path: Path) -> None:
+    campaign = accused(first)
+    rows = [label(account_id=a, end_user_id=u) for a, u in sorted(members(campaign), key=str)[:20]]
+    write_labels(rows, tmp_path / "labels.parquet")
+    keys = Keys(local=TEST_KEY, circle=b"a circle's key for tests, no more")
+    options = Options(labels=read_labels(tmp_path / "labels.parquet"))
+    result = scan(Source((log,)), tmp_path / "result", keys, options)
+    assert result.circle is not None
+    shared = result.circle["campaigns"][campaign["campaign_id"]]
+    assert sum(network["exchanges"] for network in shared["networks"]) <= result.matches.num_rows
 
 
 def test_a_campaign_of_which_nearly_all_were_cleared_is_undetermined(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,22 +25,51 @@ COVERED = "the registry covers this account"
 OF_FRONT = 0.9
 """Share of an account's end users in one campaign from which the account itself takes part."""
 
+USERS_CLEARED = "people cleared end users without whom it would not be accused"
 
-def account_rows(
-    scanned: Scanned, groups: list[Judged], campaign_ids: list[str], suspicion: float
-) -> list[Mapping[str, Any]]:
+Entry = tuple[int, int, int]
+"""A principal who takes part, the group, and the exchanges in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cleared:
+    """Whom a group would accuse, had people not cleared them: why it does not."""
+
+    principals: Mapping[tuple[int, int], str]
+    """By group and principal."""
+
+    accounts: Mapping[tuple[int, int], str]
+    """By group and account, of accounts that are accused through their end users alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What the rows of accounts are made of."""
+
+    scanned: Scanned
+    groups: list[Judged]
+    """As ruled, everybody who takes part still in."""
+
+    campaign_ids: list[str]
+    cleared: Cleared
+    matched: NDArray[np.int64]
+    """int64[p]: exchanges of each principal that are in extraction campaigns."""
+
+
+def account_rows(told: Told, suspicion: float) -> list[Mapping[str, Any]]:
     """One row for each account of which a principal takes part in a group, and one for each end user with a verdict of
     its own.
 
     An innocent cause is named only for streams whose probability reaches ``suspicion``: those without it would
     have been shown. Of an everyday phrase nothing is said.
     """
-    best = _best_rulings(groups, suspicion)
-    order, bounds = _by_account(scanned)
+    best = _best_rulings(told.groups, suspicion, told.cleared)
+    order, bounds = _by_account(told.scanned)
     rows: list[Mapping[str, Any]] = []
-    for account in distinct(scanned.principals.account[np.fromiter(best, np.int64, len(best))]).tolist():
+    accounts = told.scanned.principals.account[np.fromiter(best, np.int64, len(best))]
+    for account in distinct(accounts).tolist():
         own = order[bounds[account] : bounds[account + 1]]
-        rows.extend(_rows_of_account(scanned, own, best, groups, campaign_ids))
+        rows.extend(_rows_of_account(told, own, best))
     return rows
 
 
@@ -108,54 +138,71 @@ _RANK = {
 }
 
 
-def _best_rulings(groups: list[Judged], suspicion: float) -> dict[int, tuple[int, int]]:
+def _best_rulings(groups: list[Judged], suspicion: float, cleared: Cleared) -> dict[int, tuple[int, int]]:
     """For each principal who takes part in a group: that group and the exchanges in it; the gravest verdict
-    counts."""
+    counts, and that of an accusation of which the principal was cleared as undetermined."""
+    ranked = []
+    clearing = {group for group, _ in cleared.principals}
+    for number, judged in enumerate(groups):
+        verdict, probability = judged.ruling.verdict, judged.ruling.probability
+        if verdict in LOOKED_ALIKE and probability < suspicion:
+            continue
+        ranked.append((_RANK[verdict], -probability, number, False))
+        if number in clearing:
+            ranked.append((_RANK[Verdict.UNDETERMINED], -probability, number, True))
     best: dict[int, tuple[int, int]] = {}
-    ranked = sorted(
-        (
-            number
-            for number, judged in enumerate(groups)
-            if judged.ruling.verdict not in LOOKED_ALIKE or judged.ruling.probability >= suspicion
-        ),
-        key=lambda number: (_RANK[groups[number].ruling.verdict], -groups[number].ruling.probability, number),
-    )
-    for number in ranked:
+    for _, _, number, spared in sorted(ranked):
         judged = groups[number]
         for principal, count in zip(
             judged.taking_part.tolist(), judged.exchanges[judged.part].tolist(), strict=True
         ):
-            best.setdefault(principal, (number, count))
+            if ((number, principal) in cleared.principals) is spared:
+                best.setdefault(principal, (number, count))
     return best
 
 
 def _rows_of_account(
-    scanned: Scanned,
-    own: NDArray[np.int64],
-    best: dict[int, tuple[int, int]],
-    groups: list[Judged],
-    campaign_ids: list[str],
+    told: Told, own: NDArray[np.int64], best: dict[int, tuple[int, int]]
 ) -> list[Mapping[str, Any]]:
-    principals = scanned.principals
+    principals = told.scanned.principals
     account = principals.account_id[int(own[0])].as_py()
-    rows: list[Mapping[str, Any]] = []
-    taking = [(int(p), *best[int(p)]) for p in own if int(p) in best]
-    accused = [entry for entry in taking if groups[entry[1]].ruling.verdict is Verdict.EXTRACTION]
-    whole = next((entry for entry in taking if principals.end_user_id[entry[0]].as_py() is None), None)
-    if whole is None and (front := _front(accused, len(own))) is not None:
-        whole = front
-    covered = bool(scanned.licensed[own].any())
-    rows.append(_row(scanned, account, None, own, whole, groups, campaign_ids, covered))
-    for entry in taking:
-        user = principals.end_user_id[entry[0]].as_py()
-        if user is not None:
-            rows.append(
-                _row(scanned, account, user, np.array([entry[0]]), entry, groups, campaign_ids, False)
-            )
+    users = {int(p): principals.end_user_id[int(p)].as_py() for p in own if int(p) in best}
+    taking: list[Entry] = [(p, *best[p]) for p in users]
+    whole = next((entry for entry in taking if users[entry[0]] is None), None)
+    covered = bool(told.scanned.licensed[own].any())
+    because = _cleared(told, whole)
+    if whole is None:
+        whole, because = _through_users(told, taking, int(principals.account[own[0]]), len(own))
+    rows: list[Mapping[str, Any]] = [_row(told, account, None, own, None if covered else whole, because)]
+    if covered:
+        rows[0] = {**rows[0], "verdict": str(Verdict.LICENSED), "reasons": [COVERED]}
+    rows += [
+        _row(told, account, users[entry[0]], own[own == entry[0]], entry, _cleared(told, entry))
+        for entry in taking
+        if users[entry[0]] is not None
+    ]
     return rows
 
 
-def _front(accused: list[tuple[int, int, int]], users: int) -> tuple[int, int, int] | None:
+def _cleared(told: Told, entry: Entry | None) -> str | None:
+    """Why a principal is not accused who takes part, where people cleared it."""
+    return told.cleared.principals.get((entry[1], entry[0])) if entry else None
+
+
+def _through_users(
+    told: Told, taking: list[Entry], account: int, users: int
+) -> tuple[Entry | None, str | None]:
+    """What an account is accused of through its end users, and why it is not where people cleared it or enough of them."""
+    accused = [entry for entry in taking if told.groups[entry[1]].ruling.verdict is Verdict.EXTRACTION]
+    if (front := _front(accused, users)) is None:
+        return None, None
+    left = _front([entry for entry in accused if _cleared(told, entry) is None], users)
+    shown = left or front
+    because = None if left else USERS_CLEARED
+    return shown, told.cleared.accounts.get((shown[1], account), because)
+
+
+def _front(accused: list[Entry], users: int) -> Entry | None:
     """What nearly all end users of an account take part in: with hardly another customer it is the operator's own. Where a
     reseller has others, operators among its end users are theirs to answer for."""
     if not accused:
@@ -168,20 +215,19 @@ def _front(accused: list[tuple[int, int, int]], users: int) -> tuple[int, int, i
 
 
 def _row(
-    scanned: Scanned,
+    told: Told,
     account: str,
     user: str | None,
     own: NDArray[np.int64],
-    entry: tuple[int, int, int] | None,
-    groups: list[Judged],
-    campaign_ids: list[str],
-    covered: bool,
+    entry: Entry | None,
+    cleared: str | None,
 ) -> dict[str, Any]:
-    principals = scanned.principals
+    """The row of an account or one of its end users. ``own``: its principals; ``cleared``: why it is not accused."""
+    principals = told.scanned.principals
     row: dict[str, Any] = {
         "account_id": account,
         "end_user_id": user,
-        "verdict": str(Verdict.LICENSED if covered else Verdict.NONE),
+        "verdict": str(Verdict.NONE),
         "campaign_id": None,
         "probability": 0.0,
         "evidence_bits": 0.0,
@@ -189,20 +235,22 @@ def _row(
         "extraction_exchanges": 0,
         "first_seen": int(principals.first_us[own].min()),
         "last_seen": int(principals.last_us[own].max()),
-        "reasons": [COVERED] if covered else [],
+        "reasons": [],
     }
-    if entry is None or covered:
+    if entry is None:
         return row
     _, group, count = entry
-    ruling = groups[group].ruling
-    shown = ruling.verdict in SHOWN
-    row |= {
-        "verdict": str(ruling.verdict),
-        "campaign_id": campaign_ids[group] if shown else None,
+    ruling = told.groups[group].ruling
+    accused = ruling.verdict is Verdict.EXTRACTION
+    spared = accused and cleared is not None
+    return row | {
+        "verdict": str(Verdict.UNDETERMINED if spared else ruling.verdict),
+        "extraction_exchanges": int(told.matched[own].sum()) if accused and not spared else 0,
+        "campaign_id": told.campaign_ids[group] if ruling.verdict in SHOWN else None,
         "probability": ruling.probability,
-        "evidence_bits": groups[group].case.bits,
-        "extraction_exchanges": count if ruling.verdict is Verdict.EXTRACTION else 0,
+        "evidence_bits": told.groups[group].case.bits,
         "reasons": [
+            *([cleared] if spared else []),
             (
                 f"{count:,} of its {row['exchanges']:,} exchanges belong to a stream that was judged "
                 f"{ruling.verdict}"
@@ -210,4 +258,3 @@ def _row(
             *ruling.reasons,
         ],
     }
-    return row

@@ -18,6 +18,7 @@ from stillwatch.doubts import ONE_PAYER, doubts_of
 from stillwatch.evidence import INTENT, PRIORS, START, Evidence, load_weights, posterior
 from stillwatch.exchange import COLUMNS
 from stillwatch.history import by_objective, iso, replaced
+from stillwatch.judging import places_of
 from stillwatch.objective.classes import OBJECTIVES
 from stillwatch.report.wording import percent, spoken
 from stillwatch.signals import all_signals
@@ -69,7 +70,8 @@ class Context:
 def describe(context: Context, group: int) -> dict[str, Any]:
     """The campaign of one group, as it stands in ``campaigns.json``."""
     scanned, judged = context.scanned, context.groups[group]
-    rows = scanned.merged.row[scanned.merged.stream == group]
+    places = places_of(scanned, judged, group)
+    rows, asked = scanned.merged.row[places], scanned.merged.objective[places]
     evidence = _evidence(context, group)
     families = [
         {
@@ -95,7 +97,7 @@ def describe(context: Context, group: int) -> dict[str, Any]:
         "last_seen": iso(int(at.max())),
         "consent": _consent(context, judged),
         "scale": _scale(context, rows, judged),
-        "intent": _intent(context, group),
+        "intent": _intent(context, group, asked),
         "evidence": [asdict(item) | {"innocent_range": _innocent_range(item.signal)} for item in evidence],
         "silent": _silent(context, group),
         "families": sorted(families, key=lambda row: (-row["exchanges"], row["family_id"])),
@@ -104,7 +106,7 @@ def describe(context: Context, group: int) -> dict[str, Any]:
         else [],
         "links": _links(context, group),
         "infrastructure": context.shared[group],
-        "timeline": _timeline(context, group, judged, at),
+        "timeline": _timeline(context, judged, at, asked),
         "principals": _principals(context, judged),
         "principals_cut": 0,
         "exemplars": context.exemplars.get(group, []),
@@ -219,15 +221,14 @@ def _scale(context: Context, rows: NDArray[np.int32], judged: Judged) -> dict[st
     }
 
 
-def _intent(context: Context, group: int) -> dict[str, Any]:
-    scanned = context.scanned
-    scores = scanned.merged.objective[scanned.merged.stream == group]
+def _intent(context: Context, group: int, scores: NDArray[np.int8]) -> dict[str, Any]:
+    """What requests with these ``scores`` (int8[n, objectives]) ask for."""
     best, surely = np.argmax(scores, axis=1), np.max(scores, axis=1) >= 50
     counts = Counter(best[surely].tolist())
     objectives: list[dict[str, Any]] = [
         {"name": OBJECTIVES[index], "share": count / len(scores)} for index, count in counts.most_common()
     ]
-    coverage = float(scanned.by_group.of("coverage")[group])
+    coverage = float(context.scanned.by_group.of("coverage")[group])
     names = ", ".join(row["name"].replace("_", " ") for row in objectives if row["share"] >= 0.05)
     return {
         "objectives": sorted(objectives, key=lambda row: (-row["share"], row["name"])),
@@ -269,12 +270,14 @@ def _links(context: Context, group: int) -> list[dict[str, Any]]:
     return sorted(found, key=lambda link: (-link["bits"], link["kind"], link["families"]))
 
 
-def _timeline(context: Context, group: int, judged: Judged, at: NDArray[np.int64]) -> dict[str, Any]:
-    principals, merged = context.scanned.principals, context.scanned.merged
+def _timeline(
+    context: Context, judged: Judged, at: NDArray[np.int64], scores: NDArray[np.int8]
+) -> dict[str, Any]:
+    principals = context.scanned.principals
     first, last = principals.first_us[judged.taking_part], principals.last_us[judged.taking_part]
     edges = int(principals.first_us.min()), int(principals.last_us.max())
     return {
-        **by_objective(at, merged.objective[merged.stream == group]),
+        **by_objective(at, scores),
         "releases": releases(context),
         "replaced": [iso(begin) for begin in replaced(first, last, *edges)],
     }

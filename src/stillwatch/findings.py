@@ -11,17 +11,18 @@ import numpy as np
 import pyarrow as pa
 
 from stillwatch import __version__, dossier
-from stillwatch.accounts import account_rows, account_table
+from stillwatch.accounts import Told, account_rows, account_table
 from stillwatch.calibration import assessment, decisions, guarantee, shadow
 from stillwatch.calibration.labels import Labels
 from stillwatch.campaigns import TOUCHED
 from stillwatch.corroboration import told
+from stillwatch.distinct import distinct
 from stillwatch.doubts import times_of_one_payer
 from stillwatch.engine.memory import COUNTED_AT_ONCE
 from stillwatch.exemplars import Wanted, collect
 from stillwatch.family_rows import FamilyRows
 from stillwatch.grounds import asked_who_pays, paid_by_one
-from stillwatch.judging import LOOKED_ALIKE, SHOWN, Judged, judge
+from stillwatch.judging import LOOKED_ALIKE, SHOWN, Judged, judge, places_of
 from stillwatch.objective.classes import OBJECTIVES
 from stillwatch.outputs import MATCHES, TEMPLATES, to_table, write_json, write_table
 from stillwatch.overview import overview as overview_of
@@ -87,11 +88,11 @@ def state(
     del members
     campaign_ids = _campaign_ids(scanned.groups.label, names, scanned.groups.count)
     matched = decisions.match(scanned, judged, names, campaign_ids, options.labels or Labels(()))
-    held = decisions.hold_back(scanned, judged, campaign_ids, matched, options.rule.least_principals)
+    held = decisions.hold_back(judged, matched, options.rule.least_principals)
     groups = held.accusing
-    matches = _matches(scanned, groups, names, campaign_ids)
+    inside = _matching(scanned, groups)
     shown = [number for number, judged in enumerate(groups) if judged.ruling.verdict in SHOWN]
-    exemplars = _exemplars(scanned, shown, source, keys, options, taken)
+    exemplars = _exemplars(scanned, groups, shown, source, keys, options, taken)
     family_rows = _family_rows(scanned, families, groups, names, campaign_ids, best, options)
     innocent = closest_innocent(family_rows, options.bar)
     parts = [groups[number].taking_part for number in shown]
@@ -103,8 +104,11 @@ def state(
     campaigns = [dossier.describe(context, number) for number in shown]
     for number, campaign in zip(shown, campaigns, strict=True):
         campaign["reasons"] += guarantee.over_time(groups[number], options)
-    rows = account_rows(scanned, held.groups, campaign_ids, options.bar.suspicion)
-    accounts = account_table(scanned, decisions.spare(rows, held.cleared))
+    of_campaigns = _exchanges(scanned, inside)
+    rows = account_rows(
+        Told(scanned, held.groups, campaign_ids, held.cleared, of_campaigns), options.bar.suspicion
+    )
+    accounts = account_table(scanned, rows)
     overview = overview_of(
         context, rejects, family_rows, accounts, __version__, taken.parts if taken else source.files
     )
@@ -119,10 +123,10 @@ def state(
         to_table(shadow.draw(list(family_rows), options.shadow), shadow.SHADOW) if options.shadow else None
     )
     return Result(
-        accounts, family_rows.table(), matches, _templates(scanned, family_rows, keys),
-        campaigns, overview, drawn,
+        accounts, family_rows.table(), _matches(scanned, inside, names, campaign_ids),
+        _templates(scanned, family_rows, keys), campaigns, overview, drawn,
         shareable(
-            scanned, shown, campaign_ids, family_rows, keys, options.rule.least_principals
+            scanned, groups, shown, campaign_ids, family_rows, keys, options.rule.least_principals
         ),
         taken,
     )  # fmt: skip
@@ -179,8 +183,9 @@ def _campaign_ids(label: NDArray[np.int32], names: list[str], count: int) -> lis
     return ids
 
 
-def _matches(scanned: Scanned, groups: list[Judged], names: list[str], campaign_ids: list[str]) -> pa.Table:
-    """One row for each exchange of an extraction campaign, with the family that it matches most."""
+def _matching(scanned: Scanned, groups: list[Judged]) -> NDArray[np.int64]:
+    """Memberships of extraction campaigns by principals who take part: of each exchange that of the family that it matches
+    most."""
     label, families, principals = scanned.groups.label, scanned.families, scanned.principals
     accused = np.array([judged.ruling.verdict is Verdict.EXTRACTION for judged in groups], bool)
     stream = label[families.family]
@@ -199,15 +204,28 @@ def _matches(scanned: Scanned, groups: list[Judged], names: list[str], campaign_
     )
     inside = inside[order]
     key = families.row[inside].astype(np.int64) << 32 | stream[inside]
-    inside = inside[np.r_[True, key[1:] != key[:-1]]] if len(inside) else inside
-    ids = texts_at(scanned.sketches, "exchange_id", families.row[inside])
+    return inside[np.r_[True, key[1:] != key[:-1]]] if len(inside) else inside
+
+
+def _exchanges(scanned: Scanned, inside: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Exchanges of each principal among memberships ``inside``, those in several campaigns once: int64[p]."""
+    owner = scanned.principals.of_row[distinct(scanned.families.row[inside])]
+    return np.bincount(owner, minlength=scanned.principals.count)
+
+
+def _matches(
+    scanned: Scanned, inside: NDArray[np.int64], names: list[str], campaign_ids: list[str]
+) -> pa.Table:
+    """One row for each exchange of an extraction campaign, with the family that it matches most."""
+    families = scanned.families
+    family = families.family[inside]
     table = pa.table(
         {
-            "exchange_id": ids,
-            "family_id": pa.array(
-                [names[family] for family in families.family[inside].tolist()], pa.string()
+            "exchange_id": texts_at(scanned.sketches, "exchange_id", families.row[inside]),
+            "family_id": pa.array([names[one] for one in family.tolist()], pa.string()),
+            "campaign_id": pa.array(
+                [campaign_ids[group] for group in scanned.groups.label[family].tolist()], pa.string()
             ),
-            "campaign_id": pa.array([campaign_ids[group] for group in stream[inside].tolist()], pa.string()),
         },
         schema=MATCHES,
     )
@@ -312,14 +330,15 @@ def _text_shown(source: Source, options: Options) -> str:
 
 
 def _exemplars(
-    scanned: Scanned, shown: list[int], source: Source, keys: Keys, options: Options, taken: Taken | None
-) -> dict[int, list[dict[str, Any]]]:
+    scanned: Scanned, groups: list[Judged], shown: list[int], source: Source, keys: Keys, options: Options,
+    taken: Taken | None,
+) -> dict[int, list[dict[str, Any]]]:  # fmt: skip
     if options.sketch_only or not shown or source.sketched:
         return {}
     at, request = (scanned.sketches[name].to_numpy() for name in ("at_us", "request_hash"))
     early = {}
     for group in shown:
-        rows = scanned.merged.row[scanned.merged.stream == group]
+        rows = scanned.merged.row[places_of(scanned, groups[group], group)]
         if taken is not None:
             rows = rows[(rows >= taken.rows.start) & (rows < taken.rows.stop)]
         early[group] = rows[np.lexsort((request[rows], at[rows]))][:60:20]

@@ -65,6 +65,12 @@ class Judged:
         return self.principals[self.part]
 
 
+def places_of(scanned: Scanned, judged: Judged, stream: int) -> NDArray[np.int64]:
+    """Where among the merged members the exchanges of a stream stand that are by principals who take part."""
+    inside = np.flatnonzero(scanned.merged.stream == stream)
+    return inside[np.isin(scanned.principals.of_row[scanned.merged.row[inside]], judged.taking_part)]
+
+
 def judge(
     scanned: Scanned, members: Members, label: NDArray[np.int32], measured: Measured, options: Options,
     attached: NDArray[np.int32] | None = None,

@@ -14,6 +14,7 @@ import pyarrow as pa
 from stillwatch.circle import OWN, templates
 from stillwatch.distinct import distinct
 from stillwatch.history import iso
+from stillwatch.judging import places_of
 from stillwatch.memberships import only
 from stillwatch.peers import SKETCH_SIZE
 from stillwatch.stream_tables import in_order
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from stillwatch.examine import Scanned
+    from stillwatch.judging import Judged
     from stillwatch.keys import Keys
 
 VERSION = 1
@@ -41,7 +43,7 @@ MOST_NETWORKS = 16
 
 
 def shareable(
-    scanned: Scanned, shown: Sequence[int], campaign_ids: Sequence[str],
+    scanned: Scanned, groups: Sequence[Judged], shown: Sequence[int], campaign_ids: Sequence[str],
     family_rows: Sequence[Mapping[str, Any]], keys: Keys, least: int,
 ) -> dict[str, Any] | None:  # fmt: skip
     """The document of ``circle.json``, or None without a circle's key.
@@ -73,7 +75,7 @@ def shareable(
         "key": keys.name,
         "campaigns": {
             campaign_ids[group]: _templates(np.flatnonzero(judged == group), found, family_rows)
-            | _whence(scanned, scanned.merged.row[scanned.merged.stream == group])
+            | _whence(scanned, scanned.merged.row[places_of(scanned, groups[group], group)])
             for group in shown
         },
     }

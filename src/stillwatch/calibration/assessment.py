@@ -32,7 +32,8 @@ def assess_labels(
     ``groups``: as they were judged before the decisions were heeded; ``verdicts``: of each family, likewise.
     """
     accused = [number for number, judged in enumerate(groups) if judged.ruling.verdict is Verdict.EXTRACTION]
-    principals = [label for (group, _), label in matched.principals.items() if group in accused]
+    of_people = [*matched.principals.items(), *matched.accounts.items()]
+    principals = [label for (group, _), label in of_people if group in accused]
     return {
         "read": matched.labels,
         "unmatched": matched.unmatched,
@@ -47,7 +48,7 @@ def assess_labels(
 def _counts(labels: Sequence[Label]) -> dict[str, Any]:
     return {
         "extraction": sum(label.standing is Standing.EXTRACTION for label in labels),
-        "cleared": sum(label.standing in CLEARED for label in labels),
+        "cleared": sum(label.clears for label in labels),
         "open": sum(label.standing in (Standing.UNSURE, Standing.OVERTURNED) for label in labels),
     }
 
@@ -91,11 +92,7 @@ def _recall(
     ]
     if not shadow:
         return None
-    wrong = {
-        number
-        for number in accused
-        if number in matched.groups and matched.groups[number].standing in CLEARED
-    }
+    wrong = {number for number in accused if number in matched.groups and matched.groups[number].clears}
     of_group = scanned.groups.label.tolist()
     found = sum(
         verdict == Verdict.EXTRACTION and group not in wrong

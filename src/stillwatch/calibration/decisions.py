@@ -5,13 +5,15 @@ Family and campaign ids are keyed hashes: under the same key a template keeps it
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stillwatch.calibration.labels import CLEARED, Label, Labels, Standing
+from stillwatch.accounts import Cleared
+from stillwatch.calibration.labels import Label, Labels
 from stillwatch.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -23,21 +25,22 @@ if TYPE_CHECKING:
 DECIDES = 0.5
 """Share of a campaign's exchanges that families with one decision must hold for it to be the campaign's."""
 
-Principal = tuple[str, str | None]
-
 
 @dataclass(frozen=True, slots=True)
 class Matched:
     """Standing decisions by what they are about in this scan."""
 
     groups: dict[int, Label]
-    """The decision on each group that has one, by its campaign's name or by most of its families."""
+    """The decision on each group that has one: the last on families with most of it, by themselves or by its campaign."""
 
     families: dict[int, Label]
     """The decision on each family that has one of its own."""
 
     principals: dict[tuple[int, int], Label]
     """The decision on a principal in a group, by (group, principal)."""
+
+    accounts: dict[tuple[int, int], Label]
+    """The decision on an account that is no principal of a group and has end users in it, by (group, account)."""
 
     labels: int
     """Standing decisions that were read."""
@@ -56,8 +59,8 @@ class HeldBack:
     accusing: list[Judged]
     """The same without the principals who were cleared."""
 
-    cleared: dict[tuple[Principal, str], str]
-    """For a principal and the campaign that would accuse it: why it does not."""
+    cleared: Cleared
+    """Whom a group would accuse, and why it does not."""
 
 
 def match(
@@ -70,8 +73,8 @@ def match(
     """Find the subject of each decision in a scan."""
     place = {name: family for family, name in enumerate(names)}
     campaign = {name: group for group, name in enumerate(campaign_ids)}
-    of_family = scanned.groups.label
-    families, by_name = {}, {}
+    families: dict[int, Label] = {}
+    by_name: dict[int, Label] = {}
     unmatched = 0
     for label in labels.about_groups():
         campaign_id, family_id, _, _ = label.subject
@@ -81,36 +84,54 @@ def match(
             by_name[campaign[campaign_id]] = label
         else:
             unmatched += 1
-    found = _of_most_families(scanned, families) | by_name
+    principals, accounts, strangers = _of_people(scanned, groups, place, campaign_ids, labels)
+    found = _of_groups(scanned, families, by_name)
+    return Matched(found, families, principals, accounts, len(labels.labels), unmatched + strangers)
+
+
+def _of_people(
+    scanned: Scanned,
+    groups: Sequence[Judged],
+    place: Mapping[str, int],
+    campaign_ids: Sequence[str],
+    labels: Labels,
+) -> tuple[dict[tuple[int, int], Label], dict[tuple[int, int], Label], int]:
+    """Decisions on principals and on accounts, as :class:`Matched` has them, and how many are on nobody who takes part.
+
+    ``place``: number of each family by name.
+    """
     principals: dict[tuple[int, int], Label] = {}
+    accounts: dict[tuple[int, int], Label] = {}
+    unmatched = 0
     members = _memberships(scanned, groups)
-    for label in sorted(labels.about_principals(), key=lambda label: label.decided_at):
+    for label in labels.about_principals():
         campaign_id, family_id, account, user = label.subject
-        hits = [
-            (group, principal)
-            for group, principal in members.get((str(account), user), ())
-            if (family_id is None or (family_id in place and of_family[place[family_id]] == group))
-            and (campaign_id is None or family_id is not None or campaign_ids[group] == campaign_id)
-        ]
-        principals.update(dict.fromkeys(hits, label))
-        unmatched += not hits
-    return Matched(found, families, principals, len(labels.labels), unmatched)
+        family = place.get(family_id or "")
+        group_of = None if family is None else int(scanned.groups.label[family])
+        about = {
+            group: places
+            for group, places in members.get(str(account), {}).items()
+            if campaign_id in (None, campaign_ids[group]) and (family_id is None or group == group_of)
+        }
+        for group, places in about.items():
+            if user in places:
+                principals[group, places[user]] = label
+            elif user is None:
+                accounts[group, int(scanned.principals.account[next(iter(places.values()))])] = label
+        unmatched += not any(user is None or user in places for places in about.values())
+    return principals, accounts, unmatched
 
 
-def hold_back(
-    scanned: Scanned, groups: Sequence[Judged], campaign_ids: Sequence[str], matched: Matched, least: int
-) -> HeldBack:
+def hold_back(groups: Sequence[Judged], matched: Matched, least: int) -> HeldBack:
     """Make accusations that people cleared before undetermined, and leave cleared principals out of the others.
 
     ``least``: principals without whom there is no campaign.
     """
     ruled, accusing = [], []
-    cleared: dict[tuple[Principal, str], str] = {}
+    cleared: dict[tuple[int, int], str] = {}
+    clearing = {place: label for place, label in matched.principals.items() if label.clears}
     for number, judged in enumerate(groups):
-        out = judged.part & np.array(
-            [(number, p) in matched.principals for p in judged.principals.tolist()], bool
-        )
-        out[out] = [_clears(matched.principals[number, p]) for p in judged.principals[out].tolist()]
+        out = judged.part & np.array([(number, p) in clearing for p in judged.principals.tolist()], bool)
         kept = _ruled(judged, matched.groups.get(number), judged.part & ~out, least)
         ruled.append(kept)
         if kept.ruling.verdict is not Verdict.EXTRACTION:
@@ -118,16 +139,22 @@ def hold_back(
             continue
         accusing.append(replace(kept, part=kept.part & ~out))
         for principal in judged.principals[out].tolist():
-            reason = f"{_said(matched.principals[number, principal])} of this principal, and that stands"
-            cleared[scanned.principals.name(principal), campaign_ids[number]] = reason
-    return HeldBack(ruled, accusing, cleared)
+            cleared[number, principal] = (
+                f"{_said(clearing[number, principal])} of this principal, and that stands"
+            )
+    accounts = {
+        place: f"{_said(label)} of this account, and that stands"
+        for place, label in matched.accounts.items()
+        if label.clears
+    }
+    return HeldBack(ruled, accusing, Cleared(cleared, accounts))
 
 
 def _ruled(judged: Judged, label: Label | None, left: NDArray[np.bool_], least: int) -> Judged:
     """A group after the decision on it, ``left`` being who takes part and was not cleared."""
     if judged.ruling.verdict is not Verdict.EXTRACTION:
         return judged
-    if label is not None and _clears(label):
+    if label is not None and label.clears:
         reason = f"{_said(label)} of it, and that stands"
     elif left.sum() < min(least, judged.part.sum()):
         reason = f"people cleared all but {left.sum()} of those who take part"
@@ -137,75 +164,41 @@ def _ruled(judged: Judged, label: Label | None, left: NDArray[np.bool_], least: 
     return replace(judged, ruling=ruling)
 
 
-def spare(rows: Sequence[Any], cleared: dict[tuple[Principal, str], str]) -> list[dict[str, Any]]:
-    """Rows of ``accounts.parquet`` in which nobody is accused who was cleared.
-
-    An account that stands accused through its end users is not where none of them is left.
-    """
-    result = []
-    for row in map(dict, rows):
-        reason = cleared.get(((row["account_id"], row["end_user_id"]), row["campaign_id"]))
-        result.append(_spared(row, reason) if reason and row["verdict"] == Verdict.EXTRACTION else row)
-    users = {(account, campaign) for (account, user), campaign in cleared if user is not None}
-    left = {
-        (row["account_id"], row["campaign_id"])
-        for row in result
-        if row["end_user_id"] is not None and row["verdict"] == Verdict.EXTRACTION
-    }
-    why = "people cleared those of its end users through whom it would be accused"
-    return [
-        _spared(row, why)
-        if row["verdict"] == Verdict.EXTRACTION
-        and row["end_user_id"] is None
-        and (row["account_id"], row["campaign_id"]) in users - left
-        else row
-        for row in result
-    ]
-
-
-def _spared(row: dict[str, Any], reason: str) -> dict[str, Any]:
-    return row | {
-        "verdict": str(Verdict.UNDETERMINED),
-        "extraction_exchanges": 0,
-        "reasons": [reason, *row["reasons"]],
-    }
-
-
-def _clears(label: Label) -> bool:
-    return label.standing in CLEARED
-
-
 def _said(label: Label) -> str:
     appealed = " on appeal" if label.appeal == "reversed" else ""
     return f"people decided {label.standing}{appealed} on {label.decided_at:%Y-%m-%d}"
 
 
-def _of_most_families(scanned: Scanned, families: dict[int, Label]) -> dict[int, Label]:
-    """The decision that families with most of a group's exchanges have in common; the latest of them stands for
-    it."""
-    count = np.bincount(scanned.families.family, minlength=len(scanned.families.names))
+def _of_groups(scanned: Scanned, families: dict[int, Label], campaigns: dict[int, Label]) -> dict[int, Label]:
+    """The decision that families with most of a group's exchanges have in common; the last of them stands for it.
+
+    A decision on a campaign is one on each of its families, and of two on one family the later one counts. Families that
+    were cleared in other words were cleared.
+    """
     label, core = scanned.groups.label, scanned.groups.core
-    held: dict[tuple[int, Standing], int] = {}
-    latest: dict[tuple[int, Standing], Label] = {}
-    for family, decision in families.items():
-        if label[family] >= 0 and core[family]:
-            key = int(label[family]), decision.standing
-            held[key] = held.get(key, 0) + int(count[family])
-            latest[key] = max(latest.get(key, decision), decision, key=lambda one: one.decided_at)
-    whole = np.bincount(
-        label[core & (label >= 0)], weights=count[core & (label >= 0)], minlength=scanned.groups.count
-    )
-    return {
-        group: latest[group, standing]
-        for (group, standing), exchanges in held.items()
-        if exchanges > DECIDES * whole[group]
-    }
+    count = np.bincount(scanned.families.family, minlength=len(scanned.families.names))
+    whole: Counter[int] = Counter()
+    held: Counter[tuple[int, str]] = Counter()
+    last: dict[tuple[int, str], Label] = {}
+    concerned = {int(label[family]) for family in families} | campaigns.keys()
+    for family in np.flatnonzero(core & np.isin(label, list(concerned))).tolist():
+        group, exchanges = int(label[family]), int(count[family])
+        whole[group] += exchanges
+        said = [one for one in (families.get(family), campaigns.get(group)) if one is not None]
+        if not said:
+            continue
+        decision = max(said, key=lambda one: one.order)
+        kind = group, "cleared" if decision.clears else str(decision.standing)
+        held[kind] += exchanges
+        last[kind] = max(last.get(kind, decision), decision, key=lambda one: one.order)
+    return {kind[0]: last[kind] for kind, exchanges in held.items() if exchanges > DECIDES * whole[kind[0]]}
 
 
-def _memberships(scanned: Scanned, groups: Iterable[Judged]) -> dict[Principal, list[tuple[int, int]]]:
-    """The groups in which each principal takes part, with its number."""
-    found: dict[Principal, list[tuple[int, int]]] = {}
+def _memberships(scanned: Scanned, groups: Iterable[Judged]) -> dict[str, dict[int, dict[str | None, int]]]:
+    """Who takes part in what: by account and group, the numbers of its principals by end user."""
+    found: dict[str, dict[int, dict[str | None, int]]] = {}
     for number, judged in enumerate(groups):
         for principal in judged.taking_part.tolist():
-            found.setdefault(scanned.principals.name(principal), []).append((number, principal))
+            account, user = scanned.principals.name(principal)
+            found.setdefault(account, {}).setdefault(number, {})[user] = principal
     return found

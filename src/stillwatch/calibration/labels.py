@@ -46,7 +46,12 @@ COLUMNS = (
         APPEALS,
     ),
     LabelColumn("source", pa.string(), True, "what the decision came from", SOURCES),
-    LabelColumn("campaign_id", pa.string(), False, "the campaign that was decided on"),
+    LabelColumn(
+        "campaign_id",
+        pa.string(),
+        False,
+        "the campaign that was decided on; not read where family_id is given",
+    ),
     LabelColumn(
         "family_id", pa.string(), False, "the family that was decided on, or by which a principal was accused"
     ),
@@ -88,8 +93,11 @@ class Standing(StrEnum):
 CLEARED = (Standing.INNOCENT, Standing.LICENSED)
 """Decisions that stand against an accusation."""
 
+SUBJECT = ("campaign_id", "family_id", "account_id", "end_user_id")
+"""Columns that name what was decided on; an empty text names nothing, as null does."""
+
 Subject = tuple[str | None, str | None, str | None, str | None]
-"""Campaign, family, account and end user."""
+"""Campaign, family, account and end user. Of campaign and family one is given at most: the family is the narrower."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +118,16 @@ class Label:
             return Standing(self.decision)
         return Standing.INNOCENT if self.decision == "extraction" else Standing.OVERTURNED
 
+    @property
+    def clears(self) -> bool:
+        """Whether it stands against an accusation."""
+        return self.standing in CLEARED
+
+    @property
+    def order(self) -> tuple[dt.datetime, bool, str, str]:
+        """Decisions on the same people in this order: the last one stands, and of several at one time one that clears."""
+        return self.decided_at, self.clears, self.standing, self.appeal or ""
+
 
 @dataclass(frozen=True, slots=True)
 class Labels:
@@ -118,12 +136,16 @@ class Labels:
     labels: tuple[Label, ...]
 
     def about_groups(self) -> list[Label]:
-        """Decisions on campaigns and families as a whole."""
-        return [label for label in self.labels if label.subject[2] is None]
+        """Decisions on campaigns and families as a whole, the one that stands over the others last."""
+        return sorted(
+            (label for label in self.labels if label.subject[2] is None), key=lambda label: label.order
+        )
 
     def about_principals(self) -> list[Label]:
-        """Decisions on accounts and end users."""
-        return [label for label in self.labels if label.subject[2] is not None]
+        """Decisions on accounts and end users, the one that stands over the others last."""
+        return sorted(
+            (label for label in self.labels if label.subject[2] is not None), key=lambda label: label.order
+        )
 
 
 def read_labels(path: Path) -> Labels:
@@ -197,20 +219,21 @@ def _label(where: str, row: Mapping[str, Any]) -> Label:
                 f"{where}: {column.name} is none of the allowed words; write {', '.join(column.allowed)}"
                 + ("" if column.required else " or null")
             )
-    subject = row["campaign_id"], row["family_id"], row["account_id"], row["end_user_id"]
-    if not any(subject[:3]):
+    campaign, family, account, user = (row[name] or None for name in SUBJECT)
+    if not (campaign or family or account):
         raise LabelsError(f"{where}: it names no subject; give a campaign_id, a family_id or an account_id")
-    if row["end_user_id"] is not None and row["account_id"] is None:
+    if user is not None and account is None:
         raise LabelsError(f"{where}: an end_user_id without the account_id that it belongs to; give both")
     probability = row["inclusion_probability"]
     if (row["source"] == "shadow") != (probability is not None):
         raise LabelsError(
             f"{where}: rows from shadow, and only they, have an inclusion_probability; copy it from shadow.parquet"
         )
-    if probability is not None and (row["family_id"] is None or row["account_id"] is not None):
+    if probability is not None and (family is None or account is not None):
         raise LabelsError(
             f"{where}: a row from shadow is about a family as a whole; give family_id and no account_id"
         )
     if probability is not None and not (0 < probability <= 1 and math.isfinite(probability)):
         raise LabelsError(f"{where}: inclusion_probability is {probability:g}; it must lie in (0, 1]")
+    subject = (None if family else campaign), family, account, user
     return Label(row["decision"], row["appeal"], row["source"], subject, row["decided_at"], probability)

@@ -223,7 +223,7 @@ class Live:
         ids = [named[place].name if place in named else own[0] for place, own in enumerate(suggested)]
         matched = decisions.match(scanned, groups, names, ids, self._options.labels or Labels(()))
         least = self._options.rule.least_principals
-        return named, decisions.hold_back(scanned, groups, ids, matched, least).accusing
+        return named, decisions.hold_back(groups, matched, least).accusing
 
     def _accuse(
         self, scanned: Scanned, named: dict[int, Named], groups: Sequence[Judged], now_us: int
@@ -259,7 +259,7 @@ class Live:
                 standing.update(keys)
             seen.append(
                 Seen(
-                    name.name, now_us, judged.case.bits, beyond, int(judged.exchanges.sum()),
+                    name.name, now_us, judged.case.bits, beyond, int(judged.exchanges[judged.part].sum()),
                     int(judged.part.sum()), flagged, worth,
                 )
             )  # fmt: skip
