@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 import json
 import math
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,12 +23,14 @@ from stillwatch.calibration.conformal import NOTHING, CalibrationError, quantile
 from stillwatch.calibration.guarantee import Guarantee, restrain
 from stillwatch.calibration.intervals import at_most
 from stillwatch.calibration.null import fit_null
-from stillwatch.calibration.record import Block, Calibration, Traffic
+from stillwatch.calibration.record import NO_RELEASE, STATED, Block, Cadence, Calibration, Traffic
 from stillwatch.examine import Options
 from stillwatch.findings import Result
 from stillwatch.judging import Judged
 from stillwatch.keys import Keys
+from stillwatch.registry import Licence, Registry
 from stillwatch.rejects import RejectLog
+from stillwatch.scan import scan
 from stillwatch.sketching import Source
 from stillwatch.verdict import Bar, Case, Ruling, Verdict, rule, threshold
 from tests.scans import TEST_KEY, extraction_campaigns, fails, run, scan_files
@@ -34,7 +39,7 @@ SIMULATED = 2_000
 
 
 def traffic(number: int, **more: object) -> Traffic:
-    plain = Traffic(f"week-{number}", 7.0, 30_000, 1_500, ("ip",), f"digest-{number}")
+    plain = Traffic(f"week-{number}", 7.0, 30_000, 1_500, ("ip",), f"digest-{number}", mapped=False)
     return dataclasses.replace(plain, **more)
 
 
@@ -98,10 +103,25 @@ def test_an_alpha_that_is_too_small_is_refused_and_the_smallest_is_named(count: 
         rank(needed - 1, alpha)
 
 
-@pytest.mark.parametrize("alpha", [0.0, 1.0, -0.1, 2.0])
-def test_an_alpha_that_is_no_probability_is_refused(alpha: float) -> None:
-    with pytest.raises(CalibrationError, match="between 0 and 1"):
-        rank(50, alpha)
+@pytest.mark.parametrize("alpha", [0.0, 1.0, -0.1, 2.0, math.nan, math.inf])
+@pytest.mark.parametrize("cadence", [None, Cadence(3_600.0, 86_400.0)])
+def test_an_alpha_that_is_no_probability_is_refused(alpha: float, cadence: Cadence | None) -> None:
+    with pytest.raises(CalibrationError, match=r"alpha is .*; give a probability between 0 and 1"):
+        record.refuse_too_few(50, alpha, cadence)
+
+
+@pytest.mark.parametrize(
+    ("alpha", "days", "said"),
+    [("nan", "7", "alpha is nan; give a probability"), ("0.05", "inf", "inf is no number of days")],
+)
+def test_what_is_no_number_is_refused_before_anything_is_read(
+    alpha: str, days: str, said: str, tmp_path: Path
+) -> None:
+    given = ("calibrate", tmp_path / "none.parquet", "--out", tmp_path / "bar.json")
+    found = run(*given, "--alpha", alpha, "--days", days, folder=tmp_path)
+    assert found.returncode == 2
+    assert "Traceback" not in found.stderr
+    assert said in " ".join(found.stderr.split())
 
 
 def test_a_calibration_is_read_as_it_was_written(tmp_path: Path) -> None:
@@ -141,6 +161,9 @@ def test_the_same_traffic_twice_is_refused() -> None:
         ({"columns_missing": ("asn", "ip")}, "it lacks asn"),
         ({"columns_missing": ()}, "it has ip, which every block lacks"),
         ({"digest": "digest-0"}, "it is one of the blocks itself"),
+        ({"licences": "of somebody"}, "other licences are in force"),
+        ({"releases": STATED}, "a release of a model is stated inside its time, and inside that of no block"),
+        ({"mapped": True}, "it was read with a table of identities, and every block without one"),
     ],
 )
 def test_a_log_unlike_the_blocks_is_told_apart(change: dict[str, object], said: str) -> None:
@@ -153,9 +176,24 @@ def test_a_log_unlike_the_blocks_is_told_apart(change: dict[str, object], said: 
     ]
 
 
+def test_what_a_scan_is_told_must_have_been_told_of_some_block() -> None:
+    some = [Block(traffic(99, licences="old", releases=STATED, mapped=True), 0.0), *blocks([0.0] * 18)]
+    made = record.calibrate(some, 0.1, "key", Options())
+    for change in ({"licences": "old"}, {"releases": STATED}, {"releases": NO_RELEASE}, {"mapped": True}):
+        assert record.differences(made, traffic(50, **change), "key") == []
+    stated = [Block(traffic(number, releases=STATED, mapped=None), 0.0) for number in range(19)]
+    made = record.calibrate(stated, 0.1, "key", Options())
+    # First uses of models count where nothing is stated, and they did in no block; of sketches nobody knows.
+    assert record.differences(made, traffic(50, mapped=True), "key") == [
+        "no release of its models is stated, and of those of every block one is"
+    ]
+
+
 def test_other_settings_and_versions_are_refused() -> None:
     made = record.calibrate(blocks([0.0] * 19), 0.05, "key", Options())
     record.check(made, Options())
+    with pytest.raises(CalibrationError, match=r"setting unsupported_regions: none, and this scan has RU VN"):
+        record.check(made, Options(unsupported_regions=frozenset({"VN", "RU"})))
     with pytest.raises(CalibrationError, match=r"setting bar\.prior: 0\.05, and this scan has 0\.01; give"):
         record.check(made, Options(bar=Bar(prior=0.01)))
     other = dataclasses.replace(made, versions=dict(made.versions) | {"evidence": "older"})
@@ -169,7 +207,12 @@ def test_other_settings_and_versions_are_refused() -> None:
         (lambda text: text[:100], "is no calibration"),
         (lambda text: text.replace('"alpha": 0.05', '"alpha": "five"'), "is no calibration.*alpha"),
         (lambda text: text.replace('"margin_bits": 0.0', '"margin_bits": -50.0'), "not what the scores"),
-        (lambda text: text.replace('"file_version": 1', '"file_version": 9'), "of version 9, and 1 is read"),
+        (lambda text: text.replace('"file_version": 2', '"file_version": 9'), "of version 9, and 2 is read"),
+        (
+            lambda text: text.replace('"file_version": 2', '"file_version": 1').replace("licences", "more"),
+            "of version 1, and 2 is read here; .* calibrate again",
+        ),
+        (lambda text: text.replace("file_version", "version"), "is no calibration"),
     ],
 )
 def test_a_spoilt_file_is_refused(spoil: Callable[[str], str], said: str, tmp_path: Path) -> None:
@@ -251,9 +294,15 @@ def logs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return [folder / str(number) / "exchanges.parquet" for number in range(5)]
 
 
-def scored(logs: list[Path], days: float | None = None) -> list[Block]:
+def scored(
+    logs: list[Path],
+    days: float | None = None,
+    options: Options | None = None,
+    identities: Path | None = None,
+) -> list[Block]:
+    source = Source(tuple(logs), identities=identities)
     with RejectLog(None) as rejects:
-        return score_blocks(logs, days, Source(tuple(logs)), Keys(TEST_KEY), Options(), rejects)
+        return score_blocks(logs, days, source, Keys(TEST_KEY), options or Options(), rejects)
 
 
 def calibration(logs: list[Path], **more: object) -> Calibration:
@@ -299,6 +348,53 @@ def test_a_calibrated_scan_states_alpha_and_how_it_was_got(logs: list[Path], tmp
     plain = guarantee_of(scan_files(logs[4:], tmp_path / "plain"))
     assert (plain["alpha"], plain["calibration"]) == (None, None)
     assert str(plain["statement"]).startswith("No error rate is guaranteed")
+
+
+def test_a_scan_that_is_told_what_no_block_was_told_states_no_alpha(logs: list[Path], tmp_path: Path) -> None:
+    made = calibration(logs[:4])
+    table = pq.read_table(logs[4], columns=["account_id", "started_at", "model"])
+    begin, model = pc.min(table["started_at"]).as_py(), table["model"][0].as_py()
+    licence = Registry((Licence(None, frozenset({table["account_id"][0].as_py()}), (), None, None),))
+    (tmp_path / "identities.csv").write_text("key,account_id\nnobody,somebody\n")
+    told = {
+        "licences": Options(registry=licence),
+        "release": Options(releases={model: begin + dt.timedelta(days=3)}),
+        "earlier": Options(releases={model: begin - dt.timedelta(days=3)}),
+        "unknown": Options(releases={"another-model": begin + dt.timedelta(days=3)}),
+    }
+    stated = {
+        name: guarantee_of(
+            scan_files(logs[4:], tmp_path / name, dataclasses.replace(options, calibration=made))
+        )
+        for name, options in told.items()
+    }
+    mapped = scan(
+        Source((logs[4],), identities=tmp_path / "identities.csv"),
+        tmp_path / "mapped",
+        Keys(TEST_KEY),
+        Options(calibration=made),
+    )
+    stated["mapped"] = guarantee_of(mapped)
+    assert {name for name, one in stated.items() if one["alpha"] is not None} == {"earlier", "unknown"}
+    assert "other licences are in force than for any block" in str(stated["licences"]["statement"])
+    assert "a release of a model is stated inside its time" in str(stated["release"]["statement"])
+    assert "with a table of identities" in str(stated["mapped"]["statement"])
+
+
+def test_a_block_says_what_it_was_scanned_with(logs: list[Path], tmp_path: Path) -> None:
+    table = pq.read_table(logs[0], columns=["account_id", "started_at", "model"])
+    account, model = table["account_id"][0].as_py(), table["model"][0].as_py()
+    begin, end = (of(table["started_at"]).as_py() for of in (pc.min, pc.max))
+    ended = Licence("org-1", frozenset(), (), end.date() - dt.timedelta(days=1), None)
+    registry = Registry((Licence(None, frozenset({account}), ("evaluation",), None, None), ended))
+    options = Options(registry=registry, releases={model: begin + dt.timedelta(days=1)})
+    (tmp_path / "identities.csv").write_text("key,account_id\nnobody,somebody\n")
+    (block,) = scored(logs[:1], options=options, identities=tmp_path / "identities.csv")
+    assert block.traffic.licences == Registry(
+        (Licence(None, frozenset({account}), (), end.date(), "x"),)
+    ).in_force(end.date())
+    assert block.traffic.licences not in ("", registry.in_force(begin.date()))
+    assert (block.traffic.releases, block.traffic.mapped) == (STATED, True)
 
 
 def test_days_cut_a_log_into_blocks_of_its_own_traffic(logs: list[Path]) -> None:

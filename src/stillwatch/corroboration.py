@@ -176,8 +176,9 @@ def _addresses(scanned: Scanned, campaign: PeerCampaign, rows: NDArray[np.int32]
     return len({mark for mark, when in zip(marks, at, strict=True) if when < until.get(mark, 0)})
 
 
-def lean(case: Case, own: Ruling, word: Word, bar: Bar) -> tuple[Case, Ruling, Word]:
-    """The case and the ruling with a peer's word, at most one step from the ruling by its own evidence."""
+def lean(case: Case, own: Ruling, word: Word, bar: Bar, *, calibrated: bool) -> tuple[Case, Ruling, Word]:
+    """The case and the ruling with a peer's word, at most one step from the ruling by its own evidence, and by that alone
+    where the bar was ``calibrated``."""
     heard = replace(case, bits=case.bits + word.bits)
     ruling = rule(heard, bar)
     if ruling.verdict is Verdict.EXTRACTION and own.verdict is not Verdict.EXTRACTION:
@@ -186,7 +187,7 @@ def lean(case: Case, own: Ruling, word: Word, bar: Bar) -> tuple[Case, Ruling, W
             why = (
                 "its own evidence alone would not even make it undetermined, and a peer's word accuses nobody"
             )
-        elif bar.excess > -math.inf:
+        elif calibrated:
             why = "the bar was calibrated without peers, and only its own evidence may carry it across"
         if why:
             ruling = replace(ruling, verdict=Verdict.UNDETERMINED, reasons=(why,))

@@ -73,7 +73,7 @@ def state(
     where not all are."""
     core, label = scanned.groups.judged, scanned.groups.label
     judged = judge(scanned, scanned.merged, core, scanned.by_group, options, label)
-    assured = guarantee.assess(scanned, judged, keys, options)
+    assured = guarantee.assess(scanned, judged, keys, options, source.mapped)
     judged = guarantee.restrain(judged, assured)
     members = scanned.every_family()
     families = judge(

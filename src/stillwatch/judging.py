@@ -97,7 +97,9 @@ def judge(
         case = cases[stream]
         ruling = rule(case, options.bar)
         if (word := words[stream]) is not None:
-            case, ruling, word = lean(case, ruling, word, options.bar)
+            case, ruling, word = lean(
+                case, ruling, word, options.bar, calibrated=options.calibration is not None
+            )
         part = taking[bounds[stream] : bounds[stream + 1]]
         if ruling.verdict is Verdict.EXTRACTION:
             rows = members.row[members.stream == stream]

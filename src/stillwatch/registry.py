@@ -12,6 +12,8 @@ A TOML file::
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
+import json
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +49,16 @@ class Registry:
             if named and (licence.until is None or on <= licence.until):
                 return licence
         return None
+
+    def in_force(self, on: dt.date) -> str:
+        """A name for those whom some licence covers on a day, the same for the same; empty where it is nobody."""
+        standing = [entry for entry in self.licences if entry.until is None or on <= entry.until]
+        if not standing:
+            return ""
+        organizations = {entry.organization_id for entry in standing if entry.organization_id is not None}
+        accounts = {account for entry in standing for account in entry.accounts}
+        named = json.dumps([sorted(organizations), sorted(accounts)])
+        return hashlib.blake2b(named.encode(), digest_size=8).hexdigest()
 
     def declares(self, account_id: str, organization_id: str | None) -> bool:
         """Whether the registry names the account at all, also where its licence ran out."""

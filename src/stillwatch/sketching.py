@@ -48,6 +48,12 @@ class Source:
         return kind_of(*self.paths, format=self.format) == SKETCH
 
     @property
+    def mapped(self) -> bool | None:
+        """Whether a table of identities is read with the log; None where that is not known, as of sketches, which may have
+        been made with one."""
+        return None if not self.paths or self.sketched else self.identities is not None
+
+    @property
     def bytes(self) -> int:
         """Size of the log as it lies on disk."""
         return sum(state_of(file).size for file in list_files(self.paths))

@@ -114,7 +114,7 @@ def test_a_word_moves_a_verdict_by_one_step_at_most(
     steps = [Verdict.POPULAR_PROMPT, Verdict.UNDETERMINED, Verdict.EXTRACTION]
     own = case(bits, conduct=conduct, objective=objective, silent=silent, doubts=DOUBTS[:1] if silent else ())
     before = rule(own, Bar())
-    heard, after, said = lean(own, before, word(spoken), Bar())
+    heard, after, said = lean(own, before, word(spoken), Bar(), calibrated=False)
     assert heard.bits == bits + spoken
     assert said.own_verdict is before.verdict
     assert 0 <= steps.index(after.verdict) - steps.index(before.verdict) <= 1
@@ -128,16 +128,17 @@ def test_a_word_lifts_what_was_undetermined_and_carries_nothing_across_a_calibra
     own = case(needed(Bar()) - 2)
     before = rule(own, Bar())
     assert before.verdict is Verdict.UNDETERMINED
-    assert lean(own, before, word(3.0), Bar())[1].verdict is Verdict.EXTRACTION
-    bar = Bar(excess=0.0)
-    ruling = lean(own, rule(own, bar), word(3.0), bar)[1]
-    assert ruling.verdict is Verdict.UNDETERMINED
-    assert "calibrated without peers" in ruling.reasons[0]
+    assert lean(own, before, word(3.0), Bar(), calibrated=False)[1].verdict is Verdict.EXTRACTION
+    # Where nothing passes the gates in any block the calibrated margin is none at all.
+    for bar in (Bar(excess=0.0), Bar()):
+        ruling = lean(own, rule(own, bar), word(3.0), bar, calibrated=True)[1]
+        assert ruling.verdict is Verdict.UNDETERMINED
+        assert "calibrated without peers" in ruling.reasons[0]
 
 
 def test_a_word_alone_accuses_nobody_however_much_it_may_weigh() -> None:
     own = case(3.0)
-    ruling = lean(own, rule(own, Bar()), word(50.0), Bar())[1]
+    ruling = lean(own, rule(own, Bar()), word(50.0), Bar(), calibrated=False)[1]
     assert ruling.verdict is Verdict.UNDETERMINED
     assert "accuses nobody" in ruling.reasons[0]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import math
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -15,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stillwatch.calibration.conformal import NOTHING, CalibrationError
-from stillwatch.calibration.record import Block, Traffic
+from stillwatch.calibration.record import FIRST_USES, NO_RELEASE, STATED, Block, Traffic
 from stillwatch.distinct import distinct
 from stillwatch.dossier import missing_columns
 from stillwatch.examine import Options, Scanned, examine
@@ -25,6 +26,7 @@ from stillwatch.judging import judge
 from stillwatch.listing import LogFile, list_files
 from stillwatch.sketching import Source, sketch_log
 from stillwatch.spool import Spool
+from stillwatch.streams import releases_of
 from stillwatch.verdict import Verdict, margin
 
 if TYPE_CHECKING:
@@ -50,12 +52,12 @@ def scanned_once(batches: Iterable[pa.RecordBatch], name: str, folder: Path, opt
             spool.write(batch)
             presence.observe(batch)
         scanned = examine(spool, presence, options)
-        return block_of(scanned, name, score(scanned, options))
+        return block_of(scanned, name, score(scanned, options), options)
 
 
-def block_of(scanned: Scanned, name: str, reached: float) -> Block:
+def block_of(scanned: Scanned, name: str, reached: float, options: Options) -> Block:
     """A block, of which all is known, and the score that it has reached."""
-    return Block(describe(scanned, name), None if reached == NOTHING else reached)
+    return Block(describe(scanned, name, options), None if reached == NOTHING else reached)
 
 
 def score_blocks(
@@ -70,10 +72,12 @@ def score_blocks(
     _refuse_shared_files(logs)
     found: list[Block] = []
     for log in logs:
+        own = replace(source, paths=(log,))
         with tempfile.TemporaryDirectory(prefix="stillwatch-calibrate-") as folder:
-            batches = sketch_log(replace(source, paths=(log,)), keys, rejects, progress)
-            for name, block in _blocks(batches, "/".join(log.parts[-2:]), days, Path(folder)):
-                found.append(scored(block, name, Path(folder), options))
+            batches = sketch_log(own, keys, rejects, progress)
+            for name, part in _blocks(batches, "/".join(log.parts[-2:]), days, Path(folder)):
+                block = scored(part, name, Path(folder), options)
+                found.append(replace(block, traffic=replace(block.traffic, mapped=own.mapped)))
     return found
 
 
@@ -99,8 +103,8 @@ def margins(scanned: Scanned, options: Options) -> list[float]:
     ]
 
 
-def describe(scanned: Scanned, name: str) -> Traffic:
-    """Length, volume and content of a scanned log."""
+def describe(scanned: Scanned, name: str, options: Options) -> Traffic:
+    """Length, volume and content of a scanned log, and what its scan was told that may differ from log to log."""
     sketches = scanned.sketches
     at = sketches["at_us"].combine_chunks().to_numpy()
     return Traffic(
@@ -110,7 +114,18 @@ def describe(scanned: Scanned, name: str) -> Traffic:
         principals=scanned.principals.count,
         columns_missing=tuple(sorted(missing_columns(scanned))),
         digest=_digest(sketches),
+        licences=options.registry.in_force(dt.datetime.fromtimestamp(int(at.max()) / 1e6, dt.UTC).date()),
+        releases=_releases(scanned, options),
     )
+
+
+def _releases(scanned: Scanned, options: Options) -> str:
+    """What stands for the releases of models in a log."""
+    stated = releases_of(scanned.sketches, options.releases).values()
+    if not stated:
+        return FIRST_USES
+    at = scanned.sketches["at_us"].combine_chunks().to_numpy()
+    return STATED if any(at.min() < release <= at.max() for release in stated) else NO_RELEASE
 
 
 def _digest(sketches: pa.Table) -> str:

@@ -29,17 +29,26 @@ def smallest_alpha(blocks: int) -> Fraction:
     return Fraction(1, blocks + 1)
 
 
+def exactly(alpha: float) -> Fraction:
+    """Alpha as the decimal number that was written, so that 0.05 of twenty is one and not a little more.
+
+    Raises :class:`CalibrationError` for what is no probability.
+
+    >>> exactly(0.05)
+    Fraction(1, 20)
+    """
+    if not 0 < alpha < 1:  # as of nan
+        raise CalibrationError(f"alpha is {alpha:g}; give a probability between 0 and 1, such as 0.05")
+    return Fraction(str(alpha))
+
+
 def rank(blocks: int, alpha: float) -> int:
     """Which of the scores, counted from the smallest, is the threshold: ceil((n + 1)(1 - alpha)).
-
-    Computed on the decimal number that was written, so that 0.05 of twenty is one and not a little more.
 
     >>> rank(19, 0.05), rank(39, 0.05), rank(99, 0.07)
     (19, 38, 93)
     """
-    exact = Fraction(str(alpha))
-    if not 0 < exact < 1:
-        raise CalibrationError(f"alpha is {alpha:g}; give a probability between 0 and 1, such as 0.05")
+    exact = exactly(alpha)
     smallest = smallest_alpha(blocks)
     if exact < smallest:
         needed = math.ceil(1 / exact) - 1

@@ -24,7 +24,7 @@ import math
 from collections.abc import Sequence
 from fractions import Fraction
 
-from stillwatch.calibration.conformal import NOTHING, CalibrationError, rounded_up
+from stillwatch.calibration.conformal import NOTHING, CalibrationError, exactly, rounded_up
 
 
 def e_value(bits: float, clean: Sequence[float]) -> float:
@@ -44,9 +44,7 @@ def least_bits(clean: Sequence[float], alpha: float) -> float:
     >>> least_bits([1.0, 1.0, 2.0] + [NOTHING] * 36, 0.05), least_bits([NOTHING] * 20, 0.05)
     (3.0, -inf)
     """
-    exact = Fraction(str(alpha))
-    if not 0 < exact < 1:
-        raise CalibrationError(f"alpha is {alpha:g}; give a probability between 0 and 1, such as 0.05")
+    exact = exactly(alpha)
     room = (len(clean) + 1) * exact - 1
     if room <= 0:
         needed = math.floor(1 / exact)

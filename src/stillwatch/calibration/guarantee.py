@@ -64,12 +64,18 @@ def calibrated(options: Options) -> Options:
     return replace(options, bar=replace(options.bar, excess=options.calibration.excess))
 
 
-def assess(scanned: Scanned, groups: Sequence[Judged], keys: Keys, options: Options) -> Guarantee:
-    """Compare the log with the blocks, and match its own null."""
+def assess(
+    scanned: Scanned, groups: Sequence[Judged], keys: Keys, options: Options, mapped: bool | None = None
+) -> Guarantee:
+    """Compare the log with the blocks, and match its own null.
+
+    ``mapped``: whether a table of identities was read with the log; None where that is not known.
+    """
     calibration = options.calibration
-    unlike = (
-        [] if calibration is None else record.differences(calibration, describe(scanned, "log"), keys.name)
-    )
+    unlike = []
+    if calibration is not None:
+        log = replace(describe(scanned, "log", options), mapped=mapped)
+        unlike = record.differences(calibration, log, keys.name)
     measured = scanned.by_family
     speaking = ~np.isnan(np.stack([measured.of(signal) for signal in CONDUCT])).all(axis=0)
     taken = speaking & _of_campaigns(scanned, groups)

@@ -24,11 +24,16 @@ from stillwatch.verdict import threshold
 if TYPE_CHECKING:
     from stillwatch.examine import Options
 
-FILE_VERSION = 1
+FILE_VERSION = 2
+"""1: before blocks said what they were scanned with; it is refused, since nobody can tell whether a scan is alike."""
 TOLERANCE = 1.5
 """Factor by which a log may differ from the median block in length, exchanges and principals, either way."""
 
 A_DAY = "exchanges a day"
+STATED, FIRST_USES, NO_RELEASE = "stated", "first_uses", "none"
+"""What stands for the releases of models in a log: what ``--release`` states inside its time; first uses, where nothing is
+stated of its models; nothing, where all that is stated of them lies outside."""
+
 Setting = float | str
 
 
@@ -49,6 +54,15 @@ class Traffic:
 
     digest: str
     """Hash of the names of its exchanges: the same traffic is known again."""
+
+    licences: str = ""
+    """Hash of whom the registry covers on its last day; empty for nobody."""
+
+    releases: str = FIRST_USES
+    """What stands for releases of models in it."""
+
+    mapped: bool | None = None
+    """Whether a table of identities was read with it; None where that is not known, as of sketches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +126,7 @@ class Calibration:
     """Of the package, the sketch, the objective model and the evidence."""
 
     settings: Mapping[str, Setting]
-    """Every number that a verdict depends on, the prior among them."""
+    """Every number that a verdict depends on, the prior among them, and the regions that are not served."""
 
     cadence: Cadence | None = None
     """How the blocks were looked at as they happened; None where each was scanned once, as a whole."""
@@ -133,6 +147,13 @@ class Calibration:
     def excess(self) -> float:
         """``margin_bits``, minus infinity where there is none."""
         return NOTHING if self.margin_bits is None else self.margin_bits
+
+
+@dataclass(frozen=True, slots=True)
+class _Versioned:
+    """What every version of the file says."""
+
+    file_version: int
 
 
 def calibrate(
@@ -192,13 +213,15 @@ def versions() -> dict[str, str]:
 
 def settings(options: Options) -> dict[str, Setting]:
     """Every number of a scan that a score depends on."""
+    regions = " ".join(sorted(options.unsupported_regions)) or "none"
     parts = {"rule": asdict(options.rule), "suspicion": asdict(options.suspicion), "bar": asdict(options.bar)}
-    return {
+    numbers = {
         f"{part}.{name}": value if isinstance(value, int | float) else str(value)
         for part, record in parts.items()
         for name, value in record.items()
         if name != "excess"
     }
+    return numbers | {"unsupported_regions": regions}
 
 
 def differences(calibration: Calibration, log: Traffic, key: str) -> list[str]:
@@ -217,10 +240,28 @@ def differences(calibration: Calibration, log: Traffic, key: str) -> list[str]:
         set.intersection(*(set(block.columns_missing) for block in blocks)) - {*log.columns_missing}
     ):
         found.append(f"it has {', '.join(more)}, which every block lacks")
+    found += _told_otherwise(log, blocks)
     if log.digest in {block.traffic.digest for block in calibration.blocks}:
         found.append("it is one of the blocks itself")
     if key != calibration.key:
         found.append("it was sketched with another key than the blocks")
+    return found
+
+
+def _told_otherwise(log: Traffic, blocks: Sequence[Traffic]) -> list[str]:
+    """In what a log was scanned with other knowledge than any block, so that more may be accused in it."""
+    found = []
+    if log.licences not in {block.licences for block in blocks}:
+        found.append("other licences are in force than for any block")
+    releases = {block.releases for block in blocks}
+    if log.releases == STATED and STATED not in releases:
+        found.append("a release of a model is stated inside its time, and inside that of no block")
+    if log.releases == FIRST_USES and FIRST_USES not in releases:
+        found.append("no release of its models is stated, and of those of every block one is")
+    mapped = {block.mapped for block in blocks}
+    if log.mapped is not None and not mapped & {log.mapped, None}:
+        used, not_used = ("with", "without") if log.mapped else ("without", "with")
+        found.append(f"it was read {used} a table of identities, and every block {not_used} one")
     return found
 
 
@@ -289,15 +330,17 @@ def read(path: Path) -> Calibration:
     """A calibration file; raises :class:`CalibrationError` where it is none or does not agree with itself."""
     remedy = "give a file that `stillwatch calibrate` wrote, or calibrate again"
     try:
-        found = msgspec.json.decode(path.read_bytes(), type=Calibration)
+        text = path.read_bytes()
+        version = msgspec.json.decode(text, type=_Versioned).file_version
+        if version != FILE_VERSION:
+            raise CalibrationError(
+                f"{path} is a calibration of version {version}, and {FILE_VERSION} is read here; {remedy}"
+            )
+        found = msgspec.json.decode(text, type=Calibration)
     except OSError as error:
         raise CalibrationError(f"cannot read the calibration {path}: {error.strerror}; {remedy}") from error
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise CalibrationError(f"{path} is no calibration: {error}; {remedy}") from error
-    if found.file_version != FILE_VERSION:
-        raise CalibrationError(
-            f"{path} is a calibration of version {found.file_version}, and {FILE_VERSION} is read here; {remedy}"
-        )
     made = _margin(found.scores, found.alpha, found.cadence)
     if found.n != len(found.counted) or not math.isclose(found.excess, made, abs_tol=1e-9):
         raise CalibrationError(f"{path}: the margin is not what the scores of its blocks give; {remedy}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +20,8 @@ from stillwatch.cli.scan import (
     PRIOR,
     REGISTRY,
     REJECT_SHARE,
+    RELEASE,
+    UNSUPPORTED,
     options_of,
 )
 
@@ -60,6 +63,8 @@ def calibrate(
     key: Path | None = KEY,
     identities: Path | None = IDENTITIES,
     registry: Path | None = REGISTRY,
+    release: list[str] = RELEASE,
+    unsupported_region: list[str] = UNSUPPORTED,
     prior: float = PRIOR,
     min_principals: int = MIN_PRINCIPALS,
     crowd: int = CROWD,
@@ -67,6 +72,8 @@ def calibrate(
     memory: str = MEMORY,
 ) -> None:
     """Calibrate the bar on blocks of clean traffic that are like the logs that will be scanned."""
+    if days is not None and not math.isfinite(days):
+        raise typer.BadParameter(f"{days:g} is no number of days; give one such as 7", param_hint="--days")
     looking = None
     if step is not None:
         from stillwatch.live.step import Looking
@@ -75,6 +82,7 @@ def calibrate(
     from stillwatch import keys
     from stillwatch.calibration import record
     from stillwatch.calibration.blocks import scanned_once, score_blocks
+    from stillwatch.calibration.conformal import exactly
     from stillwatch.cli.progress import looking_at, reading
     from stillwatch.outputs import OutputError, staged
     from stillwatch.rejects import RejectLog
@@ -82,10 +90,15 @@ def calibrate(
 
     paths = paths_of(logs)
     cadence = looking.cadence if looking else None
+    exactly(alpha)  # before anything is read
     if days is None:
-        record.refuse_too_few(len(paths), alpha, cadence)  # before anything is read
+        record.refuse_too_few(len(paths), alpha, cadence)
     options = replace(
-        options_of(registry, prior, min_principals, crowd), reject_share=reject_share, memory=memory
+        options_of(
+            registry, prior, min_principals, crowd, release=release, unsupported_region=unsupported_region
+        ),
+        reject_share=reject_share,
+        memory=memory,
     )
     secret = keys.load(key)
     if out.is_dir():

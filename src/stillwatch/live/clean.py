@@ -42,6 +42,6 @@ def looked_at(keys: Keys, looking: Looking, looked: Looked | None = None) -> Sco
                 for look in looks_at(live, spool, looking.step_us, looked)
                 if look.scanned is not None
             ]
-            return block_of(examine(spool, presence, options), name, max(scores, default=NOTHING))
+            return block_of(examine(spool, presence, options), name, max(scores, default=NOTHING), options)
 
     return scored
