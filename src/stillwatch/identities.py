@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 
 from stillwatch.exchange import EXCHANGE_SCHEMA, UTC_MICROSECONDS
 from stillwatch.formats._conform import Columns
-from stillwatch.formats._stated import MalformedError
+from stillwatch.formats._stated import MalformedError, is_blank
 from stillwatch.formats._times import to_microseconds
 from stillwatch.rejects import LogError
 
@@ -45,9 +45,7 @@ class Identities:
 
     def complete(self, columns: Columns) -> Columns:
         """Return the columns with what the table knows of each key."""
-        accounts = columns["account_id"]
-        named = pc.fill_null(pc.not_equal(accounts, ""), False)
-        keys = pc.if_else(named, accounts, columns["end_user_id"])
+        keys = pc.coalesce(columns["account_id"], columns["end_user_id"])
         places = pc.index_in(keys, value_set=self._keys, skip_nulls=True)
         self.unmapped += places.null_count
         filled = dict(columns)
@@ -101,7 +99,7 @@ def read_identities(path: Path) -> Identities:
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:
-    """Return the rows of the table, with empty values left out."""
+    """Return the rows of the table, with blank values left out."""
     try:
         match path.suffix:
             case ".parquet":
@@ -123,7 +121,7 @@ def _rows(path: Path) -> list[dict[str, Any]]:
             f"{path} cannot be read as {path.suffix.removeprefix('.')}. Check that it exists and is whole.",
             file=path,
         ) from error
-    return [{name: value for name, value in row.items() if value not in (None, "")} for row in rows]
+    return [{name: value for name, value in row.items() if not is_blank(value)} for row in rows]
 
 
 def _object(line: bytes, path: Path, number: int) -> dict[str, Any]:

@@ -24,6 +24,8 @@ from stillwatch.formats._stated import (
     Reading,
     StatedExchange,
     StatedMessage,
+    first_named,
+    is_blank,
 )
 
 PROMPTS = ("messages", "input", "prompt")
@@ -124,7 +126,7 @@ def columns_of(request: Mapping[str, Any], response: object) -> Bodies:
         counts["input_tokens"] += sum(_count(usage.get(name)) for name in CACHED_TOKENS)
     text = reply_of(response)
     columns = {
-        "exchange_id": identifier(reply.get("id")),
+        "exchange_id": first_named(reply.get("id")),
         "started_at": _time(reply.get("created", reply.get("created_at"))),
         "model": model,
         "messages": _messages(request),
@@ -147,7 +149,7 @@ def exchange_of(
 
     Raises MalformedError with the reason ``no_time`` where neither says when it was.
     """
-    columns = bodies.columns | {name: value for name, value in known.items() if value not in (None, "")}
+    columns = bodies.columns | {name: value for name, value in known.items() if not is_blank(value)}
     if columns.get("started_at") is None:
         raise MalformedError(no_time)
     # What is missing is told of all formats alike, where every column is checked.
@@ -188,11 +190,6 @@ def decoded(text: bytes) -> dict[str, Any]:
     return body
 
 
-def identifier(value: object) -> str | int | None:
-    """Return a value that can name something, else None."""
-    return value if isinstance(value, str | int) and not isinstance(value, bool) and value != "" else None
-
-
 def hash_of(*texts: bytes) -> str:
     """Return a name for a record that has none: equal records have equal names."""
     digest = hashlib.sha256(b"\n".join(text.strip() for text in texts))
@@ -231,12 +228,12 @@ def _messages(request: Mapping[str, Any]) -> list[StatedMessage]:
 def _end_user(request: Mapping[str, Any], anthropic: bool) -> str | int | None:
     if anthropic:
         metadata = request.get("metadata")
-        return identifier(metadata.get("user_id")) if isinstance(metadata, Mapping) else None
-    return identifier(request.get("safety_identifier")) or identifier(request.get("user"))
+        return first_named(metadata.get("user_id")) if isinstance(metadata, Mapping) else None
+    return first_named(request.get("safety_identifier"), request.get("user"))
 
 
 def _conversation(value: object) -> str | int | None:
-    return identifier(value.get("id") if isinstance(value, Mapping) else value)
+    return first_named(value.get("id") if isinstance(value, Mapping) else value)
 
 
 def _time(value: object) -> str | int | float | None:

@@ -1,7 +1,8 @@
 """Stated exchanges and foreign tables to record batches of the exchange table: the one place of every check.
 
-A row without a required value is rejected; a value that makes no sense (a negative count, a temperature
-that is not a number) becomes null and is counted.
+A name that is blank is null, whoever wrote it: of what is not set, many programs write an empty text, and all
+accounts without an organization would be of one. A row without a required value is rejected; a value that makes no
+sense (a negative count, a temperature that is not a number) becomes null and is counted.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from stillwatch.formats._times import is_zoneless, to_microseconds
 NUMBERS = tuple(column.name for column in COLUMNS if column.type in (pa.int64(), pa.float64()))
 LARGEST_INTEGER = 2**63 - 1
 TEXTS = tuple(column.name for column in COLUMNS if column.type == pa.string())
+NAMES = tuple(name for name in TEXTS if name not in ("completion", "reasoning"))
+"""Columns of texts that name somebody or something; the others hold what was said."""
 
 Columns = dict[str, pa.Array]
 Complete = Callable[[Columns], Columns]
@@ -185,12 +188,15 @@ def conform(columns: Columns, complete: Complete | None = None) -> Piece:
     """Check columns of the right types (a missing one is null) and return them as a record batch."""
     length = len(columns["messages"])
     full = {c.name: columns[c.name] if c.name in columns else pa.nulls(length, c.type) for c in COLUMNS}
+    for name in NAMES:
+        full[name] = _named(full[name])
     if complete is not None:
         full = complete(full)
+    full["country"] = pc.ascii_upper(full["country"])
     bad = np.zeros(length, dtype=bool)
     reasons: dict[int, str] = {}
     for name in REQUIRED:
-        empty = _missing(full[name])
+        empty = full[name].is_null().to_numpy(zero_copy_only=False)
         _reject(np.flatnonzero(empty & ~bad), f"{name} is missing or empty", reasons)
         bad |= empty
     keep = pa.array(~bad)
@@ -207,12 +213,14 @@ def conform(columns: Columns, complete: Complete | None = None) -> Piece:
     return Piece(batch, tuple(sorted(reasons.items())), nulled)
 
 
-def _missing(column: pa.Array) -> np.ndarray:
-    missing = column.is_null()
-    if column.type == pa.string():
-        missing = pc.or_(missing, pc.fill_null(pc.equal(pc.binary_length(column), 0), False))
-    mask: np.ndarray = missing.to_numpy(zero_copy_only=False)
-    return mask
+def _named(column: pa.Array) -> pa.Array:
+    """Return a column of names in which a blank one is null; the same array where there is none."""
+    if column.null_count == len(column):
+        return column
+    blank = pc.or_(pc.utf8_is_space(column), pc.equal(pc.binary_length(column), 0))
+    if not pc.any(blank).as_py():
+        return column
+    return pc.if_else(blank, pa.scalar(None, column.type), column)
 
 
 def _reject(rows: Iterable[int], reason: str, reasons: dict[int, str]) -> None:

@@ -18,6 +18,27 @@ class NotAnExchangeError(Exception):
     """A well-formed record that is not an account's request for text; the text is the reason."""
 
 
+def is_blank(value: object) -> bool:
+    """Whether a value states nothing: it is null, or a text of spaces at most, as programs write for what is not set.
+
+    >>> is_blank(""), is_blank(" "), is_blank(0)
+    (True, True, False)
+    """
+    return value is None or (isinstance(value, str) and not value.strip())
+
+
+def first_named(*values: object) -> Identifier:
+    """The first of some values that can name something, a number or a text that is not blank; None where none can.
+
+    >>> first_named(None, "", True, "team-1")
+    'team-1'
+    """
+    for value in values:
+        if isinstance(value, str | int) and not isinstance(value, bool) and not is_blank(value):
+            return value
+    return None
+
+
 class StatedMessage(msgspec.Struct, gc=False):
     """One message as APIs write it: the content is text or a list of typed parts."""
 

@@ -17,6 +17,7 @@ from stillwatch.formats._stated import (
     MalformedError,
     NotAnExchangeError,
     Reading,
+    is_blank,
 )
 from stillwatch.formats.anthropic import BODY_FIELDS, BODY_LOST
 
@@ -74,7 +75,7 @@ class AnthropicBatch:
     def read(self, text: bytes) -> Reading:
         """Say which half of which exchange a line is."""
         line, _ = decode(_DECODER, text)
-        if line.custom_id in (None, ""):
+        if is_blank(line.custom_id):
             raise MalformedError("the field custom_id is missing")
         if line.params is None and line.result is None:
             raise MalformedError("the line has neither params nor result: both halves are missing")

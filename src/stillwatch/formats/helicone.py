@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from stillwatch.formats import About
-from stillwatch.formats._bodies import NO_TEXT, body_of, columns_of, exchange_of, identifier
+from stillwatch.formats._bodies import NO_TEXT, body_of, columns_of, exchange_of
 from stillwatch.formats._decode import decode
 from stillwatch.formats._stated import (
     Identifier,
@@ -16,6 +16,7 @@ from stillwatch.formats._stated import (
     NotAnExchangeError,
     Number,
     Reading,
+    first_named,
 )
 
 SESSION = "helicone-session-id"
@@ -110,12 +111,12 @@ class Helicone:
         properties = found.request_properties or found.properties or {}
         known = {
             "exchange_id": found.request_id,
-            "account_id": found.proxy_key_id or found.helicone_user or found.organization_id,
+            "account_id": first_named(found.proxy_key_id, found.helicone_user, found.organization_id),
             "started_at": found.request_created_at,
             "organization_id": found.organization_id,
-            "end_user_id": found.request_user_id or found.user_id,
+            "end_user_id": first_named(found.request_user_id, found.user_id),
             "conversation_id": next(
-                (identifier(value) for name, value in properties.items() if name.lower() == SESSION), None
+                (first_named(value) for name, value in properties.items() if name.lower() == SESSION), None
             ),
             "country": found.country_code,
             "input_tokens": found.prompt_tokens,

@@ -11,7 +11,13 @@ from stillwatch.formats import About
 from stillwatch.formats._bodies import NO_TEXT, body_of, columns_of, exchange_of, hash_of
 from stillwatch.formats._decode import decode
 from stillwatch.formats._parameters import stated_numbers
-from stillwatch.formats._stated import Identifier, MalformedError, NotAnExchangeError, Reading
+from stillwatch.formats._stated import (
+    Identifier,
+    MalformedError,
+    NotAnExchangeError,
+    Reading,
+    first_named,
+)
 
 # What forwards the caller's request; other AI plugins (transformers, caches) send requests of their own.
 PROXIES = ("proxy", "ai-proxy", "ai-proxy-advanced")
@@ -119,12 +125,10 @@ class Kong:
         bodies = columns_of(request, _reply(payload.get("response")))
         bodies.columns.setdefault("exchange_id", hash_of(text))
         counts, uncounted = stated_numbers(usage, USAGE)
-        account = (entry.consumer and entry.consumer.id) or (
-            entry.authenticated_entity and entry.authenticated_entity.id
-        )
+        callers = (entry.consumer, entry.authenticated_entity)
         known = {
             "exchange_id": asked.id,
-            "account_id": account,
+            "account_id": first_named(*(caller.id for caller in callers if caller is not None)),
             "started_at": entry.started_at,
             "ip": entry.client_ip,
             "user_agent": _header(asked.headers or {}, "user-agent"),

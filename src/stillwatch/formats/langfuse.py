@@ -8,11 +8,11 @@ from typing import Any
 from stillwatch.formats import About
 from stillwatch.formats._decode import decode_object
 from stillwatch.formats._stated import (
-    Identifier,
     MalformedError,
     NotAnExchangeError,
     Reading,
     StatedExchange,
+    first_named,
 )
 from stillwatch.formats.otlp.dialect import MODEL_CALL, WITHOUT_TEXT, kind_named
 from stillwatch.formats.otlp.langfuse import MODEL_CALLS, observed
@@ -123,7 +123,7 @@ def _read(record: Mapping[str, Any]) -> tuple[StatedExchange, tuple[str, ...]]:
         raise NotAnExchangeError(WITHOUT_TEXT)
     if call.model is None:
         raise MalformedError("the field model is missing")
-    account = _identifier(record.get("userId"))
+    account = first_named(record.get("userId"))
     if account is None:
         raise MalformedError(NOBODY)
     exchange = StatedExchange(
@@ -135,15 +135,11 @@ def _read(record: Mapping[str, Any]) -> tuple[StatedExchange, tuple[str, ...]]:
         completion=call.completion,
         reasoning=call.reasoning,
         tools=call.tools,
-        conversation_id=_identifier(record.get("sessionId")),
+        conversation_id=first_named(record.get("sessionId")),
         status="failure" if record.get("level") == "ERROR" else "success",
         **call.numbers,
     )
     return exchange, call.nulled
-
-
-def _identifier(value: object) -> Identifier:
-    return value if isinstance(value, str | int) and not isinstance(value, bool) and value != "" else None
 
 
 FORMAT = LangfuseObservations()

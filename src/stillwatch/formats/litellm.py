@@ -20,6 +20,7 @@ from stillwatch.formats._stated import (
     Reading,
     StatedExchange,
     StatedMessage,
+    first_named,
 )
 
 # Calls that ask for text; the asynchronous ones begin with an "a" or "_a". All others are counted and left
@@ -144,22 +145,22 @@ class LiteLLM:
         reply = reply_of(payload.response)
         exchange = StatedExchange(
             exchange_id=payload.id,
-            account_id=metadata.user_api_key_hash
-            or metadata.user_api_key_user_id
-            or metadata.user_api_key_team_id,
+            account_id=first_named(
+                metadata.user_api_key_hash, metadata.user_api_key_user_id, metadata.user_api_key_team_id
+            ),
             started_at=payload.startTime,
             model=payload.model_group or payload.model,
             messages=_messages(payload.messages, parameters),
             completion=None if reply.completion == REDACTED else reply.completion,
             reasoning=reply.reasoning,
             tools=stated_tools(parameters),
-            organization_id=metadata.user_api_key_org_id or metadata.user_api_key_team_id,
-            end_user_id=payload.end_user or metadata.user_api_key_end_user_id or None,
-            conversation_id=payload.session_id or None,
+            organization_id=first_named(metadata.user_api_key_org_id, metadata.user_api_key_team_id),
+            end_user_id=first_named(payload.end_user, metadata.user_api_key_end_user_id),
+            conversation_id=payload.session_id,
             input_tokens=payload.prompt_tokens,
             output_tokens=payload.completion_tokens,
-            ip=payload.requester_ip_address or None,
-            user_agent=payload.user_agent or None,
+            ip=payload.requester_ip_address,
+            user_agent=payload.user_agent,
             status=payload.status,
             **numbers,
         )

@@ -16,6 +16,7 @@ from stillwatch.formats._stated import (
     NotAnExchangeError,
     Number,
     Reading,
+    first_named,
 )
 from stillwatch.formats.litellm import NO_KEY, REDACTED, asks_for_text
 
@@ -108,9 +109,9 @@ class LiteLLMSpendLogs:
             del bodies.columns["completion"]
         known = {
             "exchange_id": row.request_id,
-            "account_id": row.api_key or row.user or row.team_id,
+            "account_id": first_named(row.api_key, row.user, row.team_id),
             "started_at": row.startTime,
-            "organization_id": row.organization_id or row.team_id,
+            "organization_id": first_named(row.organization_id, row.team_id),
             "end_user_id": row.end_user,
             "conversation_id": row.session_id,
             "input_tokens": row.prompt_tokens,

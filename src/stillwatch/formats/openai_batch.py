@@ -17,6 +17,7 @@ from stillwatch.formats._stated import (
     MalformedError,
     NotAnExchangeError,
     Reading,
+    is_blank,
 )
 from stillwatch.formats.openai import BODY_FIELDS, BODY_LOST
 
@@ -78,7 +79,7 @@ class OpenAIBatch:
     def read(self, text: bytes) -> Reading:
         """Say which half of which exchange a line is."""
         line, _ = decode(_DECODER, text)
-        if line.custom_id in (None, ""):
+        if is_blank(line.custom_id):
             raise MalformedError("the field custom_id is missing")
         if line.body is None and line.response is None and line.error is None:
             raise MalformedError("the line has neither of body, response and error: both halves are missing")

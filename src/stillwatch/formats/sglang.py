@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from stillwatch.formats import About
-from stillwatch.formats._bodies import OUTSIDE_COLUMNS, Envelope, envelope_of, identifier
+from stillwatch.formats._bodies import OUTSIDE_COLUMNS, Envelope, envelope_of
 from stillwatch.formats._content import content_text, media_token
 from stillwatch.formats._decode import decode
 from stillwatch.formats._parameters import stated_numbers
@@ -19,6 +19,8 @@ from stillwatch.formats._stated import (
     Reading,
     StatedExchange,
     StatedMessage,
+    first_named,
+    is_blank,
 )
 from stillwatch.formats._times import to_microseconds
 
@@ -112,25 +114,27 @@ class SGLang:
         completion, reasoning = _reply(out.get("text"))
         bodies: dict[str, Any] = {
             "exchange_id": line.rid,
-            "account_id": identifier(labels.get("account_id")),
-            "end_user_id": identifier(labels.get("end_user_id")),
+            "account_id": first_named(labels.get("account_id")),
+            "end_user_id": first_named(labels.get("end_user_id")),
             "started_at": _started(line.timestamp, meta.get("e2e_latency")),
             "model": line.model or _text(asked.get("lora_path")) or NO_MODEL,
             "messages": [StatedMessage("user", "\n".join([content_text(prompt), *_media(asked)]))],
             "completion": completion,
             "reasoning": reasoning,
-            "conversation_id": identifier(asked.get("session_id"))
-            or identifier(asked.get("conversation_id"))
-            or identifier(_object(asked.get("session_params")).get("id")),
+            "conversation_id": first_named(
+                asked.get("session_id"),
+                asked.get("conversation_id"),
+                _object(asked.get("session_params")).get("id"),
+            ),
             "status": "failure" if _object(meta.get("finish_reason")).get("type") == "abort" else "success",
             **numbers,
             **alternatives,
             **counts,
         }
-        known = {name: value for name, value in envelope_of(line).items() if value not in (None, "")}
+        known = {name: value for name, value in envelope_of(line).items() if not is_blank(value)}
         columns = bodies | known
         for name in ("exchange_id", "started_at"):
-            if columns[name] in (None, ""):
+            if is_blank(columns[name]):
                 raise MalformedError(
                     f"the field {'rid' if name == 'exchange_id' else 'timestamp'} is missing"
                 )

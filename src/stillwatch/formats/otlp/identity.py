@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from stillwatch.formats._stated import first_named
 from stillwatch.formats.otlp.spans import Telemetry
 
 USERS = ("user.id", "user.hash", "enduser.id", "enduser.pseudo.id", "langfuse.user.id")
@@ -51,7 +52,8 @@ def _note(known: dict[str, str | None], trace: str, value: str | None) -> None:
 def _first(attributes: Mapping[str, Any], names: Iterable[str]) -> str | None:
     for name in names:
         value = attributes.get(name)
-        # A number is a name too; MLflow writes a text as JSON.
-        if isinstance(value, str | int) and not isinstance(value, bool) and value != "":
-            return str(value).strip('"') if str(value).startswith('"') else str(value)
+        # MLflow writes a text as JSON.
+        named = first_named(value.strip('"') if isinstance(value, str) and value.startswith('"') else value)
+        if named is not None:
+            return str(named)
     return None
