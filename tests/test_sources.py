@@ -339,7 +339,7 @@ def test_a_sketch_is_told_from_a_log(tmp_path: Path) -> None:
     pq.write_table(pa.table({"exchange_id": ["e"]}, schema=schema), tmp_path / "sketch.parquet")
     assert kind_of(tmp_path / "sketch.parquet") == SKETCH
     assert kind_of(tmp_path) == SKETCH
-    with pytest.raises(UnknownFormatError, match="is a sketch and holds no text"):
+    with pytest.raises(UnknownFormatError, match="holds sketches and no text"):
         read(tmp_path / "sketch.parquet")
 
 

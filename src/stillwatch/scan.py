@@ -55,6 +55,8 @@ def scan(
     return_what_is_freed()
     options = calibrated(options)
     source.spare(out / name for name in RESULT)
+    if options.show_text:
+        source.refuse_to_show()
     if kept is not None:
         if kept.resolve() == out.resolve():
             raise StateError(f"{kept} is the folder of the result; name another one with --state")

@@ -17,7 +17,16 @@ from stillwatch.listing import LogFile, list_files, named, opened, state_of, unc
 from stillwatch.objective.model import load as load_objective
 from stillwatch.outputs import OutputError
 from stillwatch.rejects import DamagedLogError, EmptyLogError, LogError, RejectLog
-from stillwatch.sources import SKETCH, Progress, is_blank, is_parquet, kind_of, open_log
+from stillwatch.sources import (
+    APART,
+    SKETCH,
+    SKETCH_METADATA,
+    Progress,
+    is_blank,
+    is_parquet,
+    kind_of,
+    open_log,
+)
 from stillwatch.spool import in_parallel
 
 if TYPE_CHECKING:
@@ -72,6 +81,14 @@ class Source:
                     f"{file} is the log and would be written over; give another name with --out"
                 )
 
+    def refuse_to_show(self) -> None:
+        """Refuse to show text where there are sketches of it alone."""
+        if self.sketched:
+            raise SketchError(
+                f"{self.paths[0]} holds sketches, and no text of them can be shown. Scan the log itself, or leave "
+                "--show-text out."
+            )
+
     def exchanges(
         self, rejects: RejectLog, progress: Progress | None = None, unread: frozenset[str] = UNREAD
     ) -> Iterator[pa.RecordBatch]:
@@ -98,7 +115,7 @@ def sketch_log(
 def sketch_metadata(keys: Keys) -> dict[bytes, bytes]:
     """What a file of sketches says of itself."""
     stated = {
-        b"stillwatch.sketch": str(SKETCH_VERSION).encode(),
+        SKETCH_METADATA: str(SKETCH_VERSION).encode(),
         KEY_NAME: keys.name.encode(),
         MODEL_NAME: load_objective().version.encode(),
     }
@@ -108,6 +125,7 @@ def sketch_metadata(keys: Keys) -> dict[bytes, bytes]:
 def _stored(
     source: Source, keys: Keys, rejects: RejectLog, progress: Progress | None
 ) -> Iterator[pa.RecordBatch]:
+    _refuse_what_is_of_text(source)
     files = list_files(source.paths)
     states = [state_of(file) for file in files]
     sizes = [state.size for state in states]
@@ -128,11 +146,7 @@ def _stored_in(file: LogFile, expected: Mapping[bytes, bytes]) -> Iterator[pa.Re
     if not is_parquet(file):
         if is_blank(file):
             return
-        raise SketchError(
-            f"{file} is no sketch, and sketches are not read together with a log. Scan them apart, or "
-            "sketch it first with `stillwatch fingerprint`.",
-            file=file,
-        )
+        raise _no_sketch(file)
     try:
         with opened(file) as raw, pq.ParquetFile(raw, page_checksum_verification=True) as table:
             _check_sketch(file, table.schema_arrow, expected)
@@ -152,10 +166,34 @@ def _stored_in(file: LogFile, expected: Mapping[bytes, bytes]) -> Iterator[pa.Re
         ) from error
 
 
+def _refuse_what_is_of_text(source: Source) -> None:
+    """Refuse what a run was told of its log that nothing can be done with once a log is sketched."""
+    file = list_files(source.paths)[0]
+    if source.identities is not None:
+        raise SketchError(
+            f"{file} holds sketches, which were made of the accounts that they name: {source.identities} changes "
+            "nothing any more. Give --identities to the `stillwatch fingerprint` that makes the sketches.",
+            file=file,
+        )
+    if source.format != "auto":
+        raise SketchError(
+            f"{file} holds sketches and cannot be read as {source.format}. Leave the format to be found by itself.",
+            file=file,
+        )
+
+
+def _no_sketch(file: LogFile) -> SketchError:
+    return SketchError(
+        f"{file} is no sketch, and sketches are not read together with a log. {APART}", file=file
+    )
+
+
 def _check_sketch(file: LogFile, schema: pa.Schema, expected: Mapping[bytes, bytes]) -> None:
     found = schema.metadata or {}
+    if SKETCH_METADATA not in found:
+        raise _no_sketch(file)
     for name, what in (
-        (b"stillwatch.sketch", "version"),
+        (SKETCH_METADATA, "version"),
         (KEY_NAME, "key"),
         (MODEL_NAME, "objective model"),
         (CIRCLE_NAME, "circle key"),

@@ -53,6 +53,9 @@ __all__ = [
 
 SKETCH = "sketch"
 SKETCH_METADATA = b"stillwatch.sketch"
+APART = "Scan them apart, or sketch the log first with `stillwatch fingerprint`."
+"""What to do with sketches and a log that were given together."""
+
 MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 PARQUET_MAGIC = b"PAR1"
 CHUNK_BYTES = 4 << 20
@@ -191,7 +194,8 @@ def _pieces(
     schema = read_schema(file)
     if SKETCH_METADATA in (schema.metadata or {}):
         raise UnknownFormatError(
-            f"{file} is a sketch and holds no text. Give it where sketches are read.", file=file
+            f"{file} holds sketches and no text, and sketches are not read together with a log. {APART}",
+            file=file,
         )
     if format_name not in ("auto", NATIVE_TABLE.name):
         raise UnknownFormatError(

@@ -34,7 +34,7 @@ def _number(value: float) -> float:
 LOGS = typer.Argument(
     ...,
     metavar="LOG...",
-    help="Files, folders or patterns, on disk or s3://BUCKET/KEY: a log, or sketches of one.",
+    help="Files, folders or patterns, on disk or s3://BUCKET/KEY: a log, or sketches of one, but not both.",
 )
 OUT = typer.Option(..., "--out", metavar="DIR", help="Folder for the result; made if need be.")
 OUT_OR_NONE = typer.Option(
