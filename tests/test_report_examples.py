@@ -346,6 +346,7 @@ def overview() -> dict[str, Any]:
             "statement": "No error rate is guaranteed: the bar was not calibrated on clean traffic.",
         },
         "labels": None,
+        "notices": ["--unsupported-region KP: no exchange comes from there."],
         "text": "masked",
     }
 

@@ -147,10 +147,12 @@ def missing_columns(scanned: Scanned) -> set[str]:
 
 
 def releases(context: Context) -> list[dict[str, str]]:
-    """Models and when they were released, as the scan was told."""
+    """Models of the log and when they were released, as the scan was told."""
+    held = {row["model"] for row in context.models}
     return [
         {"model": model, "at": at.astimezone(dt.UTC).isoformat()}
         for model, at in sorted(context.options.releases.items())
+        if model in held
     ]
 
 

@@ -23,6 +23,7 @@ from stillwatch.exemplars import Wanted, collect
 from stillwatch.family_rows import FamilyRows
 from stillwatch.grounds import asked_who_pays, paid_by_one
 from stillwatch.judging import LOOKED_ALIKE, SHOWN, Judged, judge, places_of
+from stillwatch.notices import notices
 from stillwatch.objective.classes import OBJECTIVES
 from stillwatch.outputs import MATCHES, TEMPLATES, to_table, write_json, write_table
 from stillwatch.overview import overview as overview_of
@@ -118,6 +119,7 @@ def state(
     if options.labels is not None:
         before = _verdicts(scanned, judged, families)
         overview["labels"] = assessment.assess_labels(scanned, judged, matched, before, options)
+    overview["notices"] = notices(scanned, options, source, overview)
     overview["peers"] = _peers(groups, families, names, campaign_ids, options)
     drawn = (
         to_table(shadow.draw(list(family_rows), options.shadow), shadow.SHADOW) if options.shadow else None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from stillwatch.cli.given import refuse_without
 from stillwatch.cli.replay import duration_us
 from stillwatch.cli.scan import (
     CROWD,
@@ -24,6 +25,7 @@ from stillwatch.cli.scan import (
     UNSUPPORTED,
     options_of,
 )
+from stillwatch.cli.secret import key_of
 
 if TYPE_CHECKING:
     from stillwatch.calibration.blocks import Scored
@@ -52,6 +54,7 @@ DAYS = typer.Option(
 
 
 def calibrate(
+    context: typer.Context,
     logs: list[str] = CLEAN,
     out: Path = BAR,
     alpha: float = ALPHA,
@@ -75,11 +78,12 @@ def calibrate(
     if days is not None and not math.isfinite(days):
         raise typer.BadParameter(f"{days:g} is no number of days; give one such as 7", param_hint="--days")
     looking = None
-    if step is not None:
+    if step is None:
+        refuse_without(context, "--step", "sooner", "window")
+    else:
         from stillwatch.live.step import Looking
 
         looking = Looking(duration_us(step, "--step"), duration_us(window, "--window", 86_400), sooner=sooner)
-    from stillwatch import keys
     from stillwatch.calibration import record
     from stillwatch.calibration.blocks import scanned_once, score_blocks
     from stillwatch.calibration.conformal import exactly
@@ -100,7 +104,7 @@ def calibrate(
         reject_share=reject_share,
         memory=memory,
     )
-    secret = keys.load(key)
+    secret = key_of(key)
     if out.is_dir():
         raise OutputError(f"cannot write the calibration {out}: it is a folder; name a file in it with --out")
     rejected = out.with_name(out.name + ".rejected.jsonl")

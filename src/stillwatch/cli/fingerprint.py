@@ -7,6 +7,7 @@ from pathlib import Path
 import typer
 
 from stillwatch.cli.scan import CIRCLE_KEY, FORMAT, IDENTITIES, KEY, LOGS, REJECT_SHARE
+from stillwatch.cli.secret import key_of
 
 SKETCHES = typer.Option(..., "--out", metavar="SKETCHES", help="Parquet file for the sketches.")
 
@@ -30,7 +31,7 @@ def fingerprint(
     if out.is_dir():
         raise OutputError(f"cannot write the sketches {out}: it is a folder; name a file in it with --out")
     rejected = out.with_name(out.name + ".rejected.jsonl")
-    secrets = keys.with_circle(keys.load(key), circle_key)
+    secrets = keys.with_circle(key_of(key), circle_key)
     source = Source(paths_of(logs), format, identities)
     source.spare([out, rejected])
     with (

@@ -26,6 +26,7 @@ from stillwatch.cli.scan import (
     UNSUPPORTED,
     options_of,
 )
+from stillwatch.cli.secret import key_of
 
 if TYPE_CHECKING:
     from stillwatch.live.step import Looking
@@ -112,7 +113,6 @@ def replay(
 ) -> None:
     """Look at a log as if it were happening, and write who is flagged when."""
     looking = looking_of(step, sooner, window, margin, looks, calibration is not None)
-    from stillwatch import keys
     from stillwatch.cli.progress import looking_at, reading
     from stillwatch.engine.memory import amount
     from stillwatch.live.replay import replay as run
@@ -130,7 +130,7 @@ def replay(
     )  # fmt: skip
     with reading("Reading the log") as progress, looking_at() as looked:
         result = run(
-            Source(paths_of(logs), format, identities), out, keys.load(key), options, looking, progress,
+            Source(paths_of(logs), format, identities), out, key_of(key), options, looking, progress,
             looked,
         )  # fmt: skip
     typer.echo(summary(result))

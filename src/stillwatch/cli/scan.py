@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from stillwatch.cli.given import given, refuse_without
+from stillwatch.cli.secret import key_of
 from stillwatch.engine.memory import DEFAULT
 
 if TYPE_CHECKING:
@@ -129,7 +131,15 @@ PEER_BITS = typer.Option(
 ENGINE = typer.Option("duckdb", "--engine", help="duckdb, or spark for a cluster that reads and measures.")
 
 
+LOOKING = (
+    "registry", "release", "unsupported_region", "prior", "crowd", "show_text", "sketch_only", "calibration", "labels",
+    "shadow", "peers", "peer_bits",
+)  # fmt: skip
+"""Parameters of a look, which taking in alone has no use for."""
+
+
 def scan(
+    context: typer.Context,
     logs: list[str] = LOGS,
     out: Path | None = OUT_OR_NONE,
     format: str = FORMAT,
@@ -159,6 +169,10 @@ def scan(
     if out is None and state is None:
         raise typer.BadParameter("name a folder for the result, or one with --state", param_hint="--out")
     check(engine, memory)
+    if out is None:
+        refuse_without(context, "--out", "exit_code")
+    if not peers:
+        refuse_without(context, "--peers", "peer_bits")
     if show_text and sketch_only:
         raise typer.BadParameter(
             "--sketch-only writes no text and --show-text shows it; give one of them",
@@ -172,12 +186,13 @@ def scan(
     from stillwatch.sketching import Source, paths_of
 
     amount(memory)  # a size that is none should not cost the time of reading the log
-    secrets = keys.with_circle(keys.load(key), circle_key)
+    told = options_of(
+        registry, prior, min_principals, crowd, release=release, unsupported_region=unsupported_region,
+        calibration=calibration, labels=labels,
+    )  # fmt: skip
+    secrets = keys.with_circle(key_of(key), circle_key)
     options = replace(
-        options_of(
-            registry, prior, min_principals, crowd, release=release, unsupported_region=unsupported_region,
-            calibration=calibration, labels=labels,
-        ),
+        told,
         reject_share=reject_share,
         show_text=show_text,
         sketch_only=sketch_only,
@@ -186,7 +201,7 @@ def scan(
         shadow=shadow,
         peers=heard(peers, secrets),
         peer_bits=peer_bits,
-    )  # fmt: skip
+    )
     source = Source(paths_of(logs), format, identities)
     with reading("Reading the log") as progress:
         if out is not None:
@@ -195,6 +210,8 @@ def scan(
             taken = take_in(source, secrets, options, state, progress)
     if out is None:
         typer.echo(f"{len(taken.rows):,} exchanges were taken in; {state} holds {taken.held:,}")
+        if unused := given(context, LOOKING):
+            typer.echo(f"without --out nothing is looked at; {', '.join(unused)} had no effect")
         _tell_of_repetition(taken)
         return
     _tell(result, out)
@@ -268,11 +285,32 @@ def options_of(
         rule=Rule(least_principals=min_principals, crowd=crowd),
         bar=Bar(prior=prior),
         registry=read_registry(registry) if registry else Registry(),
-        releases=dict(release_of(text) for text in release),
-        unsupported_regions=frozenset(code.upper() for code in unsupported_region),
+        releases=releases_of(release),
+        unsupported_regions=frozenset(map(_region, unsupported_region)),
         calibration=read_calibration(calibration) if calibration else None,
         labels=read_labels(labels) if labels else None,
     )
+
+
+def releases_of(texts: Sequence[str]) -> dict[str, datetime]:
+    """When models were released; each at one time."""
+    found: dict[str, datetime] = {}
+    for model, at in map(release_of, texts):
+        if found.setdefault(model, at) != at:
+            raise typer.BadParameter(
+                f"{model} is given two times of release, {found[model].isoformat()} and {at.isoformat()}; give one",
+                param_hint="--release",
+            )
+    return found
+
+
+def _region(text: str) -> str:
+    from stillwatch.countries import code_of
+
+    try:
+        return code_of(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--unsupported-region") from None
 
 
 def release_of(text: str) -> tuple[str, datetime]:

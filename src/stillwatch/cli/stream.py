@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from stillwatch.cli.given import refuse_without
 from stillwatch.cli.replay import duration_us
 from stillwatch.cli.scan import (
     CALIBRATION,
@@ -27,6 +28,7 @@ from stillwatch.cli.scan import (
     check,
     options_of,
 )
+from stillwatch.cli.secret import key_of
 
 if TYPE_CHECKING:
     from stillwatch.streaming import Batch, Folder, Topic
@@ -68,6 +70,7 @@ FORMAT = typer.Option(
 
 
 def stream(
+    context: typer.Context,
     log: Path | None = LOG,
     state: Path = STATE,
     checkpoint: Path = CHECKPOINT,
@@ -101,6 +104,10 @@ def stream(
         raise typer.BadParameter(
             "name a folder, or a topic with --kafka; one of the two", param_hint="FOLDER"
         )
+    if kafka is None:
+        refuse_without(context, "--kafka", "topic", "most_records", "split")
+    else:
+        refuse_without(context, "a folder", "most_files", "set_aside")
     interval_s = None if once else duration_us(interval, "--interval", 1) // 1_000_000
     check(engine, memory)
     from stillwatch import keys
@@ -123,7 +130,7 @@ def stream(
     )  # fmt: skip
     reading = Reading(source, check_format(format), identities and identities.resolve(), set_aside)
     plan = Plan(state, checkpoint, out, interval_s, look_every)
-    following = Stream(reading, plan, keys.with_circle(keys.load(key), circle_key), options, _tell)
+    following = Stream(reading, plan, keys.with_circle(key_of(key), circle_key), options, _tell)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

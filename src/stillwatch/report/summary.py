@@ -56,6 +56,8 @@ def _log(overview: Mapping[str, Any]) -> list[str]:
     lines.extend(_labelled("guarantee", overview["guarantee"]["statement"]))
     if log["columns_missing"]:
         lines.extend(_labelled("missing", ", ".join(log["columns_missing"])))
+    for notice in overview["notices"]:
+        lines.extend(_labelled("no effect", notice))
     for cap in overview["caps"]:
         if cap["cut"]:
             lines.extend(
