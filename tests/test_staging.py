@@ -48,6 +48,28 @@ def test_a_move_that_fails_half_way_leaves_no_seal_and_says_so(
     assert not list(tmp_path.glob(".stillwatch-*"))
 
 
+def test_a_folder_made_for_a_result_that_fails_goes_with_it(tmp_path: Path) -> None:
+    out = tmp_path / "runs" / "today"
+
+    def fail() -> None:
+        with staged(out):
+            raise RuntimeError("refused")
+
+    with pytest.raises(RuntimeError, match="refused"):
+        fail()
+    assert not (tmp_path / "runs").exists()
+    stage_new(out, "report.html")
+    with pytest.raises(RuntimeError, match="refused"):
+        fail()
+    assert written(out) == {"report.html": b"new"}
+    (tmp_path / "empty").mkdir()
+    out = tmp_path / "empty" / "today"
+    with pytest.raises(RuntimeError, match="refused"):
+        fail()
+    assert list(tmp_path.glob("empty/*")) == []
+    assert (tmp_path / "empty").is_dir()
+
+
 def test_only_temporary_folders_of_the_dead_are_removed(tmp_path: Path) -> None:
     dead = tmp_path / ".stillwatch-result-dead"
     (dead / ".stillwatch-spool-dead").mkdir(parents=True)

@@ -48,6 +48,8 @@ def staged(
     """A temporary folder inside ``out``; on success its files are moved into ``out``, on failure it is
     removed.
 
+    A folder that was made for a result goes with it where there is none in the end.
+
     Nothing is moved before everything is written. The files among ``seals`` leave first and come last, so
     that a run killed between two moves leaves a result without them, and never parts of two results that
     look whole. Files of ``out`` that the new result does not contain are left alone.
@@ -64,6 +66,7 @@ def staged(
     """
     what = what or f"the result into {out}"
     try:
+        made = [folder for folder in (out, *out.parents) if not folder.exists()]
         out.mkdir(parents=True, exist_ok=True)
         _remove_stale(out)
         stage, lock = _locked_stage(out)
@@ -86,6 +89,9 @@ def staged(
     finally:
         shutil.rmtree(stage, ignore_errors=True)
         os.close(lock)
+        with suppress(OSError):  # one that holds something stays, and what it lies in
+            for folder in made:
+                folder.rmdir()
 
 
 def _cause(error: OSError) -> str:

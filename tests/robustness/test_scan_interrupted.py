@@ -171,6 +171,17 @@ def test_an_interrupted_run_tidies_up(log: Path, key: Path, out: Path, tmp_path:
     assert not list(out.glob(".stillwatch-*"))
 
 
+@pytest.mark.parametrize("command", ["scan", "fingerprint", "replay", "calibrate"])
+def test_a_run_that_is_asked_to_end_tidies_up(command: str, log: Path, key: Path, tmp_path: Path) -> None:
+    before = KILL_AT.replace("SIGKILL", "SIGTERM").format(event="open", name="rejected.jsonl")
+    new = tmp_path / "new" / "result"
+    blocks = (log, "--alpha", "0.5") if command == "calibrate" else (log,)
+    found = run(command, *blocks, "--out", new, "--key", key, folder=tmp_path, before=before)
+    assert found.returncode == -signal.SIGTERM, found.stderr
+    assert "Traceback" not in found.stderr
+    assert not new.parent.exists()
+
+
 # A folder that cannot be written
 
 

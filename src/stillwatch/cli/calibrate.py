@@ -26,6 +26,7 @@ from stillwatch.cli.scan import (
     options_of,
 )
 from stillwatch.cli.secret import key_of
+from stillwatch.cli.stopping import tidily
 
 if TYPE_CHECKING:
     from stillwatch.calibration.blocks import Scored
@@ -111,6 +112,7 @@ def calibrate(
     source = Source(paths, format, identities)
     source.spare([out, rejected])
     with (
+        tidily(),
         reading("Reading the log") as progress,
         looking_at() as looked,
         staged(out.parent, what=f"the calibration {out}", seals=()) as stage,

@@ -8,6 +8,7 @@ import typer
 
 from stillwatch.cli.scan import CIRCLE_KEY, FORMAT, IDENTITIES, KEY, LOGS, REJECT_SHARE
 from stillwatch.cli.secret import key_of
+from stillwatch.cli.stopping import tidily
 
 SKETCHES = typer.Option(..., "--out", metavar="SKETCHES", help="Parquet file for the sketches.")
 
@@ -35,6 +36,7 @@ def fingerprint(
     source = Source(paths_of(logs), format, identities)
     source.spare([out, rejected])
     with (
+        tidily(),
         reading("Reading the log") as progress,
         staged(out.parent, what=f"the sketches {out}", seals=()) as stage,
         RejectLog(rejected, limit=reject_share, stage=stage) as rejects,

@@ -27,6 +27,7 @@ from stillwatch.cli.scan import (
     options_of,
 )
 from stillwatch.cli.secret import key_of
+from stillwatch.cli.stopping import tidily
 
 if TYPE_CHECKING:
     from stillwatch.live.step import Looking
@@ -128,7 +129,7 @@ def replay(
         reject_share=reject_share,
         memory=memory,
     )  # fmt: skip
-    with reading("Reading the log") as progress, looking_at() as looked:
+    with tidily(), reading("Reading the log") as progress, looking_at() as looked:
         result = run(
             Source(paths_of(logs), format, identities), out, key_of(key), options, looking, progress,
             looked,

@@ -13,6 +13,7 @@ import typer
 
 from stillwatch.cli.given import given, refuse_without
 from stillwatch.cli.secret import key_of
+from stillwatch.cli.stopping import tidily
 from stillwatch.engine.memory import DEFAULT
 
 if TYPE_CHECKING:
@@ -203,7 +204,7 @@ def scan(
         peer_bits=peer_bits,
     )
     source = Source(paths_of(logs), format, identities)
-    with reading("Reading the log") as progress:
+    with tidily(), reading("Reading the log") as progress:
         if out is not None:
             result = run(source, out, secrets, options, progress, state)
         elif state is not None:
