@@ -309,7 +309,7 @@ def test_names_and_texts_of_every_kind(tmp_path: Path) -> None:
         "<script>alert(1)</script>",
         "a/b",
         "..",
-        " ",
+        " a ",
         "名前",
         "a\nb",
         "'; drop table cells; --",
