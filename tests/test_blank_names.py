@@ -68,7 +68,7 @@ def test_what_is_taken_in_live_is_read_alike(blank: str) -> None:
     form = all_formats()["native-jsonl"]
     assert isinstance(form, LineFormat)
     lines = [row(**dict.fromkeys(OPTIONAL, value)) for value in (None, blank)]
-    null, empty = (read_whole(form, as_line(line)).batch for line in lines)
+    null, empty = (read_whole(as_line(line), form.name).batch for line in lines)
     assert empty.equals(null)
 
 
@@ -85,7 +85,7 @@ def test_no_reader_gives_a_blank_name(form: LineFormat) -> None:
     for at, record in enumerate(map(msgspec.json.decode, lines[:MUTATED])):
         for path in texts_in(record):
             changed = [*lines[:at], as_line(replaced(record, path, BLANK[1])), *lines[at + 1 : at + MUTATED]]
-            batch = read_records(form, changed).batch
+            batch = read_records((row, form, text) for row, text in enumerate(changed, start=1)).batch
             blank = [name for name in NAMES if any(value == BLANK[1] for value in batch[name].to_pylist())]
             assert not blank, path
 
@@ -113,7 +113,7 @@ def test_a_blank_organization_gives_way_to_the_team() -> None:
     record = msgspec.json.decode(fixture_lines("litellm")[0])
     for org, team, found in (("", "", None), (" ", "team-1", "team-1"), ("org-1", "team-1", "org-1")):
         record["metadata"] |= {"user_api_key_org_id": org, "user_api_key_team_id": team}
-        assert read_records(form, [as_line(record)]).batch["organization_id"].to_pylist() == [found]
+        assert read_records([(1, form, as_line(record))]).batch["organization_id"].to_pylist() == [found]
 
 
 def test_a_blank_in_the_mapping_of_identities_is_nothing_known(tmp_path: Path) -> None:
