@@ -71,10 +71,15 @@ class Served:
     guard: Stillwatch
 
     def post(
-        self, account: str | None, body: dict[str, Any] | bytes, path: str = PATH
+        self,
+        account: str | None,
+        body: dict[str, Any] | bytes,
+        path: str = PATH,
+        end_user: str | None = None,
     ) -> tuple[int, dict[str, str], bytes]:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
-        headers = {} if account is None else {"x-stillwatch-account": account}
+        named = {"x-stillwatch-account": account, "x-stillwatch-end-user": end_user}
+        headers = {name: value for name, value in named.items() if value is not None}
         try:
             connection.request("POST", path, body if isinstance(body, bytes) else json.dumps(body), headers)
             response = connection.getresponse()
@@ -155,6 +160,79 @@ def test_a_family_is_answered_otherwise_and_its_account_goes_on(served: Served, 
     assert served.post("acct-1", chat("barley by month", TEMPLATE))[0] == 403
 
 
+ODD = {
+    "NaN": b"NaN",
+    "infinity": b"1e999",
+    "half a surrogate": b'"\\ud800"',
+    "a number of 400 digits": b"9" * 400,
+    "nested": b"[" * 500 + b"]" * 500,
+    "padding": b'"' + "漢".encode() * 100_000 + b'"',
+}
+
+
+@pytest.mark.parametrize("place", ["beside", "in the message"])
+@pytest.mark.parametrize("odd", ODD)
+def test_what_the_server_behind_reads_is_judged(served: Served, service: Watch, odd: str, place: str) -> None:
+    service.decide(Action.SUSPEND, scope=Scope.FAMILY, family_id=FAMILY)
+    body = json.dumps(chat("barley by month", TEMPLATE)).encode()
+    begin = body[:-1] if place == "beside" else body[: -len(b"}]}")]
+    body = begin + b', "odd": ' + ODD[odd] + body[len(begin) :]
+    assert json.loads(body)["model"] == "large"
+    assert served.post("acct-1", body)[0] == 403
+    assert served.guard.asker.counts["missed"] == 0
+
+
+def test_a_body_in_another_encoding_is_judged(served: Served, service: Watch) -> None:
+    service.decide(Action.SUSPEND, scope=Scope.FAMILY, family_id=FAMILY)
+    text = json.dumps(chat("barley by month", TEMPLATE))
+    for encoding in ("utf-8-sig", "utf-16", "utf-32-le"):
+        assert served.post("acct-1", text.encode(encoding))[0] == 403
+
+
+def test_a_model_of_any_name_is_told(served: Served, service: Watch) -> None:
+    service.decide(Action.SUSPEND, "acct-1")
+    for model in ("\ud800", "m" * 500_000, 7, None):
+        assert served.post("acct-1", {**chat("hello"), "model": model})[0] == 403
+
+
+def test_a_question_that_is_not_taken_is_not_a_service_that_is_away(served: Served, service: Watch) -> None:
+    service.decide(Action.SUSPEND, scope=Scope.FAMILY, family_id=FAMILY)
+    service.decide(Action.HIDE_REASONING, "acct-1")
+    service.decide(Action.SUSPEND, "acct-2")
+    unmatched = counted(service, "stillwatch_requests_unmatched_total")
+    text = " ".join(f"word{n}" for n in range(22_000))  # more than this service takes, and less than is told
+    for _ in range(6):
+        status, _, body = served.post("acct-1", chat(text))
+        assert status == 200
+        assert TRACE not in body.decode()
+        assert served.post("acct-2", chat("hello"))[0] == 403
+    assert served.guard.asker.counts == {"asked": 12, "refused": 6, "not_told": 6}
+    assert counted(service, "stillwatch_requests_unmatched_total") - unmatched == 6
+
+
+def test_what_cannot_be_looked_at_whole_is_refused_where_an_action_hangs_on_it(service: Watch) -> None:
+    service.decide(Action.SUSPEND, scope=Scope.FAMILY, family_id=FAMILY)
+    service.decide(Action.SUSPEND, "reseller", end_user_id="customer-7")
+    large = chat("x" * 60_000)
+    with serve(url=service.url, token=service.token, timeout_s=10, body_bytes=50_000) as served:
+        status, _, body = served.post("acct-1", large)
+        assert (status, json.loads(body)["error"]["code"]) == (413, "too_large")
+        assert served.post("reseller", large)[0] == 413
+        assert served.post("reseller", large, end_user="customer-8")[0] == 200
+        assert served.post("reseller", chat("hello"), end_user="customer-7")[0] == 403
+        assert served.post("honest", large)[0] == 200
+        service.decide(Action.RESTRICT_TIER, "acct-2", parameters={"models": ["small"]})
+        assert served.post("acct-2", large)[0] == 413
+
+
+def test_what_is_no_json_matches_nothing_and_is_counted(served: Served, service: Watch) -> None:
+    service.decide(Action.SUSPEND, scope=Scope.FAMILY, family_id=FAMILY)
+    service.decide(Action.THROTTLE, "acct-1", parameters={"requests_per_minute": 1})
+    unmatched = counted(service, "stillwatch_requests_unmatched_total")
+    assert [served.post("acct-1", b"not json")[0] for _ in range(3)][-1] == 429
+    assert counted(service, "stillwatch_requests_unmatched_total") - unmatched == 3
+
+
 def test_what_asks_no_model_for_text_is_let_be(served: Served, service: Watch) -> None:
     service.decide(Action.SUSPEND, "acct-1")
     connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=20)
@@ -176,12 +254,12 @@ def test_without_the_service_requests_go_on_and_it_is_told_afterwards(service: W
     finally:
         if service.process is None:
             service.start()
-    assert missed(service) == 7
+    assert counted(service, "stillwatch_gateway_missed_total") == 7
 
 
-def missed(service: Watch) -> float:
+def counted(service: Watch, name: str) -> float:
     text = service.send("GET", "/metrics")[2].decode()
-    return float(text.split("\nstillwatch_gateway_missed_total ", 1)[1].split("\n", 1)[0])
+    return float(text.split(f"\n{name} ", 1)[1].split("\n", 1)[0])
 
 
 def test_it_fails_closed_where_it_was_told_to() -> None:

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -25,8 +26,10 @@ from stillwatch.response.template import Templates
 from stillwatch.scan import scan
 from stillwatch.sketching import Source
 from stillwatch.store.templates import template_of
-from tests.gateway.watching import KEYS, chat, template
+from tests.gateway.watching import KEYS, TEMPLATE, chat, template
 from tests.scans import SOURCES
+
+MESSAGES = chat("barley by month", TEMPLATE)["messages"]
 
 
 def test_plug_ins_need_the_standard_library_alone(tmp_path: Path) -> None:
@@ -74,7 +77,7 @@ def test_a_request_belongs_to_the_families_that_a_scan_gives_its_exchange(tmp_pa
         {"model": "m"},
         {"model": 7, "messages": []},
         {"model": "m", "messages": 7},
-        {"model": "m", "messages": [{"role": "nobody", "content": "x"}]},
+        {"model": "m", "messages": []},
         {"model": "m", "messages": [7]},
         {"model": "m", "input": {"a": 1}},
     ],
@@ -82,6 +85,32 @@ def test_a_request_belongs_to_the_families_that_a_scan_gives_its_exchange(tmp_pa
 def test_a_request_that_cannot_be_read_says_why(request_: dict[str, object]) -> None:
     with pytest.raises(RequestError):
         fragments_of(request_, KEYS)
+
+
+DEEP: Any = "x"
+for _ in range(900):
+    DEEP = [DEEP]
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"model": None},
+        {"messages": [*MESSAGES, {"role": "nobody", "content": "x"}]},
+        {"messages": [*MESSAGES, 7, {"content": "x"}]},
+        {"messages": [{**MESSAGES[0], "role": "nobody"}]},
+        {"messages": [*MESSAGES, {"role": "user", "content": [{"type": "x", "x": DEEP}]}]},
+        {"tools": [{"x": DEEP}], "instructions": 7, "system": 7},
+        {"messages": chat("hello")["messages"], "input": MESSAGES},
+        {"messages": [], "prompt": f"{TEMPLATE} {TEMPLATE}"},
+        {"messages": None, "prompt": [[1, 2], TEMPLATE]},
+    ],
+)
+def test_what_is_odd_in_a_request_hides_nothing_else_of_it(odd: dict[str, Any]) -> None:
+    whole = fragments_of({"model": "m", "messages": MESSAGES}, KEYS)
+    by_a_user = fragments_of({"model": "m", "prompt": TEMPLATE}, KEYS)
+    found = fragments_of({"model": "m", "messages": MESSAGES, **odd}, KEYS)
+    assert whole <= found or by_a_user <= found
 
 
 def test_a_request_may_hold_nothing_to_compare() -> None:

@@ -192,6 +192,11 @@ def test_litellm_s_generic_guardrail_is_answered(service: Watch) -> None:
     assert "gets no reply" in guard()["blocked_reason"]
     assert guard(structured_messages=chat("How do I poach an egg?")["messages"])["action"] == "NONE"
     assert guard(structured_messages=None)["action"] == "NONE"
+    # Of interfaces without messages LiteLLM tells the texts alone; of the others they hold earlier turns too.
+    assert guard(structured_messages=None, texts=[f"{TEMPLATE} barley"])["action"] == "BLOCKED"
+    ordinary = chat("How do I poach an egg?")["messages"]
+    assert guard(structured_messages=ordinary, texts=[TEMPLATE])["action"] == "NONE"
+    assert guard(tools={"x": 1}, model=["m"])["action"] == "BLOCKED"
     assert guard(input_type="response")["action"] == "NONE"
     assert guard(request_data={"user_api_key_hash": "honest"})["action"] == "NONE"
     assert guard(request_data={})["action"] == "NONE"
@@ -212,9 +217,49 @@ def test_envoy_is_answered_and_whatever_is_wrong_is_left_to_its_own_setting(serv
     status, headers, _ = check("acct-2")
     assert (status, headers["x-stillwatch-trace"]) == (200, "strip")
     assert headers["x-stillwatch-actions"] == "hide_reasoning"
+    name = 'stillwatch_actions_unenforced_total{action="hide_reasoning"}'
+    before = value(metrics(service), name)
+    assert check("acct-2")[0] == 200
+    assert value(metrics(service), name) - before == 1
     assert check("honest")[0] == 200
     assert check(None)[0] == 200
     assert check("acct-1", **{"x-stillwatch-token": "wrong"})[0] == 503
+
+
+def envoy(service: Watch, account: str, body: bytes, **more: str) -> int:
+    headers = {"x-stillwatch-token": service.token, "x-stillwatch-account": account, **more}
+    return service.send("POST", "/v1/envoy/v1/chat/completions", body, headers)[0]
+
+
+@pytest.mark.parametrize("odd", [b"NaN", b"1e999", b'"\\ud800"', b'"\xff"', b"9" * 5000])
+def test_envoy_is_answered_by_what_the_server_behind_reads(service: Watch, odd: bytes) -> None:
+    service.decide(Action.SUSPEND, scope=Scope.FAMILY, family_id=FAMILY)
+    body = json.dumps(chat("barley by month", TEMPLATE)).encode()[:-1] + b', "x": ' + odd + b"}"
+    assert envoy(service, "acct-1", body) == 403
+    assert envoy(service, "acct-2", body + b" " * 50_000 + b"{") == 403
+    assert envoy(service, "honest", body) == 200
+    question = b'{"account_id": "acct-1", "request": ' + body + b"}"
+    assert json.loads(service.send("POST", "/v1/decision", question)[2])["status"] == 403
+
+
+def test_of_a_body_that_envoy_cut_off_nothing_is_taken_for_granted(service: Watch) -> None:
+    service.decide(Action.SUSPEND, scope=Scope.FAMILY, family_id=FAMILY)
+    text = json.dumps(chat("barley by month", TEMPLATE))
+    for encoding in ("utf-8-sig", "utf-16"):
+        assert envoy(service, "acct-1", text.encode(encoding)) == 403
+    begin = text.encode()[:100]
+    partial = {"x-envoy-auth-partial-body": "true"}
+    assert envoy(service, "acct-1", begin, **partial) == 413
+    assert envoy(service, "honest", begin, **partial) == 200
+    assert envoy(service, "acct-1", b" " * 300_000) == 413  # more than this service takes
+    assert envoy(service, "honest", b" " * 300_000) == 200
+    service.decide(Action.RESTRICT_TIER, "acct-2", parameters={"models": ["small"]})
+    assert envoy(service, "acct-2", begin, **partial) == 413
+    assert envoy(service, "acct-1", b"{" + b'"a":{' * 20_000) == 413
+    # What no server reads matches nothing; it goes on, and is counted.
+    before = value(metrics(service), "stillwatch_requests_unmatched_total")
+    assert envoy(service, "acct-1", begin) == 200
+    assert value(metrics(service), "stillwatch_requests_unmatched_total") - before == 1
 
 
 def test_it_counts_what_it_answers(service: Watch) -> None:

@@ -17,6 +17,7 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
 from stillwatch.gateway.asking import AWAY_CLOSED, Answer, Asker, Settings
+from stillwatch.gateway.questions import TooDeepError, UnreadableError, read
 from stillwatch.gateway.refusals import error_body, error_headers
 from stillwatch.gateway.replies import cap_request, edit
 from stillwatch.gateway.streams import Stream
@@ -59,17 +60,10 @@ class Stillwatch:
             return
         body = _Body(receive, self._settings.body_bytes)
         asked = await body.read()
-        model = asked.get("model")
         end_user = _text(headers, self._settings.end_user_header) or _end_user(asked)
-        answer = await self.asker.ask(
-            account, end_user, model if isinstance(model, str) else None, asked or None
-        )
+        answer = await self.asker.ask(account, end_user, asked.get("model"), asked, partial=body.partial)
         if not answer.allow:
             await _refuse(send, scope["path"], answer)
-            return
-        if body.too_large and (answer.edits or answer.wants_request):
-            too_large = Answer(False, 413, "too_large", "this request is too large for this account")
-            await _refuse(send, scope["path"], too_large)
             return
         if answer.edits:
             if answer.logprobs is not None and asked and cap_request(asked, answer.logprobs):
@@ -85,10 +79,11 @@ class _Body:
     def __init__(self, receive: Receive, most: int) -> None:
         self._receive, self._most = receive, most
         self._read: list[Message] = []
-        self.too_large = False
+        self.partial = False
+        """Whether the server behind may read what was not read here."""
 
     async def read(self) -> dict[str, Any]:
-        """The body as an object; empty where it is none, or too large."""
+        """The body as an object; empty where it is none, too large or nested too deeply."""
         size = 0
         while True:
             message = await self._receive()
@@ -97,13 +92,16 @@ class _Body:
                 return {}
             size += len(message.get("body", b""))
             if size > self._most:
-                self.too_large = True
+                self.partial = True
                 return {}
             if not message.get("more_body", False):
                 break
         try:
-            told = json.loads(b"".join(message.get("body", b"") for message in self._read))
-        except (ValueError, RecursionError):
+            told = read(b"".join(message.get("body", b"") for message in self._read))
+        except TooDeepError:
+            self.partial = True
+            return {}
+        except UnreadableError:
             return {}
         return told if isinstance(told, dict) else {}
 

@@ -1,7 +1,9 @@
 """Ask the service what to do with a request, and go on without an answer where it is away.
 
 By default a request that finds no answer goes on (fail open); what went without is counted and told to the service once
-it is back. After some failures in a row nothing is asked for a while, so that a service that hangs delays nobody.
+it is back. After some failures in a row nothing is asked for a while, so that a service that hangs delays nobody. Only a
+question that no customer has a hand in tells whether the service is there: one that holds a request, and one that the
+service does not take, say nothing of it.
 """
 
 from __future__ import annotations
@@ -20,6 +22,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from typing import Any
 
+from stillwatch.gateway import questions
+
 LOG = logging.getLogger("stillwatch.gateway")
 FAILURES = 5
 """Failures in a row after which nothing is asked for :data:`PAUSE_S`."""
@@ -27,11 +31,17 @@ PAUSE_S = 2.0
 TOLD_EVERY_S = 60.0
 """A service that is away is told of in the log no more often than this."""
 LARGEST_ANSWER = 4 << 20
+NOT_TAKEN = frozenset({400, 413, 422})
+"""Statuses of a service that is there and does not take this question."""
 PREFIX = "STILLWATCH_"
 
 
 class SettingError(Exception):
     """A setting that cannot be; the text names it and says what it may be."""
+
+
+class NotTakenError(Exception):
+    """The service is there and does not take this question."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +53,7 @@ class Settings:
     token: str = ""
     """A token that may decide, of `stillwatch token add`."""
     timeout_s: float = 0.25
-    """How long one request waits for an answer, all in all."""
+    """How long one request waits for each answer: for one, or two where its text decides."""
     fail_open: bool = True
     """Whether a request goes on that finds no answer; else it is refused with 503."""
     connections: int = 8
@@ -117,7 +127,8 @@ class Asker:
     """Asks one service, over connections that are kept.
 
     Attributes:
-        counts: ``asked``, ``refused``, and ``missed``: requests that found no answer.
+        counts: ``asked``, ``refused``, ``missed`` (requests that found no answer), ``cut`` (of which not all was told) and
+            ``not_told`` (of which nothing was, since the service did not take it).
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -128,30 +139,47 @@ class Asker:
         self._path = parts.path.rstrip("/") + "/v1/decision"
         self._headers = {"content-type": "application/json", "authorization": f"Bearer {settings.token}"}
         self._pool = ThreadPoolExecutor(settings.connections, thread_name_prefix="stillwatch")
+        self._writing = ThreadPoolExecutor(1, thread_name_prefix="stillwatch-writing")
         self._own = threading.local()
         self._lock = threading.Lock()
         self._in_a_row, self._not_before, self._told, self._untold = 0, 0.0, -TOLD_EVERY_S, 0
 
     async def ask(
-        self, account_id: str, end_user_id: str | None, model: str | None, request: Mapping[str, Any] | None
+        self,
+        account_id: str,
+        end_user_id: str | None,
+        model: object,
+        request: Mapping[str, Any],
+        *,
+        partial: bool = False,
     ) -> Answer:
-        """What to do with a request; its text leaves this process only where the service asks for it."""
+        """What to do with a request; its text leaves this process only where the service asks for it.
+
+        ``partial``: what is given of the request may not be all that the server behind reads.
+        """
         self.counts["asked"] += 1
         if time.monotonic() < self._not_before:
             return self._missed()
-        question = {"account_id": account_id, "end_user_id": end_user_id, "model": model}
-        loop = asyncio.get_running_loop()
+        question = {
+            "account_id": questions.name(account_id),
+            "end_user_id": questions.name(end_user_id),
+            "model": questions.name(model if isinstance(model, str) else None),
+            "partial": partial,
+        }
+        there = False
         try:
-            async with asyncio.timeout(self.settings.timeout_s):
-                answer = await loop.run_in_executor(self._pool, self._post, question)
-                if answer.wants_request and request is not None:
-                    answer = await loop.run_in_executor(
-                        self._pool, self._post, {**question, "request": request}
-                    )
-        except (TimeoutError, OSError, http.client.HTTPException, ValueError, KeyError, TypeError) as error:
-            self._failed(error)
+            answer = await self._asked(question)
+            self._in_a_row, there = 0, True
+            if answer.wants_request:
+                answer = await self._asked_with(question, request)
+        except NotTakenError as error:
+            self._warn(error)
             return self._missed()
-        self._in_a_row = 0
+        except (TimeoutError, OSError, http.client.HTTPException, ValueError, KeyError, TypeError) as error:
+            if not there:
+                self._failed()
+            self._warn(error)
+            return self._missed()
         if not answer.allow:
             self.counts["refused"] += 1
         return answer
@@ -162,11 +190,13 @@ class Asker:
             self._untold += 1
         return AWAY if self.settings.fail_open else AWAY_CLOSED
 
-    def _failed(self, error: Exception) -> None:
-        now = time.monotonic()
+    def _failed(self) -> None:
         self._in_a_row += 1
         if self._in_a_row >= FAILURES:
-            self._not_before = now + PAUSE_S
+            self._not_before = time.monotonic() + PAUSE_S
+
+    def _warn(self, error: Exception) -> None:
+        now = time.monotonic()
         if now - self._told >= TOLD_EVERY_S:
             self._told = now
             what = "goes on" if self.settings.fail_open else "is refused"
@@ -175,11 +205,32 @@ class Asker:
                 type(error).__name__, what, self.counts["missed"] + 1,
             )  # fmt: skip
 
-    def _post(self, question: dict[str, Any]) -> Answer:
+    async def _asked(self, question: Mapping[str, Any], request: bytes = b"null") -> Answer:
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(self.settings.timeout_s):
+            return await loop.run_in_executor(self._pool, self._post, question, request)
+
+    async def _asked_with(self, question: Mapping[str, Any], request: Mapping[str, Any]) -> Answer:
+        """Ask with the request; where that is not taken, without its text, so that what holds for the account holds."""
+        # However long it takes to write a request down, it gets an answer, and nobody else's question waits for it.
+        loop = asyncio.get_running_loop()
+        told, cut = await loop.run_in_executor(self._writing, questions.told, request)
+        if cut:
+            self.counts["cut"] += 1
+        try:
+            return await self._asked({**question, "cut": cut}, told)
+        except NotTakenError:
+            self.counts["not_told"] += 1
+            return await self._asked(question, b"{}")
+
+    def _post(self, question: Mapping[str, Any], request: bytes) -> Answer:
         with self._lock:
             untold, self._untold = self._untold, 0
         try:
-            status, body = self._exchange(json.dumps({**question, "missed": untold}).encode())
+            asked = json.dumps({**question, "missed": untold}, ensure_ascii=False).encode()
+            status, body = self._exchange(b'%b,"request":%b}' % (asked[:-1], request))
+            if status in NOT_TAKEN:
+                raise NotTakenError
             if status != 200:
                 raise OSError(f"the service answered with status {status}")
             told = json.loads(body)

@@ -30,8 +30,6 @@ from stillwatch.gateway.streams import Stream
 LOG = logging.getLogger("stillwatch.gateway")
 MOST_WAITING = 65_536
 """Answers that are kept until their reply comes; the oldest go first, as those of calls that failed do."""
-BODY = frozenset({"model", "messages", "input", "prompt", "system", "instructions", "tools", "functions"})
-"""Fields of a request that a family is told by; nothing else leaves the proxy."""
 
 
 class Stillwatch(CustomGuardrail):  # type: ignore[misc]  # its types are LiteLLM's
@@ -54,11 +52,7 @@ class Stillwatch(CustomGuardrail):  # type: ignore[misc]  # its types are LiteLL
         if not account:
             self.asker.counts["unnamed"] += 1
             return data
-        model = data.get("model")
-        request = {name: _plain(value) for name, value in data.items() if name in BODY}
-        answer = await self.asker.ask(
-            account, _end_user(user_api_key_dict, data), model if isinstance(model, str) else None, request
-        )
+        answer = await self.asker.ask(account, _end_user(user_api_key_dict, data), data.get("model"), data)
         if not answer.allow:
             detail = error_body("", answer.status, answer.code, answer.message)["error"]
             raise HTTPException(answer.status, detail, error_headers(answer))
@@ -138,10 +132,3 @@ def _call(data: dict[str, Any]) -> str:
 def _end_user(user_api_key_dict: Any, data: dict[str, Any]) -> str | None:
     named = user_api_key_dict.end_user_id or data.get("user")
     return named if isinstance(named, str) and named else None
-
-
-def _plain(value: Any) -> Any:
-    """A field as JSON can hold it."""
-    if hasattr(value, "model_dump"):
-        return value.model_dump()
-    return [_plain(one) for one in value] if isinstance(value, list) else value

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from stillwatch.live.metrics import Metrics
     from stillwatch.live.tokens import May, Tokens
 
+TOO_LARGE = "too_large"
+"""Reason to refuse a body that is longer than may be."""
 TOKEN_HEADER = "x-stillwatch-token"  # noqa: S105 - the name of a header
 
 
@@ -102,7 +104,7 @@ class Admission:
 
 
 def _too_large(most: int) -> RefusedError:
-    return RefusedError(413, "too_large", f"a body has at most {most:,} bytes")
+    return RefusedError(413, TOO_LARGE, f"a body has at most {most:,} bytes")
 
 
 async def _received(request: Request, most: int) -> bytes:

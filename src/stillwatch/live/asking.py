@@ -41,6 +41,10 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     """The body of the request, where an action holds for some requests only."""
     fingerprint: list[str] | None = None
     """Or its fragments, sixteen hexadecimal digits each."""
+    partial: bool = False
+    """Whether whoever serves the request reads more of it than whoever asks could."""
+    cut: bool = False
+    """Whether ``request`` is not all of it, since it would be too much to tell."""
     missed: int = 0
     """Requests that went without an answer since the last question."""
 
@@ -72,8 +76,12 @@ class Asking:
         now = dt.datetime.now(dt.UTC)
         deciding = self._following.deciding
         decision = deciding.decide(account, end_user, question.model, now, _told(question))
+        if question.partial:
+            decision = deciding.of_partial(decision, account, end_user, now)
         if decision.wants_request and (question.request is not None or once):
             fragments = await self._fragments(question.request, size)
+            if question.cut:
+                self._metrics.cut.inc()
             decision = deciding.decide(account, end_user, question.model, now, fragments)
         self._count(decision, interface, unable)
         if question.missed > 0:
@@ -90,6 +98,11 @@ class Asking:
             pass
         self._metrics.unmatched.inc()
         return frozenset()
+
+    def concerns(self, account_id: str) -> bool:
+        """Whether any action names an account, so that its request must be looked at."""
+        account, _ = self._names.get(account_id, (account_id, None))
+        return account in self._following.deciding.held.accounts
 
     def _count(self, decision: Decision, interface: str, unable: frozenset[Action]) -> None:
         outcome = "wants_request" if decision.wants_request else decision.code or "goes_on"

@@ -25,6 +25,8 @@ CODES = {
     Action.THROTTLE: ("throttled", "this account has used what it may in a minute"),
 }
 """By action that refuses: the code of the error, and what it says to the customer."""
+PARTIAL = ("too_large", "this request is too large, or nested too deeply, for this account")
+"""Where an action hangs on what a body says, and not all of it could be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +139,19 @@ class Deciding:
                 return _refused(held[0], 403, held)
             return Decision(wants_request=True, actions=held)
         return self._combine(held, model, at)
+
+    def of_partial(
+        self, decision: Decision, account_id: str, end_user_id: str | None, at: dt.datetime
+    ) -> Decision:
+        """The decision on a request of which the server behind may read more than was told.
+
+        It is refused where an action may hold by what was not told: the template, the model, or the end user where
+        ``end_user_id`` is None.
+        """
+        hangs = decision.wants_request or bool(decision.unenforced)
+        if not hangs and end_user_id is None and decision.allowed:
+            hangs = self.held.snapshot.names_end_user(account_id, at)
+        return Decision(413, *PARTIAL, actions=decision.actions) if hangs else decision
 
     def _combine(self, held: tuple[HeldAction, ...], model: str | None, at: dt.datetime) -> Decision:
         if not held:

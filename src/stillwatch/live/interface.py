@@ -19,17 +19,18 @@ class Caller(msgspec.Struct, frozen=True):
     user_api_key_hash: str | None = None
     user_api_key_user_id: str | None = None
     user_api_key_team_id: str | None = None
-    user_api_key_end_user_id: str | None = None
+    user_api_key_end_user_id: Any = None
 
 
 class Guarded(msgspec.Struct, frozen=True):
-    """LiteLLM's ``GenericGuardrailAPIRequest``, as far as it matters here."""
+    """LiteLLM's ``GenericGuardrailAPIRequest``, as far as it matters here; what a customer sets may be of any type."""
 
     input_type: str
     request_data: Caller
-    model: str | None = None
-    structured_messages: list[Any] | None = None
-    tools: list[Any] | None = None
+    model: Any = None
+    texts: Any = None
+    structured_messages: Any = None
+    tools: Any = None
 
 
 def document() -> dict[str, Any]:

@@ -35,6 +35,11 @@ class Metrics:
             "Requests of which no fragments could be made; actions on a family let them go on.",
             registry=self.registry,
         )
+        self.cut = Counter(
+            "stillwatch_requests_cut",
+            "Requests that were compared with families and of which plug-ins told the ends of texts and lists alone.",
+            registry=self.registry,
+        )
         self.missed = Counter(
             "stillwatch_gateway_missed",
             "Requests that plug-ins let go on, or refused, without an answer, as they tell afterwards.",

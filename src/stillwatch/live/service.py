@@ -13,13 +13,15 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import msgspec
+from anyio import to_thread
 from prometheus_client import generate_latest
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from stillwatch.live.admission import Admission, RefusedError
-from stillwatch.live.asking import EDITS, Asking, Question
+from stillwatch.gateway.questions import TooDeepError, UnreadableError, plain, read
+from stillwatch.live.admission import TOO_LARGE, Admission, RefusedError
+from stillwatch.live.asking import AT_ONCE_BYTES, EDITS, Asking, Question
 from stillwatch.live.deciding import NOTHING, Decision
 from stillwatch.live.following import Following
 from stillwatch.live.interface import GUARDRAIL_PATH, PATH, Guarded, document
@@ -30,6 +32,8 @@ from stillwatch.response.actions import Action
 LOG = logging.getLogger("stillwatch.live")
 GOES_ON = msgspec.json.encode(NOTHING.as_json())
 """The answer to nearly every question."""
+PARTIAL_BODY = "x-envoy-auth-partial-body"
+"""Header by which Envoy says that it sent the begin of a body alone."""
 ANY_METHOD = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 Told = TypeVar("Told")
@@ -82,7 +86,7 @@ class Service:
         """Answer a plug-in."""
         body = await self._admission.body(request)
         start = time.perf_counter()
-        question = _decoded(body, Question)
+        question = await _decoded(body, Question)
         decision = await self._answer(question, "decision", size=len(body))
         told = GOES_ON if decision is NOTHING else msgspec.json.encode(decision.as_json())
         answer = Response(told, media_type="application/json")
@@ -92,7 +96,7 @@ class Service:
     async def guardrail(self, request: Request) -> Response:
         """Answer LiteLLM's generic guardrail, which can block and nothing else."""
         sent = await self._admission.body(request)
-        told = _decoded(sent, Guarded)
+        told = await _decoded(sent, Guarded)
         if told.input_type != "request":
             return JSONResponse({"action": "NONE"})
         who = told.request_data
@@ -100,10 +104,11 @@ class Service:
         if not account:
             self._metrics.decisions.labels("guardrail", "no_account").inc()
             return JSONResponse({"action": "NONE"})
-        body = {"model": told.model or "", "messages": told.structured_messages, "tools": told.tools}
         question = Question(
-            account_id=account, end_user_id=who.user_api_key_end_user_id or None, model=told.model,
-            request=body if told.structured_messages else None,
+            account_id=account, end_user_id=_word(who.user_api_key_end_user_id), model=_word(told.model),
+            request={"messages": told.structured_messages or None, "tools": told.tools}
+            # Of interfaces that have no messages LiteLLM tells the texts alone; of others they hold earlier turns too.
+            | ({} if told.structured_messages else {"prompt": told.texts}),
         )  # fmt: skip
         decision = await self._answer(question, "guardrail", EDITS, size=len(sent), once=True)
         if decision.allowed:
@@ -115,7 +120,7 @@ class Service:
         """Answer Envoy's ext_authz over HTTP. Whatever goes wrong is a 503, on which Envoy's own setting decides."""
         try:
             self._admission.admit(request, May.DECIDE, own_header=True)
-            body = await self._admission.body(request)
+            body, partial = await self._body(request)
         except RefusedError as error:
             self._admission.refuse(error)
             return Response(status_code=503)
@@ -125,13 +130,24 @@ class Service:
         if not account:
             self._metrics.decisions.labels("envoy", "no_account").inc()
             return Response()
-        asked = _object(body)
-        model = asked.get("model") if asked else None
+        asked = None
+        if self._asking.concerns(account) and not partial:
+            asked, partial = await _request(body)
         question = Question(
-            account_id=account, end_user_id=request.headers.get(self._headers.end_user) or None,
-            model=model if isinstance(model, str) else None, request=asked,
+            # Envoy knows of no end user but whom a header names.
+            account_id=account, end_user_id=request.headers.get(self._headers.end_user, ""),
+            model=_word(asked.get("model")) if asked else None, request=asked, partial=partial,
         )  # fmt: skip
-        return _to_envoy(await self._answer(question, "envoy", size=len(body), once=True))
+        return _to_envoy(await self._answer(question, "envoy", EDITS, size=len(body), once=True))
+
+    async def _body(self, request: Request) -> tuple[bytes, bool]:
+        """What Envoy sent of a body, and whether there is more of it than can be looked at."""
+        try:
+            return await self._admission.body(request), request.headers.get(PARTIAL_BODY) == "true"
+        except RefusedError as error:
+            if error.reason != TOO_LARGE:
+                raise
+            return b"", True
 
     async def metrics(self, _: Request) -> Response:
         """The counters, as Prometheus reads them."""
@@ -165,21 +181,44 @@ class Service:
             raise RefusedError(400, "malformed", str(error)) from None
 
 
-def _decoded(body: bytes, kind: type[Told]) -> Told:
+async def _decoded(body: bytes, kind: type[Told]) -> Told:
     try:
         return msgspec.json.decode(body, type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        pass
+    try:
+        return msgspec.convert(await _leniently(body), kind)
     except msgspec.ValidationError as error:
         # The text names a field and what it may be, and nothing of what was given.
         raise RefusedError(400, "malformed", str(error)) from None
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+    except (UnreadableError, TooDeepError):
         raise RefusedError(400, "malformed", "the body is no JSON object") from None
 
 
-def _object(body: bytes) -> dict[str, Any] | None:
+async def _request(body: bytes) -> tuple[dict[str, Any] | None, bool]:
+    """The request of a customer, None where it is none; and whether the server behind may read more of it."""
     try:
-        return msgspec.json.decode(body, type=dict[str, Any])
+        return msgspec.json.decode(body, type=dict[str, Any]), False
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return None
+        pass
+    try:
+        told = await _leniently(body)
+    except UnreadableError:
+        return None, False
+    except TooDeepError:
+        return None, True
+    return told if isinstance(told, dict) else None, False
+
+
+async def _leniently(body: bytes) -> Any:
+    """What servers of models read and a strict reader does not."""
+    if len(body) <= AT_ONCE_BYTES:
+        return plain(read(body))
+    return await to_thread.run_sync(lambda: plain(read(body)))
+
+
+def _word(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
 
 
 def _to_envoy(decision: Decision) -> Response:

@@ -109,6 +109,13 @@ class Snapshot:
             found.sort(key=lambda action: (-_HARDNESS[action.action], action.until))
         return tuple(found)
 
+    def names_end_user(self, account_id: str, at: dt.datetime) -> bool:
+        """Whether an action holds for some end user of an account."""
+        return any(
+            action.end_user_id is not None and action.holds(at)
+            for action in self._of_account.get(account_id, ())
+        )
+
     def as_json(self) -> dict[str, Any]:
         """The document of the contract."""
         return {
