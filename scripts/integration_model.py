@@ -25,17 +25,17 @@ REPLY = ["Copper ", "is dearest."]
 MIDDLEWARE = "stillwatch.gateway.asgi.Stillwatch"
 
 
-def probabilities(asked: dict[str, Any], text: str) -> dict[str, Any] | None:
+def probabilities(asked: dict[str, Any], *texts: str) -> dict[str, Any] | None:
     if not asked.get("logprobs"):
         return None
-    tops = [
-        {"token": f"{text}{number}", "logprob": -1.0 - number, "bytes": None}
-        for number in range(asked.get("top_logprobs") or 0)
-    ]
-    return {
-        "content": [{"token": text, "logprob": -0.1, "bytes": None, "top_logprobs": tops}],
-        "refusal": None,
-    }
+    content = []
+    for text in texts:
+        tops = [
+            {"token": f"{text}{number}", "logprob": -1.0 - number, "bytes": None}
+            for number in range(asked.get("top_logprobs") or 0)
+        ]
+        content.append({"token": text, "logprob": -0.1, "bytes": None, "top_logprobs": tops})
+    return {"content": content, "refusal": None}
 
 
 async def complete(request: Request) -> Response:
@@ -47,7 +47,7 @@ async def complete(request: Request) -> Response:
             "index": 0,
             "message": message,
             "finish_reason": "stop",
-            "logprobs": probabilities(asked, REPLY[0]),
+            "logprobs": probabilities(asked, TRACE, *REPLY),
         }
         usage = {"prompt_tokens": 9, "completion_tokens": 9, "total_tokens": 18}
         return JSONResponse({**head, "object": "chat.completion", "choices": [choice], "usage": usage})
@@ -60,7 +60,7 @@ async def complete(request: Request) -> Response:
                 "index": 0,
                 "delta": piece,
                 "finish_reason": None if piece else "stop",
-                "logprobs": probabilities(asked, piece["content"]) if "content" in piece else None,
+                "logprobs": probabilities(asked, *(text for name, text in piece.items() if name != "role")),
             }
             yield (
                 b"data: %b\n\n"

@@ -28,21 +28,22 @@ TRACE = "first I add, then I carry"
 PATH = "/v1/chat/completions"
 
 
-def token(most: int) -> dict[str, Any]:
+def tokens(most: int, *said: str) -> dict[str, Any]:
     tops = [{"token": str(n), "logprob": -float(n)} for n in range(most)]
-    return {"token": "7", "logprob": -0.1, "top_logprobs": tops}
+    return {"content": [{"token": one, "logprob": -0.1, "top_logprobs": tops} for one in said]}
 
 
 async def complete(request: Request) -> Response:
     """A model that thinks aloud, gives as many log-probabilities as it is asked for, and says what it was asked."""
     asked = await request.json()
-    probabilities = {"content": [token(asked.get("top_logprobs", 0))]} if asked.get("logprobs") else None
+    most = asked.get("top_logprobs", 0) if asked.get("logprobs") else None
     if asked.get("stream"):
         pieces = [{"reasoning_content": TRACE}, {"content": "se"}, {"content": "ven"}]
 
         async def events() -> AsyncIterator[bytes]:
             for piece in pieces:
-                choice = {"index": 0, "delta": piece, "logprobs": probabilities, "finish_reason": None}
+                told = None if most is None else tokens(most, *piece.values())
+                choice = {"index": 0, "delta": piece, "logprobs": told, "finish_reason": None}
                 text = f"data: {json.dumps({'choices': [choice]})}\n\n".encode()
                 yield text[:11]
                 await asyncio.sleep(0)
@@ -51,13 +52,14 @@ async def complete(request: Request) -> Response:
 
         return StreamingResponse(events(), media_type="text/event-stream")
     message = {"role": "assistant", "content": "seven", "reasoning_content": TRACE}
-    choice = {"index": 0, "message": message, "logprobs": probabilities, "finish_reason": "stop"}
+    told = None if most is None else tokens(most, TRACE, "se", "ven", "<|end|>")
+    choice = {"index": 0, "message": message, "logprobs": told, "finish_reason": "stop"}
     return JSONResponse({"object": "chat.completion", "choices": [choice], "asked": asked})
 
 
 MODEL = Starlette(
     routes=[
-        Route(PATH, complete, methods=["POST"]),
+        *(Route(path, complete, methods=["POST"]) for path in (PATH, "/invocations", "/other/generating")),
         Route("/v1/models", lambda request: JSONResponse({"data": []})),
     ]
 )
@@ -139,13 +141,13 @@ def test_the_trace_is_hidden_and_log_probabilities_are_capped(
     asked = chat("hello", stream=stream, logprobs=True, top_logprobs=5)
     plain = served.post("acct-2", asked)[2].decode()
     assert TRACE in plain
-    assert plain.count('"logprob"') == (18 if stream else 6)
+    assert plain.count('"logprob"') == (18 if stream else 24)
     service.decide(Action.HIDE_REASONING, "acct-2")
     service.decide(Action.CAP_LOGPROBS, "acct-2", parameters={"most": 2})
     status, _, body = served.post("acct-2", asked)
     assert status == 200
     assert TRACE not in body.decode()
-    assert body.decode().count('"logprob"') == (6 if stream else 3)
+    assert body.decode().count('"logprob"') == 6
     if stream:
         assert body.endswith(b"data: [DONE]\n\n")
     else:
@@ -280,6 +282,15 @@ def test_a_service_that_hangs_delays_nobody_for_long() -> None:
             # Five wait, then it is left alone; without that it would be eight seconds.
             assert time.monotonic() - start < 6
             assert served.guard.asker.counts["missed"] == 40
+
+
+def test_every_way_to_a_reply_is_asked_about(service: Watch) -> None:
+    service.decide(Action.SUSPEND, "acct-1")
+    told = {"url": service.url, "token": service.token, "timeout_s": 10}
+    with serve(**told, more_paths="/generating /elsewhere") as served:
+        for path in (PATH, f"{PATH}/", "/invocations", "/inference/v1/generate", "/other/generating"):
+            assert served.post("acct-1", chat("hello"), path)[0] == 403
+        assert served.post("acct-1", chat("hello"), "/v1/tokenize")[0] == 404
 
 
 def test_nobody_without_a_name_is_asked_about(served: Served) -> None:

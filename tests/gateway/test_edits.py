@@ -117,10 +117,64 @@ def test_a_request_asks_for_no_more_than_it_may_have() -> None:
     assert responses == {"include": ["reasoning.encrypted_content"]}
 
 
+def said(*tokens: str) -> list[dict[str, Any]]:
+    return [{"token": token, "logprob": -0.1, "top_logprobs": []} for token in tokens]
+
+
+@pytest.mark.parametrize(
+    ("tokens", "text", "left"),
+    [
+        ((TRACE, "</think>", "\n\n", "se", "ven"), "seven", "\n\nseven"),
+        ((TRACE, "se", "ven", "<|end|>"), "seven", "seven"),
+        (("se", "ven"), "seven", "seven"),
+        ((TRACE, "seven"), "", ""),
+        ((TRACE,), "seven", ""),
+        ((TRACE + "se", "ven"), "seven", "ven"),
+        ((), "seven", ""),
+    ],
+)
+def test_tokens_are_told_of_the_text_alone(tokens: tuple[str, ...], text: str, left: str) -> None:
+    message = {"role": "assistant", "content": text}
+    choice = {"index": 0, "message": message, "logprobs": {"content": said(*tokens)}, "token_ids": [1, 2]}
+    told: dict[str, Any] = {"choices": [choice]}
+    assert edit(told, "strip", None)
+    kept = told["choices"][0]["logprobs"]["content"]
+    assert "".join(one["token"] for one in kept) == left
+    assert "token_ids" not in told["choices"][0]
+
+
+def test_tokens_are_compared_by_their_bytes() -> None:
+    halves = [{"token": "�", "bytes": [195]}, {"token": "�", "bytes": [169]}]
+    choice = {"message": {"content": "é"}, "logprobs": {"content": [*said(TRACE), *halves]}}
+    told: dict[str, Any] = {"choices": [choice]}
+    edit(told, "strip", None)
+    assert told["choices"][0]["logprobs"]["content"] == halves
+
+
+TAGGED = f"<think>{TRACE}</think>\n<thinking>{TRACE}</thinking>7"
+TOLD_TAGGED: list[dict[str, Any]] = [
+    {"choices": [{"index": 0, "message": {"role": "assistant", "content": TAGGED}}]},
+    {"choices": [{"index": 0, "message": {"content": [{"type": "text", "text": TAGGED}]}}]},
+    {"choices": [{"index": 0, "text": TAGGED, "logprobs": {"tokens": [TAGGED], "top_logprobs": []}}]},
+    {"type": "message", "content": [{"type": "text", "text": TAGGED}]},
+    {"output": [{"type": "message", "content": [{"type": "output_text", "text": TAGGED, "logprobs": said(TAGGED)}]}]},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("reply", TOLD_TAGGED)
+def test_a_trace_between_tags_goes_from_every_interface(reply: dict[str, Any]) -> None:
+    told = copy.deepcopy(reply)
+    edit(told, "strip", None)
+    assert TRACE not in json.dumps(told)
+    assert '"7"' in json.dumps(told)
+
+
 @pytest.mark.parametrize(
     ("text", "left"),
     [
         ("<think>a\nb</think>\n\n7", "7"),
+        ("<think>a</think><think>b</think>7", "7"),
+        ("<think>a</think><think>never closed", ""),
         ("a, so b</think>7", "7"),
         ("<think>never closed", ""),
         ("7 <think> is a tag", "7 <think> is a tag"),
@@ -167,6 +221,30 @@ STREAMS = {
         delta(finish_reason="stop"),
         "[DONE]",
     ],
+    "completions": [
+        {"choices": [{"index": 0, "text": piece, "finish_reason": None}]}
+        for piece in ("<thi", "nk>first I add, ", "then I carry</thin", "k>\n", "\nseven ", "é🙂")
+    ],
+    "tags in messages": [
+        {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+        *(
+            {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": piece}}
+            for piece in ("<thi", "nk>first I add, ", "then I carry</thin", "k>\n", "\nseven ", "é🙂")
+        ),
+        {"type": "content_block_stop", "index": 0},
+    ],
+    "tags in responses": [
+        *(
+            {"type": "response.output_text.delta", "output_index": 0, "delta": piece, "logprobs": said(piece)}
+            for piece in ("<think>first I add, ", "then I carry</think>\nseven ", "é🙂")
+        ),
+        {
+            "type": "response.output_text.done",
+            "output_index": 0,
+            "text": f"<think>{TRACE}</think>\nseven é🙂",
+            "logprobs": said(f"<think>{TRACE}</think>\nseven é🙂"),
+        },
+    ],
     "messages": [
         {"type": "message_start", "message": {"content": []}},
         {"type": "content_block_start", "index": 0, "content_block": {"type": "thinking", "thinking": ""}},
@@ -184,6 +262,8 @@ STREAMS = {
     "responses": [
         {"type": "response.reasoning_text.delta", "delta": TRACE},
         {"type": "response.reasoning_summary_text.delta", "delta": TRACE},
+        {"type": "response.reasoning_part.done", "part": {"type": "reasoning_text", "text": TRACE}},
+        {"type": "response.content_part.done", "part": {"type": "reasoning_text", "text": TRACE}},
         {"type": "response.output_item.done", "item": RESPONSES["output"][0]},  # type: ignore[index]
         {"type": "response.output_text.delta", "delta": "seven ", "logprobs": [TOKEN]},
         {"type": "response.output_text.delta", "delta": "é🙂"},
@@ -194,15 +274,15 @@ STREAMS = {
 
 def text_of(stream: bytes) -> str:
     """What a client would show of a stream."""
-    said = []
+    shown = []
     for line in stream.decode().splitlines():
         if line.startswith("data: {"):
             event = json.loads(line[6:])
             for choice in event.get("choices", ()):
-                said.append(choice["delta"].get("content") or "")
+                shown.append(choice["delta"].get("content") or "" if "delta" in choice else choice["text"])
             piece = event.get("delta")
-            said.append(piece if isinstance(piece, str) else (piece or {}).get("text", ""))
-    return "".join(said)
+            shown.append(piece if isinstance(piece, str) else (piece or {}).get("text", ""))
+    return "".join(shown)
 
 
 @pytest.mark.parametrize("name", STREAMS)
@@ -235,6 +315,35 @@ def test_pieces_of_a_text_give_what_the_whole_gives(text: str, cuts: list[int], 
     piecewise, at_once = Untagging(), Untagging()
     pieces = [whole[start:stop] for start, stop in pairwise(bounds)]
     assert "".join(map(piecewise.feed, pieces)) + piecewise.end() == at_once.feed(whole) + at_once.end()
+
+
+@pytest.mark.parametrize("name", ["messages", "responses", "chat", "completions"])
+def test_a_text_that_is_the_begin_of_a_tag_is_sent_at_its_end(name: str) -> None:
+    events: dict[str, list[dict[str, Any] | str]] = {
+        "messages": [
+            {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "<th"}},
+            {"type": "content_block_stop", "index": 0},
+        ],
+        "responses": [
+            {"type": "response.output_text.delta", "output_index": 0, "delta": "<th"},
+            {"type": "response.output_text.done", "output_index": 0, "text": "<th"},
+        ],
+        "chat": [delta(content="<t"), delta(content="h"), delta(finish_reason="stop")],
+        "completions": [{"choices": [{"index": 0, "text": "<th", "finish_reason": "stop"}]}],
+    }
+    stream = Stream("strip", None)
+    out = stream.feed(sse(events[name])) + stream.end()
+    assert text_of(out) == "<th"
+
+
+def test_tokens_of_a_trace_go_from_a_stream_and_others_stay() -> None:
+    events: list[dict[str, Any] | str] = []
+    for piece in ({"reasoning": "a"}, {}, {"content": "b"}, {"content": "c", "reasoning": "d"}):
+        choice = {"index": 0, "delta": piece, "logprobs": {"content": said("".join(piece.values()) or "e")}}
+        events.append({"choices": [choice]})
+    stream = Stream("strip", None)
+    out = stream.feed(sse(events)).decode()
+    assert [token for token in "abcde" if f'"token":"{token}"' in out] == ["b"]
 
 
 def test_an_event_without_end_ends_the_stream() -> None:

@@ -28,8 +28,11 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-ENDS = ("/chat/completions", "/completions", "/responses", "/messages")
-"""Ends of the paths at which a model is asked for text."""
+ENDS = (
+    "/chat/completions", "/chat/completions/batch", "/completions", "/responses", "/messages", "/invocations", "/generate",
+    "/generate_stream",
+)  # fmt: skip
+"""Ends of the paths at which a model is asked for text, of vLLM, SGLang and TGI."""
 
 
 class Stillwatch:
@@ -38,6 +41,7 @@ class Stillwatch:
     def __init__(self, app: App, **settings: Any) -> None:
         self._app = app
         self._settings = Settings.of(settings)
+        self._ends = (*ENDS, *self._settings.more_paths.split())
         self.asker = Asker(self._settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -45,7 +49,7 @@ class Stillwatch:
         if (
             scope["type"] != "http"
             or scope["method"] != "POST"
-            or not scope["path"].rstrip("/").endswith(ENDS)
+            or not scope["path"].rstrip("/").endswith(self._ends)
         ):
             await self._app(scope, receive, send)
             return
@@ -130,7 +134,7 @@ class _Editing:
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             kind = next((value for name, value in message["headers"] if name.lower() == b"content-type"), b"")
-            if kind.startswith(b"text/event-stream"):
+            if kind.lower().startswith(b"text/event-stream"):
                 self._stream = Stream(self._answer.trace, self._answer.logprobs)
                 await self._send(_without(message, b"content-length"))
             else:
@@ -159,9 +163,10 @@ class _Editing:
             told = json.loads(whole)
         except (ValueError, RecursionError):
             return whole
-        if not isinstance(told, dict):
-            return whole
-        edit(told, self._answer.trace, self._answer.logprobs)
+        replies = told if isinstance(told, list) else [told]
+        for reply in replies:
+            if isinstance(reply, dict):
+                edit(reply, self._answer.trace, self._answer.logprobs)
         return json.dumps(told).encode()
 
 

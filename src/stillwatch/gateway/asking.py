@@ -62,6 +62,8 @@ class Settings:
     """Header that names the account, for the middleware; what is in front must set it, whatever the customer sent."""
     end_user_header: str = "x-stillwatch-end-user"
     """Header that names the end user; without it the request's own field does."""
+    more_paths: str = ""
+    """Ends of more paths at which a model is asked for text, with spaces between, for the middleware."""
     body_bytes: int = 8 << 20
     """Largest body that is looked at, for the middleware."""
 

@@ -3,13 +3,14 @@
 Works on decoded JSON of OpenAI's chat completions, completions and Responses and of Anthropic's Messages, whole or one event
 of a stream, and changes it in place. What a provider itself gives out in place of the trace (a summary, an encrypted copy
 that only it can read) stays where the answer is ``summarise``; of ``strip`` only what is encrypted stays, since a
-conversation cannot go on without it.
+conversation cannot go on without it. Tokens with their log-probabilities stay where they are those of the text that stays.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, MutableMapping
+from itertools import accumulate
 from typing import Any
 
 STRIP = "strip"
@@ -22,7 +23,11 @@ CHAT_TRACES = (
     "thinking_blocks",
 )
 """Fields of a message, or of a part of one in a stream, by the servers that write them."""
-TRACE_EVENTS = ("response.reasoning_text.", "response.reasoning.")
+TRACE_EVENTS = ("response.reasoning",)
+"""Begins of the types of events that are about a trace, but for those of its summary."""
+TRACE_PARTS = frozenset({"thinking", "reasoning", "reasoning_text"})
+TOKENS = ("token_ids", "output_messages")
+"""Fields that hold a whole reply once more, with its trace: as numbers, or as the model wrote it."""
 SUMMARY_EVENTS = ("response.reasoning_summary",)
 PROMPT_LOGPROBS = "prompt_logprobs"
 _TAGGED = re.compile(r"\A\s*(?:<think(?:ing)?>)?.*?</think(?:ing)?>\s*", re.DOTALL)
@@ -48,11 +53,14 @@ def cap_request(body: Body, most: int) -> bool:
     return any(body.get(name) != value for name, value in before.items())
 
 
-def edit(body: Body, trace: str | None, logprobs: int | None) -> bool:
-    """Change a whole reply, or one event of a stream; returns whether anything of the event is left to be sent."""
+def edit(body: Body, trace: str | None, logprobs: int | None, *, piece: bool = False) -> bool:
+    """Change a whole reply, or one event of a stream; returns whether anything of the event is left to be sent.
+
+    ``piece``: it is such an event, and text between tags may go on in others.
+    """
     if logprobs is not None:
         _cap_logprobs(body, logprobs)
-    return trace is None or _hide_trace(body, trace)
+    return trace is None or _hide_trace(body, trace, piece)
 
 
 def untagged(text: str) -> str:
@@ -61,30 +69,71 @@ def untagged(text: str) -> str:
     >>> untagged("<think>seven, since ...</think>\\n7")
     '7'
     """
-    found = _TAGGED.match(text)
-    return text[found.end() :] if found else _OPEN.sub("", text)
+    while found := _TAGGED.match(text):
+        text = text[found.end() :]
+    return _OPEN.sub("", text)
 
 
-def _hide_trace(body: Body, trace: str) -> bool:
+def keep_tokens(holder: Body, text: object) -> None:
+    """Of the log-probabilities in ``holder`` keep those whose tokens are the end of ``text``, and none where none are."""
+    given = holder.get("logprobs")
+    if isinstance(given, list):  # of Responses
+        holder["logprobs"] = _of_text(given, text)
+    elif isinstance(given, dict) and isinstance(given.get("content"), list):
+        given["content"] = _of_text(given["content"], text)
+    elif isinstance(given, dict) and isinstance(given.get("tokens"), list):  # of completions
+        said = "".join(token for token in given["tokens"] if isinstance(token, str))
+        holder["logprobs"] = given if isinstance(text, str) and said == text else None
+
+
+def _of_text(tokens: list[Any], text: object) -> list[Any]:
+    """The last of the tokens, as many as make up a text; one that ends a reply may come after them."""
+    wanted = text.strip().encode(errors="replace") if isinstance(text, str) else b""
+    said = [_bytes(token) for token in tokens]
+    for last in (len(said), len(said) - 1):
+        whole = b"".join(said[:last]).rstrip()
+        if wanted and whole.endswith(wanted):
+            # From where nothing but space stands before the text.
+            begin = len(whole[: len(whole) - len(wanted)].rstrip())
+            starts = accumulate(map(len, said[:last]), initial=0)
+            return tokens[next(place for place, start in enumerate(starts) if start >= begin) : last]
+    return []
+
+
+def _bytes(token: object) -> bytes:
+    told = token.get("bytes") if isinstance(token, dict) else None
+    if isinstance(told, list) and all(isinstance(one, int) and 0 <= one < 256 for one in told):
+        return bytes(told)
+    said = token.get("token") if isinstance(token, dict) else None
+    return said.encode(errors="replace") if isinstance(said, str) else b""
+
+
+def _hide_trace(body: Body, trace: str, piece: bool) -> bool:
     kind = body.get("type")
     kind = kind if isinstance(kind, str) else ""
     if kind.startswith(SUMMARY_EVENTS):
         return trace != STRIP
-    if kind.startswith(TRACE_EVENTS):
+    if kind.startswith(TRACE_EVENTS) or _is_trace(body.get("part")):
         return False
     delta = body.get("delta")
     if kind == "content_block_delta" and isinstance(delta, dict) and delta.get("type") == "thinking_delta":
         return False
     for holder in _objects([body, body.get("response"), body.get("message")]):
+        for name in TOKENS:
+            holder.pop(name, None)
         for item in _objects(holder.get("output")):
             _hide_item(item, trace)
-        for part in _objects(holder.get("content")):
-            _blank(part)
+        _hide_parts(holder.get("content"))
     for item in _objects([body.get("item")]):
         _hide_item(item, trace)
-    for part in _objects([body.get("content_block")]):
-        _blank(part)
-    return _hide_choices(body)
+    _hide_parts([body.get("content_block"), body.get("part")])
+    if kind == "response.output_text.done":
+        _untag(body)
+    return _hide_choices(body, piece)
+
+
+def _is_trace(part: object) -> bool:
+    return isinstance(part, dict) and part.get("type") in TRACE_PARTS
 
 
 def _hide_item(item: Body, trace: str) -> None:
@@ -93,43 +142,64 @@ def _hide_item(item: Body, trace: str) -> None:
         item.pop("content", None)
         if trace == STRIP:
             item["summary"] = []
+    else:
+        _hide_parts(item.get("content"))
 
 
-def _blank(part: Body) -> None:
+def _hide_parts(parts: object) -> None:
     """A block of thought keeps its place and signature, as where Anthropic itself leaves the thought out."""
-    if part.get("type") == "thinking":
-        part["thinking"] = ""
+    for part in _objects(parts):
+        if _is_trace(part):
+            part.update({name: "" for name in ("thinking", "reasoning", "text") if name in part})
+        else:
+            _untag(part)
 
 
-def _hide_choices(body: Body) -> bool:
+def _untag(holder: Body, name: str = "text") -> None:
+    """Take a trace out of a whole text, and what is not of the rest out of the log-probabilities beside it."""
+    if isinstance(holder.get(name), str):
+        holder[name] = untagged(holder[name])
+        keep_tokens(holder, holder[name])
+
+
+def _hide_choices(body: Body, piece: bool) -> bool:
     choices = body.get("choices")
     if not isinstance(choices, list) or not choices:
         return True
     left = False
     for choice in _objects(choices):
-        for name in ("message", "delta"):
-            said = choice.get(name)
-            if isinstance(said, dict):
-                hidden = _hide_message(said)
-                if name == "message" and isinstance(said.get("content"), str):
-                    said["content"] = untagged(said["content"])
-                left |= (
-                    name == "message" or not hidden or any(value not in (None, "") for value in said.values())
-                )
-        if isinstance(choice.get("text"), str) and "delta" not in choice:
+        hidden = _hide_fields(choice)
+        whole, added = choice.get("message"), choice.get("delta")
+        if isinstance(whole, dict):
+            _hide_message(choice, whole)
+            left = True
+        if isinstance(added, dict):
+            hidden |= _hide_fields(added)
+            _hide_parts(added.get("content"))
+            keep_tokens(choice, added.get("content"))
+            left |= not hidden or any(value not in (None, "") for value in added.values())
+        elif isinstance(choice.get("text"), str):
+            choice["text"] = choice["text"] if piece else untagged(choice["text"])
+            keep_tokens(choice, choice["text"])
             left = True
         left |= choice.get("finish_reason") is not None
     return left or bool(body.get("usage"))
 
 
-def _hide_message(said: Body) -> bool:
-    """Take the trace out of a message; returns whether there was one."""
+def _hide_message(choice: Body, said: Body) -> None:
+    _hide_fields(said)
+    _hide_parts(said.get("content"))
+    if isinstance(said.get("content"), str):
+        said["content"] = untagged(said["content"])
+    keep_tokens(choice, said.get("content"))
+
+
+def _hide_fields(said: Body) -> bool:
+    """Take the fields of a trace out of a choice or a message; returns whether there was one."""
     hidden = False
     for holder in _objects([said, said.get("provider_specific_fields")]):
-        for name in CHAT_TRACES:
+        for name in (*CHAT_TRACES, *TOKENS):
             hidden |= holder.pop(name, None) is not None
-    for part in _objects(said.get("content")):
-        _blank(part)
     return hidden
 
 
