@@ -14,10 +14,10 @@ names: the hash of the key, else its user, else its team. Runs inside LiteLLM's 
 from __future__ import annotations
 
 import logging
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from fastapi import HTTPException
 from litellm.integrations.custom_guardrail import CustomGuardrail
@@ -28,8 +28,8 @@ from stillwatch.gateway.replies import cap_request, edit
 from stillwatch.gateway.streams import Stream
 
 LOG = logging.getLogger("stillwatch.gateway")
-MOST_WAITING = 65_536
-"""Answers that are kept until their reply comes; the oldest go first, as those of calls that failed do."""
+CALL = "litellm_logging_obj"
+"""Field of a request under which the proxy keeps its own object of the call, whatever a customer sent there."""
 
 
 class Stillwatch(CustomGuardrail):  # type: ignore[misc]  # its types are LiteLLM's
@@ -38,7 +38,8 @@ class Stillwatch(CustomGuardrail):  # type: ignore[misc]  # its types are LiteLL
     def __init__(self, **given: Any) -> None:
         super().__init__(**given)
         self.asker = Asker(Settings.of({}))
-        self._waiting: OrderedDict[str, Answer] = OrderedDict()
+        # By the proxy's own object of a call, which lives as long: customers choose the id of a call, and may give it twice.
+        self._waiting: WeakKeyDictionary[Any, Answer] = WeakKeyDictionary()
 
     async def async_pre_call_hook(
         self,
@@ -59,9 +60,7 @@ class Stillwatch(CustomGuardrail):  # type: ignore[misc]  # its types are LiteLL
         if answer.edits:
             if answer.logprobs is not None:
                 cap_request(data, answer.logprobs)
-            self._waiting[_call(data)] = answer
-            if len(self._waiting) > MOST_WAITING:
-                self._waiting.popitem(last=False)
+            self._wait(data, answer)
         return data
 
     async def async_post_call_success_hook(
@@ -71,7 +70,7 @@ class Stillwatch(CustomGuardrail):  # type: ignore[misc]  # its types are LiteLL
         response: Any,
     ) -> Any:
         """Change a whole reply."""
-        answer = self._waiting.pop(_call(data), None)
+        answer = self._waited(data)
         if answer is None:
             return response
         return self._changed(response, partial(edit, trace=answer.trace, logprobs=answer.logprobs))
@@ -83,7 +82,7 @@ class Stillwatch(CustomGuardrail):  # type: ignore[misc]  # its types are LiteLL
         request_data: dict[str, Any],
     ) -> AsyncIterator[Any]:
         """Change a reply as it streams by."""
-        answer = self._waiting.pop(_call(request_data), None)
+        answer = self._waited(request_data)
         if answer is None:
             async for piece in response:
                 yield piece
@@ -101,6 +100,24 @@ class Stillwatch(CustomGuardrail):  # type: ignore[misc]  # its types are LiteLL
         if rest := stream.end():
             yield rest
 
+    def _wait(self, data: dict[str, Any], answer: Answer) -> None:
+        call = _call(data)
+        if call is None:
+            self._unchanged("a call without its object")
+        else:
+            self._waiting[call] = answer
+
+    def _waited(self, data: dict[str, Any]) -> Answer | None:
+        call = _call(data)
+        return None if call is None else self._waiting.get(call)
+
+    def _unchanged(self, what: str) -> None:
+        """A reply that cannot be changed goes on, or not, as one without an answer."""
+        self.asker.counts["unchanged"] += 1
+        LOG.warning("%s: its reply could not be changed", what)
+        if not self.asker.settings.fail_open:
+            raise HTTPException(503, "this request cannot be served now")
+
     def _changed(self, response: Any, change: Callable[[dict[str, Any]], bool]) -> Any:
         """A reply, or a piece of one, after ``change``; None where nothing of it is left.
 
@@ -115,18 +132,15 @@ class Stillwatch(CustomGuardrail):  # type: ignore[misc]  # its types are LiteLL
             if hasattr(response, "_hidden_params"):
                 made._hidden_params = response._hidden_params
         except Exception as error:
-            self.asker.counts["unchanged"] += 1
-            LOG.warning(
-                "a reply of %s could not be changed (%s)", type(response).__name__, type(error).__name__
-            )
-            if self.asker.settings.fail_open:
-                return response
-            raise HTTPException(503, "this request cannot be served now") from None
+            self._unchanged(f"{type(response).__name__}, {type(error).__name__}")
+            return response
         return made if left else None
 
 
-def _call(data: dict[str, Any]) -> str:
-    return str(data.get("litellm_call_id"))
+def _call(data: dict[str, Any]) -> Any:
+    """The proxy's object of a call; None where there is none, or what a customer wrote in its place."""
+    call = data.get(CALL)
+    return call if hasattr(call, "__weakref__") else None
 
 
 def _end_user(user_api_key_dict: Any, data: dict[str, Any]) -> str | None:
