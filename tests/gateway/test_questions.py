@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from stillwatch.gateway.questions import (
     FIELD_BYTES,
     FIELDS,
-    TooDeepError,
+    BrokenError,
     UnreadableError,
     name,
     plain,
@@ -53,15 +53,25 @@ def test_what_servers_read_is_read_and_can_be_told(body: bytes, value: object) -
     assert msgspec.json.decode(json.dumps(found)) == found
 
 
-@pytest.mark.parametrize("body", [b"", b"no", b'{"x": ', b"\x1f\x8b\x00"])
+@pytest.mark.parametrize("body", [b"", b"no", b"--x\r\n", b'"{', b"\x1f\x8b\x00"])
 def test_what_no_server_reads_is_unreadable(body: bytes) -> None:
     with pytest.raises(UnreadableError):
         read(body)
 
 
-def test_what_is_nested_too_deeply_may_be_read_by_others() -> None:
-    with pytest.raises(TooDeepError):
-        read(b'{"x": ' + b"[" * 200_000 + b"]" * 200_000 + b"}")
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"x": ' + b"[" * 200_000 + b"]" * 200_000 + b"}",
+        b'{"x": "a',
+        b" " * 100,
+        '{"x": "a'.encode("utf-16")[:-1],
+        b"\xef\xbb\xbf {",
+    ],
+)
+def test_of_the_begin_of_an_object_others_may_read_more(body: bytes) -> None:
+    with pytest.raises(BrokenError):
+        read(body)
 
 
 ODD = st.recursive(

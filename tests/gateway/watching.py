@@ -47,7 +47,9 @@ def chat(text: str, system: str | None = None, **more: Any) -> dict[str, Any]:
 
 
 def template() -> Template:
-    fragments = fragments_of(chat("-", TEMPLATE), KEYS) - fragments_of(chat("-"), KEYS)
+    # As a system prompt, and in the text of a user.
+    either = fragments_of(chat("-", TEMPLATE), KEYS) | fragments_of(chat(TEMPLATE), KEYS)
+    fragments = either - fragments_of(chat("-"), KEYS)
     return Template(FAMILY, KEYS.name, 0.3 * len(fragments) * 1000, 2, dict.fromkeys(sorted(fragments), 1000))
 
 

@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
 from stillwatch.gateway.asking import AWAY_CLOSED, Answer, Asker, Settings
-from stillwatch.gateway.questions import TooDeepError, UnreadableError, read
+from stillwatch.gateway.questions import BrokenError, UnreadableError, read
 from stillwatch.gateway.refusals import error_body, error_headers
 from stillwatch.gateway.replies import cap_request, edit
 from stillwatch.gateway.streams import Stream
@@ -102,7 +102,7 @@ class _Body:
                 break
         try:
             told = read(b"".join(message.get("body", b"") for message in self._read))
-        except TooDeepError:
+        except BrokenError:
             self.partial = True
             return {}
         except UnreadableError:

@@ -42,11 +42,11 @@ _RUN = re.compile(r"[A-Za-z0-9+/]{1024,}")
 
 
 class UnreadableError(ValueError):
-    """A body that no server reads as JSON."""
+    """A body that no server reads as a JSON object."""
 
 
-class TooDeepError(ValueError):
-    """A body that is nested deeper than can be looked at here, and perhaps not deeper than a server reads."""
+class BrokenError(ValueError):
+    """The begin of a JSON object, of which a server may read more: it is cut off, or nested deeper than can be read here."""
 
 
 class _TooMuchError(Exception):
@@ -56,19 +56,20 @@ class _TooMuchError(Exception):
 def read(body: bytes) -> Any:
     """The JSON value at the beginning of a body, of any encoding that JSON may have.
 
-    Raises :class:`UnreadableError`, or :class:`TooDeepError`.
+    Raises :class:`BrokenError` where an object may have begun and cannot be read, else :class:`UnreadableError`.
     """
     encoding = json.detect_encoding(body)
     try:
         text = body.decode(encoding, "surrogatepass")
     except UnicodeDecodeError:
         text = body.decode(encoding, "replace")
+    begun = text.lstrip(_SPACE)
     try:
-        return _DECODER.raw_decode(text.lstrip(_SPACE))[0]
-    except RecursionError:
-        raise TooDeepError("nested too deeply") from None
-    except ValueError:
-        raise UnreadableError("no JSON") from None
+        return _DECODER.raw_decode(begun)[0]
+    except (ValueError, RecursionError):
+        if text and begun[:1] in {"", "{"}:
+            raise BrokenError("a JSON object that is cut off or nested too deeply") from None
+        raise UnreadableError("no JSON object") from None
 
 
 def _integer(digits: str) -> int | float:

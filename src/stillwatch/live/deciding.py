@@ -25,7 +25,7 @@ CODES = {
     Action.THROTTLE: ("throttled", "this account has used what it may in a minute"),
 }
 """By action that refuses: the code of the error, and what it says to the customer."""
-PARTIAL = ("too_large", "this request is too large, or nested too deeply, for this account")
+PARTIAL = ("too_large", "not all of this request can be read: it is too large, nested too deeply or cut off")
 """Where an action hangs on what a body says, and not all of it could be read."""
 
 

@@ -19,7 +19,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from stillwatch.gateway.questions import TooDeepError, UnreadableError, plain, read
+from stillwatch.gateway.questions import BrokenError, UnreadableError, plain, read
 from stillwatch.live.admission import TOO_LARGE, Admission, RefusedError
 from stillwatch.live.asking import AT_ONCE_BYTES, EDITS, Asking, Question
 from stillwatch.live.deciding import NOTHING, Decision
@@ -33,7 +33,7 @@ LOG = logging.getLogger("stillwatch.live")
 GOES_ON = msgspec.json.encode(NOTHING.as_json())
 """The answer to nearly every question."""
 PARTIAL_BODY = "x-envoy-auth-partial-body"
-"""Header by which Envoy says that it sent the begin of a body alone."""
+"""Header by which Envoy says that it sent the begin of a body alone; it is silent where it stopped at its very limit."""
 ANY_METHOD = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 Told = TypeVar("Told")
@@ -191,7 +191,7 @@ async def _decoded(body: bytes, kind: type[Told]) -> Told:
     except msgspec.ValidationError as error:
         # The text names a field and what it may be, and nothing of what was given.
         raise RefusedError(400, "malformed", str(error)) from None
-    except (UnreadableError, TooDeepError):
+    except (UnreadableError, BrokenError):
         raise RefusedError(400, "malformed", "the body is no JSON object") from None
 
 
@@ -205,7 +205,7 @@ async def _request(body: bytes) -> tuple[dict[str, Any] | None, bool]:
         told = await _leniently(body)
     except UnreadableError:
         return None, False
-    except TooDeepError:
+    except BrokenError:
         return None, True
     return told if isinstance(told, dict) else None, False
 
