@@ -173,8 +173,13 @@ def test_a_case_that_is_cleared_ends_every_action_and_undoing_that_restores_them
 def test_the_same_decision_is_not_made_twice_and_a_stale_one_not_at_all(loaded: Store) -> None:
     seen = case(loaded, CASE)["version"]
     decide(loaded, wanted(), "ann", POLICY, NOW, seen)
-    with pytest.raises(ConflictError, match="decision 1 of ann says the same and holds already"):
+    with pytest.raises(
+        ConflictError,
+        match="decision 1 of ann says the same and stands already; it holds for all of them from 20",
+    ):
         decide(loaded, wanted(), "bob", POLICY, NOW)
+    with pytest.raises(ConflictError, match="decision 1 of ann says the same and holds already"):
+        decide(loaded, wanted(), "bob", POLICY, NOW + POLICY.spread)
     with pytest.raises(ConflictError, match="c-1 has changed since you saw it"):
         decide(loaded, wanted(Action.SUSPEND), "bob", POLICY, NOW, seen)
 

@@ -52,7 +52,10 @@ def test_one_case_from_a_scan_to_the_next(scanned: Path, tmp_path: Path) -> None
     asked = ("review", "decide", case["id"], "--action", "throttle", "--set", "requests_per_minute=2")
     assert "decision 1 waits for approval" in run(*asked, "--reason", "one hand", store=store).output
     assert "0 actions" in run("review", "actions", "--out", tmp_path / "actions.json", store=store).output
-    assert "decision 1 stands" in run("review", "approve", 1, by="bob", store=store).output
+    assert (
+        "decision 1 stands; it holds for the first"
+        in run("review", "approve", 1, by="bob", store=store).output
+    )
     run("review", "actions", "--out", tmp_path / "actions.json", store=store)
     held = Snapshot.from_json((tmp_path / "actions.json").read_bytes())
     accused = pq.read_table(scanned / "result" / "accounts.parquet").to_pylist()
@@ -81,10 +84,17 @@ def test_the_other_commands(tmp_path: Path) -> None:
     assert run("review", "take", "c-1", store=store).output == "c-1 is yours\n"
     assert run("review", "release", "c-1", store=store).output == "c-1 is nobody's\n"
     one = ("review", "decide", "c-1", "--action", "step_up", "--finding", "unsure", "--account", "a-001")
-    assert "decision 1 stands" in run(*one, "--reason", "to be sure", store=store).output
+    stands = run(*one, "--reason", "to be sure", store=store).output
+    assert "decision 1 stands; it holds from 20" in stands
+    repeated = CliRunner().invoke(app, [*one, "--reason", "again", "--by", "ann", "--store", str(store)])
+    begins = stands.rsplit("it holds from ", 1)[1].partition(",")[0]
+    assert f"stands already; it holds for all of them from {begins}" in str(repeated.exception)
     assert "taken back" in run("review", "undo", 1, "--reason", "they called", store=store).output
+    at_once = run(*one, "--reason", "to be sure", "--spread", "0s", store=store).output
+    assert at_once.endswith("decision 2 stands\n")
+    run("review", "undo", 2, "--reason", "they called", store=store)
     run("review", "decide", "c-2", "--action", "suspend", "--reason", "one hand", store=store)
-    assert "is refused" in run("review", "refuse", 2, "--reason", "too many", by="bob", store=store).output
+    assert "is refused" in run("review", "refuse", 3, "--reason", "too many", by="bob", store=store).output
     assert "2 new" not in run("review", "list", "--state", "new", store=store).output
     head = run("audit", "head", store=store).output.strip()
     run("review", "take", "c-1", store=store)

@@ -217,6 +217,7 @@ def decide(
     policy: Path | None = POLICY,
 ) -> None:
     """Decide on a case, a family of it or a principal; a large decision waits for a second person."""
+    from stillwatch.store.decisions import begins
     from stillwatch.store.decisions import decide as run
     from stillwatch.store.decisions import preview as look
 
@@ -227,18 +228,21 @@ def decide(
     with opened_store(store) as opened:
         shown = look(opened, wanted, limits)
         number = run(opened, wanted, who(by), limits, now(), seen)
+        span = begins(opened, number)
     typer.echo(_summary(shown))
-    typer.echo(f"decision {number} {'waits for approval' if shown.approval else 'stands'}")
+    typer.echo(f"decision {number} waits for approval" if shown.approval else _stands(number, span))
 
 
 @app.command("approve")
 def approve(number: int = NUMBER, store: str = STORE, by: str | None = BY) -> None:
     """Let a proposed decision stand, as a second person."""
     from stillwatch.store.decisions import approve as run
+    from stillwatch.store.decisions import begins
 
     with opened_store(store) as opened:
         run(opened, number, who(by), now())
-    typer.echo(f"decision {number} stands")
+        span = begins(opened, number)
+    typer.echo(_stands(number, span))
 
 
 @app.command("refuse")
@@ -361,6 +365,17 @@ def _decision(one: dict[str, Any]) -> list[str]:
     if one["ended_because"]:
         lines.append(f"  ended by {one['ended_by']}: {one['ended_because']}")
     return lines
+
+
+def _stands(number: int, span: tuple[dt.datetime, dt.datetime] | None) -> str:
+    """That a decision stands, and from when it holds where that is not now."""
+    stands = f"decision {number} stands"
+    if span is None or span[1] <= now():
+        return stands
+    first, last = (f"{at:%Y-%m-%dT%H:%M:%SZ}" for at in span)
+    if first == last:
+        return f"{stands}; it holds from {first}, a moment drawn from --spread"
+    return f"{stands}; it holds for the first of them from {first} and for the last from {last}, moments drawn from --spread"
 
 
 def _summary(shown: Preview) -> str:

@@ -97,6 +97,20 @@ def decide_within(
     return number
 
 
+def begins(store: Store, number: int) -> tuple[dt.datetime, dt.datetime] | None:
+    """From when a decision hits the first of its principals and from when the last; None before it stands."""
+    with store.reading() as connection:
+        return _begins(connection, number)
+
+
+def _begins(connection: Connection, number: int) -> tuple[dt.datetime, dt.datetime] | None:
+    query = sa.select(sa.func.min(targets.c.starts_at), sa.func.max(targets.c.starts_at)).where(
+        targets.c.decision_id == number, targets.c.lifted_at.is_(None)
+    )
+    first, last = connection.execute(query).one()
+    return None if first is None else (first, last)
+
+
 def approve(store: Store, number: int, by: str, now: dt.datetime) -> None:
     """Let a proposed decision stand. Raises :class:`ConflictError` for whoever proposed it, or where it is not open."""
     with store.writing() as connection:
@@ -229,8 +243,18 @@ def _refuse_a_second(
             already = {(account, user) for account, user in connection.execute(within)}
             if not asked <= already:
                 continue  # the case has gained principals since; this one hits them too
-            holds = "waits for approval" if row.state == "proposed" else "holds already"
-            raise ConflictError(f"decision {row.id} of {row.asked_by} says the same and {holds}")
+            raise ConflictError(
+                f"decision {row.id} of {row.asked_by} says the same and {_holds(connection, row, now)}"
+            )
+
+
+def _holds(connection: Connection, row: sa.Row[Any], now: dt.datetime) -> str:
+    if row.state == "proposed":
+        return "waits for approval"
+    span = _begins(connection, row.id)
+    if span is None or span[1] <= now:
+        return "holds already"
+    return f"stands already; it holds for all of them from {span[1]:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _let_stand(connection: Connection, number: int, by: str, now: dt.datetime) -> None:
