@@ -108,6 +108,17 @@ def _envoy_checks(python: Path, folder: Path, gateway: str, case: str, checks: C
         [f["status"] for f in found] == [200, 403],
         found,
     )
+    padding = "x" * 1_100_000
+    found = calls(
+        python,
+        gateway,
+        [one("acct-002", SEED_TEXT, system=PROMPT, user=padding), one("honest", user=padding)],
+    )
+    checks.check(
+        "what Envoy cut off is refused where a decision hangs on it, and goes on elsewhere",
+        [f["status"] for f in found] == [413, 200],
+        found,
+    )
 
 
 def _misconfigured(python: Path, folder: Path, gateway: str, stats: str, checks: Checks) -> None:

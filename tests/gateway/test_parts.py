@@ -104,6 +104,7 @@ for _ in range(900):
         {"messages": chat("hello")["messages"], "input": MESSAGES},
         {"messages": [], "prompt": f"{TEMPLATE} {TEMPLATE}"},
         {"messages": None, "prompt": [[1, 2], TEMPLATE]},
+        {"messages": [MESSAGES, [*chat("hello")["messages"], {"role": "assistant", "content": "hello"}]]},
     ],
 )
 def test_what_is_odd_in_a_request_hides_nothing_else_of_it(odd: dict[str, Any]) -> None:

@@ -33,6 +33,8 @@ TOLD_EVERY_S = 60.0
 LARGEST_ANSWER = 4 << 20
 NOT_TAKEN = frozenset({400, 413, 422})
 """Statuses of a service that is there and does not take this question."""
+JUDGED = 4
+"""A service that has just answered may take so many times as long to judge a request, of which customers choose the size."""
 PREFIX = "STILLWATCH_"
 
 
@@ -53,7 +55,7 @@ class Settings:
     token: str = ""
     """A token that may decide, of `stillwatch token add`."""
     timeout_s: float = 0.25
-    """How long one request waits for each answer: for one, or two where its text decides."""
+    """How long one request waits for an answer; where its text decides, up to :data:`JUDGED` times as long for another."""
     fail_open: bool = True
     """Whether a request goes on that finds no answer; else it is refused with 503."""
     connections: int = 8
@@ -207,10 +209,13 @@ class Asker:
                 type(error).__name__, what, self.counts["missed"] + 1,
             )  # fmt: skip
 
-    async def _asked(self, question: Mapping[str, Any], request: bytes = b"null") -> Answer:
-        loop = asyncio.get_running_loop()
-        async with asyncio.timeout(self.settings.timeout_s):
-            return await loop.run_in_executor(self._pool, self._post, question, request)
+    async def _asked(self, question: Mapping[str, Any], request: bytes | None = None) -> Answer:
+        loop, wait_s = (
+            asyncio.get_running_loop(),
+            self.settings.timeout_s * (1 if request is None else JUDGED),
+        )
+        async with asyncio.timeout(wait_s):
+            return await loop.run_in_executor(self._pool, self._post, question, request or b"null", wait_s)
 
     async def _asked_with(self, question: Mapping[str, Any], request: Mapping[str, Any]) -> Answer:
         """Ask with the request; where that is not taken, without its text, so that what holds for the account holds."""
@@ -225,12 +230,12 @@ class Asker:
             self.counts["not_told"] += 1
             return await self._asked(question, b"{}")
 
-    def _post(self, question: Mapping[str, Any], request: bytes) -> Answer:
+    def _post(self, question: Mapping[str, Any], request: bytes, wait_s: float) -> Answer:
         with self._lock:
             untold, self._untold = self._untold, 0
         try:
             asked = json.dumps({**question, "missed": untold}, ensure_ascii=False).encode()
-            status, body = self._exchange(b'%b,"request":%b}' % (asked[:-1], request))
+            status, body = self._exchange(b'%b,"request":%b}' % (asked[:-1], request), wait_s)
             if status in NOT_TAKEN:
                 raise NotTakenError
             if status != 200:
@@ -243,12 +248,12 @@ class Asker:
                 self._untold += untold
             raise
 
-    def _exchange(self, body: bytes) -> tuple[int, bytes]:
+    def _exchange(self, body: bytes, wait_s: float) -> tuple[int, bytes]:
         """Send a body and return status and answer; a connection that was closed meanwhile is opened anew, once."""
         kept: http.client.HTTPConnection | None = getattr(self._own, "connection", None)
         if kept is not None:
             try:
-                return self._over(kept, body)
+                return self._over(kept, body, wait_s)
             except (http.client.RemoteDisconnected, http.client.CannotSendRequest, ConnectionError):
                 kept.close()
             except BaseException:
@@ -256,15 +261,18 @@ class Asker:
                 kept.close()
                 raise
         kind = http.client.HTTPSConnection if self._secure else http.client.HTTPConnection
-        self._own.connection = fresh = kind(self._host, self._port, timeout=self.settings.timeout_s)
+        self._own.connection = fresh = kind(self._host, self._port)
         try:
-            return self._over(fresh, body)
+            return self._over(fresh, body, wait_s)
         except BaseException:
             self._own.connection = None
             fresh.close()
             raise
 
-    def _over(self, connection: http.client.HTTPConnection, body: bytes) -> tuple[int, bytes]:
+    def _over(self, connection: http.client.HTTPConnection, body: bytes, wait_s: float) -> tuple[int, bytes]:
+        connection.timeout = wait_s
+        if connection.sock is not None:
+            connection.sock.settimeout(wait_s)
         connection.request("POST", self._path, body, self._headers)
         with connection.getresponse() as response:
             return response.status, response.read(LARGEST_ANSWER)

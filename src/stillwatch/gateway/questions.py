@@ -126,7 +126,7 @@ def _bare(value: Any) -> Any:
     return [
         {field: _bare(one) if field == "content" else one for field, one in item.items() if field in _READ}
         if isinstance(item, dict)
-        else item
+        else _bare(item)
         for item in value
     ]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from stillwatch.fingerprint import fragments
@@ -31,17 +31,27 @@ def fragments_of(request: Mapping[str, Any], keys: Keys) -> frozenset[int]:
     Raises :class:`RequestError`.
     """
     tools = _tools(request)
-    around = {name: value for name, value in request.items() if name not in PROMPTS}
+    around: Mapping[str, Any] = {name: value for name, value in request.items() if name not in PROMPTS}
     found: frozenset[int] = frozenset()
     read = False
-    for name in PROMPTS:
-        if request.get(name) is not None:
-            roles, contents = _turns(around, name, request[name])
-            read = read or bool(contents)
-            found |= fragments(roles, [without_blobs(text) for text in contents], tools, keys)
+    for name, prompt in _prompts(request):
+        roles, contents = _turns(around, name, prompt)
+        read = read or bool(contents)
+        found |= fragments(roles, [without_blobs(text) for text in contents], tools, keys)
+        around, tools = {}, []  # what stands around all of them is read once
     if not read:
         raise RequestError(f"the request has none of {', '.join(PROMPTS)} that can be read")
     return found
+
+
+def _prompts(request: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
+    """Every prompt of a request with the name of its field; a batch of conversations holds one each."""
+    for name in PROMPTS:
+        prompt = request.get(name)
+        if isinstance(prompt, list) and prompt and all(isinstance(one, list) for one in prompt):
+            yield from ((name, one) for one in prompt)
+        elif prompt is not None:
+            yield name, prompt
 
 
 def _turns(around: Mapping[str, Any], name: str, prompt: object) -> Turns:
