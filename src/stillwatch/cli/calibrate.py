@@ -135,7 +135,8 @@ def calibrate(
 def _summary(made: Calibration, out: Path) -> str:
     over = " over all looks" if made.cadence else ""
     lines = [
-        f"{made.n} blocks of clean traffic, alpha {made.alpha:g}{over}: an accusation takes {made.threshold_bits:+.1f} bits",
+        f"{made.n} blocks of clean traffic, alpha {made.alpha:g}{over}: an accusation takes {made.threshold_bits:+.1f} "
+        "bits, and more where something is in doubt",
         *(f"left out: {block.traffic.name}: {block.left_out}" for block in made.blocks if block.left_out),
         str(out),
     ]
