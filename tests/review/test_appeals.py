@@ -39,7 +39,7 @@ from stillwatch.store.appeals import (
 )
 from stillwatch.store.cases import case, queue
 from stillwatch.store.database import Store, open_store
-from stillwatch.store.decisions import approve, decide, preview, undo
+from stillwatch.store.decisions import approve, decide, preview, refuse, undo
 from stillwatch.store.loading import load
 from stillwatch.store.reading import label_rows, snapshot
 from stillwatch.store.users import Role
@@ -230,7 +230,10 @@ def test_a_proposal_does_not_hit_who_won_since(loaded: Store) -> None:
     waits = decide(loaded, wanted(Action.SUSPEND, "c-2"), "ann", POLICY, NOW)
     object_to(loaded, token, "I teach a class", NOW)
     answer_appeal(loaded, number, "bob", "reversed", "it was a class", NOW)
-    approve(loaded, waits, "bob", NOW)
+    with pytest.raises(ConflictError, match="1 of those whom it would hit were cleared or won an appeal"):
+        approve(loaded, waits, "bob", NOW)
+    refuse(loaded, waits, "bob", "one of them won", NOW)
+    approve(loaded, decide(loaded, wanted(Action.SUSPEND, "c-2"), "ann", POLICY, NOW), "bob", NOW)
     assert hit(loaded) == {name for name, _ in accounts("large", 12)} - {"large-001"}
 
 

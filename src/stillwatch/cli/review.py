@@ -176,6 +176,7 @@ def preview(
     family: str | None = FAMILY,
     parameters: list[str] = SET,
     store: str = STORE,
+    by: str | None = BY,
     policy: Path | None = POLICY,
     as_json: bool = AS_JSON,
 ) -> None:
@@ -184,7 +185,7 @@ def preview(
 
     wanted = _wanted(name, action, finding, "a preview", account, end_user, family, parameters)
     with opened_store(store) as opened:
-        shown = run(opened, wanted, opened_policy(policy))
+        shown = run(opened, wanted, opened_policy(policy), by=(who(by), now()))
     if as_json:
         _print(shown.as_json())
         return
@@ -226,7 +227,7 @@ def decide(
     )
     limits = opened_policy(policy)
     with opened_store(store) as opened:
-        shown = look(opened, wanted, limits)
+        shown = look(opened, wanted, limits, by=(who(by), now()))
         number = run(opened, wanted, who(by), limits, now(), seen)
         span = begins(opened, number)
     typer.echo(_summary(shown))
@@ -390,6 +391,13 @@ def _summary(shown: Preview) -> str:
         lines.append(f"{told['ordinary_exchanges']:,} of their exchanges are outside of the campaign")
     if shown.cleared:
         lines.append(f"{shown.cleared:,} who were cleared are left out")
+    if shown.cleared_families:
+        from stillwatch.report.wording import quantity
+
+        lines.append(
+            f"cleared of the case: {quantity(shown.cleared_families, 'family')}, whose requests are hit too; to let "
+            "them be, decide on the others by --family"
+        )
     if shown.approval:
         lines.append(f"a second person must approve: {shown.approval}")
     return "\n".join(lines)

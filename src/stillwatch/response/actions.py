@@ -51,6 +51,8 @@ MEANINGS: Mapping[Action, str] = {
     Action.SUSPEND: "no reply",
 }
 
+CLEARING = (Finding.INNOCENT, Finding.LICENSED)
+"""Findings by which nobody is hit."""
 WITHOUT_PROOF = frozenset({Action.OBSERVE, Action.STEP_UP})
 """Actions that may be taken while one is unsure; every other takes the finding of extraction."""
 

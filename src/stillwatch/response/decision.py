@@ -83,6 +83,8 @@ class Preview:
     """With the scope ``family``: exchanges of the log that it would have hit."""
     hits: tuple[Hit, ...]
     """Whom it hits, as many of them as were asked for."""
+    cleared_families: int = 0
+    """Families of the case that were cleared while others of it accuse: an action on all requests hits those of them too."""
 
     @property
     def ordinary_exchanges(self) -> int:
@@ -99,6 +101,7 @@ class Preview:
             "ordinary_exchanges": 0 if self.families else self.ordinary_exchanges,
             "matched_exchanges": self.matched,
             "cleared_left_out": self.cleared,
+            "cleared_families": self.cleared_families,
             "needs_approval": self.approval or None,
             "hits": [hit._asdict() for hit in self.hits],
         }

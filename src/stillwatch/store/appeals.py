@@ -23,9 +23,10 @@ from stillwatch.response.appeal import (
 from stillwatch.response.policy import Policy
 from stillwatch.store import ConflictError, StoreError, audit, outbox
 from stillwatch.store.database import Store, key_of
+from stillwatch.store.let_be import REVERSED, because_of_appeal, settle
 from stillwatch.store.tables import NOBODY, appeals, cases, decisions, targets
 
-INVITED, RECEIVED, UPHELD, REVERSED, REVOKED = "invited", "received", "upheld", "reversed", "revoked"
+INVITED, RECEIVED, UPHELD, REVOKED = "invited", "received", "upheld", "revoked"
 STATES = (RECEIVED, UPHELD, REVERSED, INVITED, REVOKED)
 """States of an appeal; ``invited``: the link was made, and nobody has objected."""
 OUTCOMES = (UPHELD, REVERSED)
@@ -188,7 +189,7 @@ def answer_appeal(store: Store, number: int, by: str, outcome: str, answer: str,
             )
         values = {"state": outcome, "answer": answer.strip(), "answered_by": by, "answered_at": now}
         connection.execute(appeals.update().where(appeals.c.id == number).values(values))
-        lifted = _lift(connection, row, number, now) if outcome == REVERSED else 0
+        lifted = _let_be(connection, row, now) if outcome == REVERSED else 0
         _count(connection, row["case_id"], now)
         outbox.note(connection, row["case_id"], now)
         news = {"appeal": number, "case": row["case_id"], "decision": row["decision_id"], "outcome": outcome}
@@ -198,15 +199,17 @@ def answer_appeal(store: Store, number: int, by: str, outcome: str, answer: str,
 
 
 def reopen(store: Store, number: int, by: str, reason: str, now: dt.datetime) -> None:
-    """Take an answer back: the appeal waits again, and what it had ended holds again."""
+    """Take an answer back: the appeal waits again, and what it had ended holds again.
+
+    Whoever is let be by something else too stays so.
+    """
     if not reason.strip():
         raise StoreError("say why in a sentence; it is kept with the appeal")
     with store.writing() as connection:
         row = _in_state(connection, number, OUTCOMES)
         values = {"state": RECEIVED, "answer": None, "answered_by": None, "answered_at": None}
         connection.execute(appeals.update().where(appeals.c.id == number).values(values))
-        again = targets.update().where(targets.c.lifted_because == _because(number))
-        hit = connection.execute(again.values(lifted_at=None, lifted_because=None)).rowcount
+        hit = settle(connection, row["case_id"], now, {because_of_appeal(number)}).hit_again
         _count(connection, row["case_id"], now)
         outbox.note(connection, row["case_id"], now)
         told = {"reason": reason.strip(), "hit_again": hit, "was": row["state"]}
@@ -304,27 +307,12 @@ def _in_state(connection: Connection, number: int, states: Sequence[str]) -> Row
     return row
 
 
-def _lift(connection: Connection, row: RowMapping, number: int, now: dt.datetime) -> int:
-    """Let who won be, by every decision of the case; and bring the case back, since others may be in their place."""
-    own = sa.select(decisions.c.id).where(
-        decisions.c.case_id == row["case_id"], decisions.c.state == "standing"
-    )
-    hit = (
-        targets.c.decision_id.in_(own)
-        & (targets.c.account_id == row["account_id"])
-        & (targets.c.end_user_id == row["end_user_id"])
-        & targets.c.lifted_at.is_(None)
-    )
-    lifted = connection.execute(
-        targets.update().where(hit).values(lifted_at=now, lifted_because=_because(number))
-    )
+def _let_be(connection: Connection, row: RowMapping, now: dt.datetime) -> int:
+    """Let who won be; and bring the case back, since others may be in their place."""
+    lifted = settle(connection, row["case_id"], now).let_be
     back = (cases.c.id == row["case_id"]) & (cases.c.state == "decided")
     connection.execute(cases.update().where(back).values(state="new", assignee=None))
-    return lifted.rowcount
-
-
-def _because(number: int) -> str:
-    return f"appeal {number}"
+    return lifted
 
 
 def _count(connection: Connection, case_id: str, now: dt.datetime) -> None:

@@ -13,21 +13,33 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
-from stillwatch.response.actions import Finding, Scope
+from stillwatch.response.actions import CLEARING, Finding, Scope
 from stillwatch.response.decision import Hit, Preview, Wanted, check
 from stillwatch.response.policy import Policy
 from stillwatch.store import ConflictError, StoreError, audit, outbox
 from stillwatch.store.database import Store
-from stillwatch.store.following import CLEARING, start
+from stillwatch.store.following import start
+from stillwatch.store.let_be import because_of, settle
 from stillwatch.store.policies import note_policy
-from stillwatch.store.previews import cleared, preview_within
+from stillwatch.store.previews import preview_within
+from stillwatch.store.stale import changes_since
 from stillwatch.store.tables import NOBODY, cases, decisions, families, participants, targets
 
 
-def preview(store: Store, wanted: Wanted, policy: Policy, start: int = 0, most: int | None = None) -> Preview:
-    """Whom a decision would hit, by the latest scan of its case; nothing is changed."""
+def preview(
+    store: Store,
+    wanted: Wanted,
+    policy: Policy,
+    start: int = 0,
+    most: int | None = None,
+    by: tuple[str, dt.datetime] | None = None,
+) -> Preview:
+    """Whom a decision would hit, by the latest scan of its case; nothing is changed.
+
+    ``by``: who would decide and when; what they hit alone on the case already counts towards what takes a second person.
+    """
     with store.reading() as connection:
-        return preview_within(connection, check(wanted, policy), policy, start, most)[0]
+        return preview_within(connection, check(wanted, policy), policy, start, most, by)[0]
 
 
 def decide(
@@ -50,14 +62,11 @@ def decide_within(
     connection: Connection, wanted: Wanted, by: str, policy: Policy, now: dt.datetime, version: int | None
 ) -> int:
     """Decide as a part of a transaction of :meth:`Store.writing`; ``wanted`` was checked."""
-    shown, case_id = preview_within(connection, wanted, policy)
+    shown, case_id = preview_within(connection, wanted, policy, by=(by, now))
     row = connection.execute(sa.select(cases).where(cases.c.id == case_id)).mappings().one()
     if version is not None and version != row["version"]:
         raise ConflictError(f"{case_id} has changed since you saw it; look again, then decide")
-    if row["assignee"] not in {None, by}:
-        raise ConflictError(
-            f"{row['assignee']} is at work on {case_id}; take it over first if they cannot go on"
-        )
+    _refuse_where_another_works(row, by)
     if not shown.hits:
         raise StoreError(
             "it would hit nobody" + (": all were cleared; take that back first" if shown.cleared else ""),
@@ -112,18 +121,35 @@ def _begins(connection: Connection, number: int) -> tuple[dt.datetime, dt.dateti
 
 
 def approve(store: Store, number: int, by: str, now: dt.datetime) -> None:
-    """Let a proposed decision stand. Raises :class:`ConflictError` for whoever proposed it, or where it is not open."""
+    """Let a proposed decision stand, as it was previewed.
+
+    Raises:
+        ConflictError: ``by`` proposed it, it is not open, somebody else is at work on its case, or what it was proposed
+            on has changed since.
+    """
     with store.writing() as connection:
         row = _open(connection, number, "proposed")
         if row["asked_by"] == by:
             raise ConflictError(f"{by} proposed decision {number}; another person must approve it")
-        gone = connection.execute(cleared(row["case_id"])).all()
-        for account, user in gone:
-            _lift(connection, number, account, user, now, "cleared since it was proposed")
+        held = connection.execute(sa.select(cases).where(cases.c.id == row["case_id"])).mappings().one()
+        if held["assignee"] != row["asked_by"]:
+            _refuse_where_another_works(held, by)
+        if changed := changes_since(connection, row, now):
+            raise ConflictError(
+                f"decision {number} is no longer what was previewed: {'; '.join(changed)}. Look at the case again; to "
+                f"propose it anew, refuse this one first (`stillwatch review refuse {number}`) and decide again"
+            )
         connection.execute(decisions.update().where(decisions.c.id == number).values(approved_by=by))
-        told = {"principals": row["principals"], "cleared_since": len(gone)}
+        told = {"principals": row["principals"]}
         audit.append(connection, now, by, "decision.approved", f"decision {number}", told)
         _let_stand(connection, number, by, now)
+
+
+def _refuse_where_another_works(case: RowMapping, by: str) -> None:
+    if case["assignee"] not in {None, by}:
+        raise ConflictError(
+            f"{case['assignee']} is at work on {case['id']}; take it over first if they cannot go on"
+        )
 
 
 def refuse(store: Store, number: int, by: str, reason: str, now: dt.datetime) -> None:
@@ -141,22 +167,14 @@ def _end(store: Store, number: int, was: str, becomes: str, by: str, reason: str
         raise StoreError("say why in a sentence; it is kept with the decision")
     with store.writing() as connection:
         row = _open(connection, number, was)
+        if was == "standing":
+            held = connection.execute(sa.select(cases).where(cases.c.id == row["case_id"])).mappings().one()
+            _refuse_where_another_works(held, by)
         ended = {"state": becomes, "ended_by": by, "ended_at": now, "ended_because": reason.strip()}
         connection.execute(decisions.update().where(decisions.c.id == number).values(ended))
-        because = _because(number)
-        back = connection.execute(
-            decisions.update()
-            .where(decisions.c.ended_because == because, decisions.c.state == "ended")
-            .values(state="standing", ended_by=None, ended_at=None, ended_because=None)
-            .returning(decisions.c.id)
-        ).scalars()
-        restored = sorted(back)
-        lifted = connection.execute(
-            targets.update()
-            .where(targets.c.lifted_because == because)
-            .values(lifted_at=None, lifted_because=None)
-        ).rowcount
-        told = {"reason": reason.strip(), "stand_again": restored, "hit_again": lifted}
+        restored = _restore(connection, number)
+        again = settle(connection, row["case_id"], now, _grounds_of(connection, row)).hit_again
+        told = {"reason": reason.strip(), "stand_again": restored, "hit_again": again}
         audit.append(connection, now, by, f"decision.{becomes}", f"decision {number}", told)
         left = sa.select(decisions.c.id).where(
             decisions.c.case_id == row["case_id"], decisions.c.state == "standing"
@@ -166,8 +184,66 @@ def _end(store: Store, number: int, was: str, becomes: str, by: str, reason: str
         _set_case(connection, row["case_id"], now, state=state)
 
 
+def _restore(connection: Connection, number: int) -> list[int]:
+    """Let stand again what a decision had ended, but for what another that stands would have ended since."""
+    ended = (decisions.c.ended_because == because_of(number)) & (decisions.c.state == "ended")
+    restored = []
+    for one in (
+        connection.execute(sa.select(decisions).where(ended).order_by(decisions.c.id)).mappings().all()
+    ):
+        own = decisions.c.id == one["id"]
+        since = (one["decided_at"], one["id"])
+        later = next(
+            (
+                each
+                for each in _standing(connection, one)
+                if (each["decided_at"], each["id"]) > since and _ends(each, one)
+            ),
+            None,
+        )
+        if later is not None:
+            other = {"ended_because": because_of(later["id"])}
+            connection.execute(decisions.update().where(own).values(other))
+            continue
+        values = {"state": "standing", "ended_by": None, "ended_at": None, "ended_because": None}
+        connection.execute(decisions.update().where(own).values(values))
+        restored.append(one["id"])
+    return restored
+
+
+def _standing(connection: Connection, row: RowMapping) -> Sequence[RowMapping]:
+    """The other decisions that stand on the case of one."""
+    others = (
+        decisions.c.case_id == row["case_id"],
+        decisions.c.id != row["id"],
+        decisions.c.state == "standing",
+    )
+    return connection.execute(sa.select(decisions).where(*others).order_by(decisions.c.id)).mappings().all()
+
+
+def _ends(one: RowMapping, other: RowMapping) -> bool:
+    """Whether a decision ends another: the same subject found otherwise since, or the whole case cleared."""
+    clears = one["finding"] in CLEARING
+    if (other["finding"] in CLEARING) == clears or one["finding"] == Finding.UNSURE:
+        return False
+    same = all(other[name] == one[name] for name in ("scope", "account_id", "end_user_id", "family_id"))
+    return same or (clears and one["scope"] == Scope.CAMPAIGN)
+
+
+def _grounds_of(connection: Connection, row: RowMapping) -> set[str]:
+    """What lets nobody be any more when a decision is taken back; of families it takes all of a campaign's."""
+    grounds = {because_of(row["id"])}
+    if row["scope"] == Scope.FAMILY and row["finding"] in CLEARING:
+        alike = [one for one in _standing(connection, row) if one["scope"] == Scope.FAMILY]
+        grounds |= {because_of(one["id"]) for one in alike if one["finding"] in CLEARING}
+    return grounds
+
+
 def _campaign(connection: Connection, case_id: str, wanted: Wanted) -> str:
-    """The campaign of the latest scan that a decision is about: a case may hold several."""
+    """The campaign of the latest scan that a decision is about: a case may hold several.
+
+    Where the latest scan has nobody of them: that of the last decision on the case.
+    """
     newest = sa.select(cases.c.scan_id).where(cases.c.id == case_id).scalar_subquery()
     query = sa.select(participants.c.campaign_id, sa.func.count()).where(
         participants.c.case_id == case_id, participants.c.scan_id == newest
@@ -178,9 +254,18 @@ def _campaign(connection: Connection, case_id: str, wanted: Wanted) -> str:
         held = sa.select(families.c.campaign_id).where(
             families.c.family_id == wanted.family_id, families.c.scan_id == newest
         )
-        return str(connection.execute(held).scalar_one())
+        named = connection.execute(held).scalar()
+        return str(named) if named is not None else _last_campaign(connection, case_id)
     found = connection.execute(query.group_by(participants.c.campaign_id)).all()
+    if not found:
+        return _last_campaign(connection, case_id)
     return str(min(found, key=lambda row: (-row[1], row[0]))[0])
+
+
+def _last_campaign(connection: Connection, case_id: str) -> str:
+    standing = (decisions.c.case_id == case_id) & (decisions.c.state == "standing")
+    query = sa.select(decisions.c.campaign_id).where(standing).order_by(decisions.c.id.desc()).limit(1)
+    return str(connection.execute(query).scalar_one())
 
 
 def _row(wanted: Wanted, case_id: str, by: str, now: dt.datetime) -> dict[str, Any]:
@@ -280,61 +365,21 @@ def _let_stand(connection: Connection, number: int, by: str, now: dt.datetime) -
         .values(starts_at=sa.bindparam("at")),
         drawn,
     )
-    _end_contradicted(connection, row, hits, by, now)
+    _end_contradicted(connection, number, by, now)
     outbox.note(connection, row["case_id"], now)
     _set_case(connection, row["case_id"], now, state="decided", assignee=None)
 
 
-def _end_contradicted(
-    connection: Connection, row: RowMapping, hits: Sequence[Any], by: str, now: dt.datetime
-) -> None:
+def _end_contradicted(connection: Connection, number: int, by: str, now: dt.datetime) -> None:
     """Whoever is cleared is no longer hit; a whole case that is accused is no longer cleared as a whole."""
-    because, clears = _because(row["id"]), row["finding"] in CLEARING
-    others = connection.execute(
-        sa.select(decisions)
-        .where(
-            decisions.c.case_id == row["case_id"],
-            decisions.c.id != row["id"],
-            decisions.c.state == "standing",
-        )
-        .order_by(decisions.c.id)
-    ).mappings()
-    whole = row["scope"] == Scope.CAMPAIGN
-    ended, lifted = [], 0
-    for other in others:
-        if (other["finding"] in CLEARING) == clears or row["finding"] == Finding.UNSURE:
-            continue
-        same = all(other[name] == row[name] for name in ("scope", "account_id", "end_user_id", "family_id"))
-        if same or (clears and whole):
-            values = {"state": "ended", "ended_by": by, "ended_at": now, "ended_because": because}
-            connection.execute(decisions.update().where(decisions.c.id == other["id"]).values(values))
-            ended.append(other["id"])
-        elif clears and row["scope"] == Scope.PRINCIPAL:
-            lifted += sum(
-                _lift(connection, other["id"], account, user, now, because) for account, user in hits
-            )
+    row = connection.execute(sa.select(decisions).where(decisions.c.id == number)).mappings().one()
+    ended = [other["id"] for other in _standing(connection, row) if _ends(row, other)]
+    values = {"state": "ended", "ended_by": by, "ended_at": now, "ended_because": because_of(number)}
+    connection.execute(decisions.update().where(decisions.c.id.in_(ended)).values(values))
+    lifted = settle(connection, row["case_id"], now).let_be
     if ended or lifted:
-        told = {"by": f"decision {row['id']}", "ended": ended, "principals_let_be": lifted}
+        told = {"by": f"decision {number}", "ended": ended, "principals_let_be": lifted}
         audit.append(connection, now, by, "decision.lifted", row["case_id"], told)
-
-
-def _lift(
-    connection: Connection, number: int, account: str, user: str, now: dt.datetime, because: str
-) -> int:
-    return connection.execute(
-        targets.update()
-        .where(
-            targets.c.decision_id == number,
-            targets.c.account_id == account,
-            targets.c.end_user_id == user,
-            targets.c.lifted_at.is_(None),
-        )
-        .values(lifted_at=now, lifted_because=because)
-    ).rowcount
-
-
-def _because(number: int) -> str:
-    return f"decision {number}"
 
 
 def _open(connection: Connection, number: int, state: str) -> RowMapping:

@@ -15,14 +15,12 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from stillwatch.response.actions import Action, Finding
-from stillwatch.response.decision import approval_of
+from stillwatch.response.actions import CLEARING, Action
 from stillwatch.response.policy import Policy
 from stillwatch.store import audit
+from stillwatch.store.bounds import Principal, approval_with, hit_alone
+from stillwatch.store.let_be import let_be
 from stillwatch.store.tables import cases, decisions, families, participants, targets
-
-Principal = tuple[str, str]
-CLEARING = (Finding.INNOCENT, Finding.LICENSED)
 
 
 def follow(
@@ -35,24 +33,31 @@ def follow(
 ) -> int:
     """Let the standing decisions that follow their case hit whom it has gained; return how many were hit.
 
-    A case that was cleared as a whole stays decided.
+    A case that was cleared as a whole stays decided. Whoever was cleared on any case waits for people.
     """
+    holds = (decisions.c.until > now) | decisions.c.finding.in_(CLEARING)
     standing = connection.execute(
-        sa.select(decisions).where(
-            decisions.c.case_id == case_id, decisions.c.state == "standing", decisions.c.until > now
-        )
+        sa.select(decisions).where(decisions.c.case_id == case_id, decisions.c.state == "standing", holds)
     ).all()
     if any(row.scope == "campaign" and row.finding in CLEARING for row in standing):
         return 0
+    spared = {(row.account_id, row.end_user_id) for row in connection.execute(let_be(case_id, anywhere=True))}
+    new = [principal for principal in gained if principal not in spared]
     hit: set[Principal] = set()
     for decision in standing:
         if not decision.follows:
             continue
-        chosen = _allowed(decision, _within(connection, case_id, decision, gained), policy)
+        alone = {} if decision.approved_by else hit_alone(connection, case_id, decision.asked_by, now)
+        chosen = _allowed(decision, _within(connection, case_id, decision, new), alone, policy)
         if chosen:
             _hit(connection, decision, chosen, now)
         hit.update(chosen)
-        told = {"case": case_id, "gained": len(chosen), "beyond_the_policy": len(gained) - len(chosen)}
+        told = {
+            "case": case_id,
+            "gained": len(chosen),
+            "beyond_the_policy": len(new) - len(chosen),
+            "let_be": len(gained) - len(new),
+        }
         audit.append(connection, now, by, "decision.followed", f"decision {decision.id}", told)
     if len(hit) < len(gained):
         _ask_again(connection, case_id)
@@ -94,17 +99,22 @@ def _within(
 
 
 def _allowed(
-    decision: sa.Row[Any], gained: Mapping[Principal, float], policy: Policy
+    decision: sa.Row[Any],
+    gained: Mapping[Principal, float],
+    alone: Mapping[Principal, float],
+    policy: Policy,
 ) -> dict[Principal, float]:
-    """The first of them, up to what the policy allows, and to what takes a second person where there was none."""
+    """The first of them, up to what the policy allows, and to what takes a second person where there was none.
+
+    ``alone``: whom whoever decided hits without a second person already, by this decision and others.
+    """
     chosen: dict[Principal, float] = {}
-    innocent = float(decision.expected_innocent)
+    innocent = 0.0
     for principal, probability in gained.items():
         innocent += 1 - probability
-        hits = decision.principals + decision.gained + len(chosen) + 1
-        alone = decision.approved_by is None
+        asked = (Action(decision.action), len(chosen) + 1, innocent, alone, decision.asked_by, policy)
         if decision.gained + len(chosen) >= policy.followed or (
-            alone and approval_of(Action(decision.action), hits, innocent, policy)
+            decision.approved_by is None and approval_with(*asked)
         ):
             break
         chosen[principal] = probability

@@ -20,6 +20,7 @@ from stillwatch.response.policy import Policy
 from stillwatch.store import StoreError, audit, in_common, outbox
 from stillwatch.store.database import Store
 from stillwatch.store.following import follow, goes_on
+from stillwatch.store.let_be import settle
 from stillwatch.store.policies import note_policy
 from stillwatch.store.proposals import SHADOW, propose_within
 from stillwatch.store.tables import (
@@ -27,10 +28,12 @@ from stillwatch.store.tables import (
     accounts,
     campaigns,
     cases,
+    decisions,
     exemplars,
     families,
     participants,
     scans,
+    targets,
 )
 from stillwatch.store.templates import write_templates
 
@@ -97,6 +100,8 @@ def load(store: Store, folder: Path, by: str, policy: Policy, now: dt.datetime) 
             known = connection.execute(sa.select(cases.c.id).where(cases.c.id == case_id)).first() is not None
             (continued if known else opened).append(case_id)
             gained = _write_case(connection, case_id, parts, scan_id, now, known=known)
+            if known:
+                settle(connection, case_id, now)  # it may be of the kin of others now
             if known and gained:
                 joined[case_id] = len(gained)
                 audit.append(
@@ -232,7 +237,7 @@ def _write_case(
     *,
     known: bool,
 ) -> list[Principal]:
-    """Write the case as this scan sees it; return the principals that no scan before had in it."""
+    """Write the case as this scan sees it; return the principals that no scan before had in it, and no decision."""
     chief = max(parts, key=lambda part: (part["scale"]["exchanges"], part["campaign_id"]))
     people = {key: row for part in parts for key, row in _participants(part, case_id, scan_id)}
     state = {
@@ -275,7 +280,9 @@ def _write_case(
     if people:
         connection.execute(participants.insert(), list(people.values()))
     in_common.note(connection, case_id, scan_id, set(people), earlier)
-    return sorted(set(people) - {principal for _, principal in earlier})
+    decided = sa.select(targets.c.account_id, targets.c.end_user_id).join(decisions)
+    judged = connection.execute(decided.where(decisions.c.case_id == case_id).distinct())
+    return sorted(set(people) - {who for _, who in earlier} - {(account, user) for account, user in judged})
 
 
 def _newer(connection: Connection, case_id: str, scan_id: int) -> bool:

@@ -13,8 +13,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from stillwatch.response.actions import CLEARING
 from stillwatch.response.webhooks import BEGINS, ENDS
-from stillwatch.store.following import CLEARING
 from stillwatch.store.tables import NOBODY, decisions, outbox, targets
 
 

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
 from stillwatch.response.actions import Action, Finding, Scope, parameters_of
-from stillwatch.response.decision import Preview, Wanted, check
+from stillwatch.response.decision import Wanted, check
 from stillwatch.response.policy import Policy
 from stillwatch.response.rules import Facts, Mode, Rule, first_that_fits, fits
 from stillwatch.store import ConflictError, StoreError, audit
@@ -89,7 +89,7 @@ def _of_case(
     for rule in policy.rules:
         chosen = rule is first or (rule.mode is Mode.SHADOW and fits(rule.when, facts))
         if chosen and rule.name not in known:
-            made.append(_record(connection, row, rule, whole, policy, now))
+            made += _record(connection, row, rule, policy, now)
     return made
 
 
@@ -98,8 +98,9 @@ def _look(case_id: str) -> Wanted:
 
 
 def _record(
-    connection: Connection, row: RowMapping, rule: Rule, whole: Preview, policy: Policy, now: dt.datetime
-) -> dict[str, Any]:
+    connection: Connection, row: RowMapping, rule: Rule, policy: Policy, now: dt.datetime
+) -> list[dict[str, Any]]:
+    """What a rule proposes; nothing where all whom it would hit are let be."""
     family = _largest_family(connection, row) if rule.scope is Scope.FAMILY else None
     wanted = check(
         Wanted(
@@ -109,7 +110,9 @@ def _record(
         ),
         policy,
     )  # fmt: skip
-    hit = preview_within(connection, wanted, policy, most=0)[0] if family else whole
+    hit = preview_within(connection, wanted, policy, most=0)[0]
+    if not hit.principals:
+        return []
     values = {
         "case_id": row["id"],
         "scan_id": row["scan_id"],
@@ -132,7 +135,7 @@ def _record(
     if rule.mode is Mode.ACT:
         values |= _observe(connection, row, wanted, policy, now)
     number = connection.execute(proposals.insert().returning(proposals.c.id), values).scalar_one()
-    return {"id": int(number), **values}
+    return [{"id": int(number), **values}]
 
 
 def _supersede(connection: Connection, case_id: str, policy: Policy, now: dt.datetime) -> None:

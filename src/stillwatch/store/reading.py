@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.engine import Connection
 
-from stillwatch.response.actions import Action, Scope
+from stillwatch.response.actions import CLEARING, Action, Finding, Scope
 from stillwatch.response.snapshot import HeldAction, Snapshot
 from stillwatch.store.database import Store
-from stillwatch.store.following import CLEARING
-from stillwatch.store.tables import appeals, campaigns, decisions, head, targets
+from stillwatch.store.let_be import REVERSED, because_of, because_of_appeal, kin, let_be
+from stillwatch.store.tables import appeals, campaigns, decisions, head, participants, targets
 from stillwatch.store.templates import read_templates
 
 
@@ -82,7 +83,8 @@ def label_rows(store: Store) -> list[dict[str, Any]]:
     """Decisions and answers to appeals as rows of ``labels.parquet``, the last one on each subject.
 
     What is proposed, refused or taken back decides nothing. A decision keeps its finding when its action has run out.
-    A case may have been called otherwise in every scan, so each name of it gets a row.
+    A case may have been called otherwise in every scan, so each name of it gets a row. Whoever is let be is so by every
+    name of a case that shares a family with theirs. ``unsure`` says nothing against a clearing that stands.
     """
     with store.reading() as connection:
         names: dict[str, set[str]] = {}
@@ -95,6 +97,9 @@ def label_rows(store: Store) -> list[dict[str, Any]]:
             .join(decisions, decisions.c.id == appeals.c.decision_id)
             .where(appeals.c.state.in_(("upheld", "reversed")))
         ).all()
+        grounds = _grounds(made, answered)
+        clears = [*(one for one in made if one.finding in CLEARING), *answered]
+        spared = _spared(connection, {one.case_id for one in clears})
     rows: dict[tuple[Any, ...], dict[str, Any]] = {}
     ordered = [(one.decided_at, 0, one.id, one) for one in made]
     ordered += [(one.answered_at, 1, one.id, one) for one in answered]
@@ -111,7 +116,42 @@ def label_rows(store: Store) -> list[dict[str, Any]]:
         person = {"account_id": one.account_id, "end_user_id": one.end_user_id or None}
         for name in sorted(names[one.case_id]):
             _keep(rows, base | {"campaign_id": name} | (person if one.scope == Scope.PRINCIPAL else {}))
+    for case_id, account, user, because in spared:
+        row = grounds[because] | {"account_id": account, "end_user_id": user or None}
+        for name in sorted(names[case_id]):
+            _keep(rows, row | {"campaign_id": name}, over=False)
     return list(rows.values())
+
+
+def _grounds(made: Sequence[Any], answered: Sequence[Any]) -> dict[str, dict[str, Any]]:
+    """How a row tells of each clearing and each appeal that was won, by what :func:`let_be` calls it."""
+    told = {
+        because_of(one.id): {"decision": one.finding, "source": "review", "decided_at": one.decided_at}
+        for one in made
+        if one.finding in CLEARING
+    }
+    innocent = {"decision": Finding.INNOCENT, "source": "appeal"}
+    won = (one for one in answered if one.state == REVERSED)
+    return told | {because_of_appeal(one.id): innocent | {"decided_at": one.answered_at} for one in won}
+
+
+def _spared(connection: Connection, found: Iterable[str]) -> list[tuple[str, str, str, str]]:
+    """Who takes part in one of some cases or their kin and is let be: case, principal, and because of what."""
+    told = []
+    for case_id in sorted({name for one in found for name in connection.execute(kin(one)).scalars()}):
+        who = let_be(case_id).subquery()
+        part = (
+            sa.select(who.c.account_id, who.c.end_user_id, sa.func.min(who.c.because))
+            .join(
+                participants,
+                (participants.c.account_id == who.c.account_id)
+                & (participants.c.end_user_id == who.c.end_user_id),
+            )
+            .where(participants.c.case_id == case_id)
+            .group_by(who.c.account_id, who.c.end_user_id)
+        )
+        told += [(case_id, account, user, why) for account, user, why in connection.execute(part)]
+    return told
 
 
 def _of_appeal(
@@ -122,6 +162,10 @@ def _of_appeal(
         _keep(rows, base | {"campaign_id": name} | who)
 
 
-def _keep(rows: dict[tuple[Any, ...], dict[str, Any]], row: dict[str, Any]) -> None:
+def _keep(rows: dict[tuple[Any, ...], dict[str, Any]], row: dict[str, Any], *, over: bool = True) -> None:
+    """Keep the last row on each subject; what clears stays, unless another finding than ``unsure`` comes ``over`` it."""
     subject = tuple(row.get(name) for name in ("campaign_id", "family_id", "account_id", "end_user_id"))
-    rows[subject] = row
+    held = rows.get(subject)
+    clears = held is not None and (held["decision"] in CLEARING or held.get("appeal") == REVERSED)
+    if not clears or (over and row["decision"] != Finding.UNSURE):
+        rows[subject] = row

@@ -84,7 +84,7 @@ def preview(
     policy = _policy(request)
     wanted = asked.wanted(name, UNNAMED)
     version, assignee = cases.version_of(store, name)
-    shown = decisions.preview(store, wanted, policy, asked.start, SHOWN)
+    shown = decisions.preview(store, wanted, policy, asked.start, SHOWN, (person.name, now()))
     told = {
         "case_id": name,
         "version": version,
