@@ -69,25 +69,25 @@ def let_be(
     by ``unsure``, which says nothing against it. ``family_id``: an action on it, for the same reason. ``anywhere``: by any
     case, where nobody looks before they are hit.
     """
-    known = sa.literal(True) if anywhere else decisions.c.case_id.in_(_names(case_id))
+    known = sa.true() if anywhere else decisions.c.case_id.in_(_names(case_id))
     stands = (decisions.c.state == "standing", decisions.c.finding.in_(CLEARING), known)
-    because = sa.literal(because_of(0)[:-1]) + sa.cast(decisions.c.id, sa.Text)
-    cleared = sa.select(targets.c.account_id, targets.c.end_user_id, because.label("because")).join(decisions)
     whole = decisions.c.scope == Scope.CAMPAIGN
     if finding is not Finding.UNSURE:
         whole &= decisions.c.case_id != case_id
     subjects = sa.or_(decisions.c.scope == Scope.PRINCIPAL, whole, _nothing_left(case_id))
     if finding is Finding.UNSURE and family_id is not None:
         subjects |= decisions.c.family_id == family_id
-    won = sa.select(
-        appeals.c.account_id,
-        appeals.c.end_user_id,
-        (sa.literal(because_of_appeal(0)[:-1]) + sa.cast(appeals.c.id, sa.Text)).label("because"),
-    ).where(
-        appeals.c.state == REVERSED,
-        sa.literal(True) if anywhere else appeals.c.case_id.in_(_names(case_id)),
+    because = (sa.literal(because_of(0)[:-1]) + sa.cast(targets.c.decision_id, sa.Text)).label("because")
+    # The clearings are few, and are found before their many targets.
+    clearings = sa.select(decisions.c.id).where(*stands, subjects)
+    cleared = sa.select(targets.c.account_id, targets.c.end_user_id, because).where(
+        targets.c.decision_id.in_(clearings)
     )
-    return sa.union(cleared.where(*stands, subjects), won)
+    won_by = (sa.literal(because_of_appeal(0)[:-1]) + sa.cast(appeals.c.id, sa.Text)).label("because")
+    won = sa.select(appeals.c.account_id, appeals.c.end_user_id, won_by).where(
+        appeals.c.state == REVERSED, sa.true() if anywhere else appeals.c.case_id.in_(_names(case_id))
+    )
+    return sa.union_all(cleared, won)
 
 
 def not_let_be(
@@ -95,7 +95,7 @@ def not_let_be(
 ) -> sa.ColumnElement[bool]:
     """Whether a principal is none of those of :func:`let_be`."""
     found = who.subquery()
-    return sa.tuple_(account_id, end_user_id).not_in(sa.select(found.c.account_id, found.c.end_user_id))
+    return ~sa.exists().where(found.c.account_id == account_id, found.c.end_user_id == end_user_id)
 
 
 def _names(case_id: str) -> sa.Select[Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -12,7 +12,7 @@ from stillwatch.response.actions import CLEARING, Action, Scope
 from stillwatch.response.decision import Hit, Preview, Wanted
 from stillwatch.response.policy import Policy
 from stillwatch.store import StoreError
-from stillwatch.store.bounds import Principal, approval_with, hit_alone
+from stillwatch.store.bounds import approval_with, hit_alone
 from stillwatch.store.cases import case_of
 from stillwatch.store.let_be import let_be, not_let_be
 from stillwatch.store.tables import NOBODY, cases, decisions, families, participants, targets
@@ -62,13 +62,10 @@ def preview_within(
             listed.offset(start).limit(most)
         )
     )
-    others: Mapping[Principal, float] = {}
-    if by is not None and wanted.action is not Action.OBSERVE:
-        others = hit_alone(connection, case_id, by[0], by[1])
-    if others:
-        also = connection.execute(sa.select(people.c.account_id, people.c.end_user_id).where(hit))
-        named = {(account, user) for account, user in also}
-        others = {who: probability for who, probability in others.items() if who not in named}
+    who = sa.select(people.c.account_id, people.c.end_user_id).where(hit)
+    alone = hit_alone(connection, case_id, *by) if by and wanted.action is not Action.OBSERVE else {}
+    named = {(account, user) for account, user in connection.execute(who)} if alone else set()
+    others = {one: probability for one, probability in alone.items() if one not in named}
     approval = approval_with(
         wanted.action, counted[0], float(counted[2]), others, by[0] if by else "", policy
     )
