@@ -30,7 +30,7 @@ def take(state: State, number: int, parts: list[str] = PARTS) -> bool:
     """Take in an empty batch; whether it was new."""
     new = is_known(state, number, parts)
     if new is not None:
-        assert state.add(new, (), 0, 0, lambda _: ()) == 0
+        assert state.add(new, (), 0, 0, None, lambda _: ()) == 0
     return new is not None
 
 

@@ -272,7 +272,7 @@ def test_what_a_scan_has_changed_is_not_approved(store: Store, tmp_path: Path) -
     waits = large(store, tmp_path)
     found(store, tmp_path, 2, campaign("c-2", ["f-c"], accounts("large", 11)))
     message = (
-        "scan 2 was loaded since, and by it 1 of those whom it would hit take no part.* refuse this one first"
+        "by scan 2, which was loaded since, 1 of those whom it would hit take no part.* refuse this one first"
     )
     with pytest.raises(ConflictError, match=message):
         approve(store, waits, "bob", later(days=2))
@@ -284,6 +284,13 @@ def test_what_a_scan_has_changed_is_not_approved(store: Store, tmp_path: Path) -
         later(days=2),
     )
     assert len(hit(store, later(days=2))) == 11
+
+
+def test_a_scan_that_finds_the_same_people_does_not_hold_up_an_approval(store: Store, tmp_path: Path) -> None:
+    waits = large(store, tmp_path)
+    found(store, tmp_path, 2, campaign("c-2", ["f-c"], accounts("large", 14)))
+    approve(store, waits, "bob", later(days=2))
+    assert len(hit(store, later(days=2))) == 12
 
 
 def test_what_was_found_otherwise_or_taken_over_is_not_approved(store: Store, tmp_path: Path) -> None:

@@ -21,8 +21,11 @@ def changes_since(connection: Connection, row: RowMapping, now: dt.datetime) -> 
     newest = connection.execute(
         sa.select(scans.c.id, scans.c.loaded_at).join(cases).where(cases.c.id == row["case_id"])
     ).one()
-    if newest.loaded_at > row["asked_at"]:
-        told.append(f"scan {newest.id} was loaded since{_moved(connection, row, newest.id)}")
+    # A service looks every hour or less: a scan that finds the same people changes nothing.
+    if newest.loaded_at > row["asked_at"] and (gone := _gone(connection, row, newest.id)):
+        told.append(
+            f"by scan {newest.id}, which was loaded since, {gone:,} of those whom it would hit take no part"
+        )
     cleared = decisions.c.finding.in_(CLEARING) & (decisions.c.scope != Scope.PRINCIPAL)
     later = sa.select(decisions.c.id, decisions.c.finding, decisions.c.scope).where(
         cleared,
@@ -48,15 +51,15 @@ def changes_since(connection: Connection, row: RowMapping, now: dt.datetime) -> 
     return told
 
 
-def _moved(connection: Connection, row: RowMapping, scan_id: int) -> str:
+def _gone(connection: Connection, row: RowMapping, scan_id: int) -> int:
     """How many of those whom it would hit take part by that scan no more."""
     part = sa.select(participants.c.account_id, participants.c.end_user_id).where(
         participants.c.case_id == row["case_id"], participants.c.scan_id == scan_id
     )
-    gone = connection.execute(
+    found: int = connection.execute(
         sa.select(sa.func.count()).where(
             targets.c.decision_id == row["id"],
             sa.tuple_(targets.c.account_id, targets.c.end_user_id).not_in(part),
         )
     ).scalar_one()
-    return f", and by it {gone:,} of those whom it would hit take no part" if gone else ""
+    return found
