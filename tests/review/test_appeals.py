@@ -197,6 +197,19 @@ def test_another_person_than_those_who_decided_answers(loaded: Store) -> None:
     assert queue(loaded, "appealed")["rows"] == []
 
 
+def test_who_decided_cannot_take_back_what_another_answered(loaded: Store) -> None:
+    approve(loaded, decide(loaded, wanted(case_id="c-2"), "ann", POLICY, NOW), "bob", NOW)
+    number, token = invited(loaded, "large-001")
+    object_to(loaded, token, "I teach a class", NOW)
+    answer_appeal(loaded, number, "carol", "reversed", "it was a class", NOW)
+    for name in ("ann", "bob"):
+        with pytest.raises(ConflictError, match=f"{name} had a hand in decision 1; .* or reopen it"):
+            reopen(loaded, number, name, "there is no class", NOW)
+    assert "large-001" not in hit(loaded)
+    reopen(loaded, number, "dan", "there is no class", NOW)
+    assert "large-001" in hit(loaded)
+
+
 def test_who_wins_is_let_be_by_every_action_of_the_case_and_stays_so(loaded: Store, tmp_path: Path) -> None:
     decide(loaded, wanted(), "ann", POLICY, NOW)
     decide(loaded, wanted(Action.HIDE_REASONING, follows=True), "ann", POLICY, NOW)
@@ -359,6 +372,8 @@ def test_the_pages_of_an_appeal(address: tuple[str, str, int]) -> None:
     done = accused.get(f"/appeal/{token}").text
     assert "has ended for this account" in done
     assert "it was a class" in done
+    assert "another person may take the answer back" in ann.get(f"/appeals/{number}").text
+    assert ann.post(f"/appeals/{number}/reopen", reason="wrong one").status_code == 409
     assert bob.post(f"/appeals/{number}/reopen", reason="wrong one").status_code == 303
     assert bob.get(f"/appeals/{number}.json").json()["state"] == "received"
 

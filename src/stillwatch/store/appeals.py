@@ -178,15 +178,7 @@ def answer_appeal(store: Store, number: int, by: str, outcome: str, answer: str,
         )
     with store.writing() as connection:
         row = _in_state(connection, number, (RECEIVED,))
-        made = (
-            connection.execute(sa.select(decisions).where(decisions.c.id == row["decision_id"]))
-            .mappings()
-            .one()
-        )
-        if by in {made["asked_by"], made["approved_by"]}:
-            raise ConflictError(
-                f"{by} had a hand in decision {made['id']}; another person must answer this appeal"
-            )
+        _refuse_own(connection, row["decision_id"], by)
         values = {"state": outcome, "answer": answer.strip(), "answered_by": by, "answered_at": now}
         connection.execute(appeals.update().where(appeals.c.id == number).values(values))
         lifted = _let_be(connection, row, now) if outcome == REVERSED else 0
@@ -201,12 +193,14 @@ def answer_appeal(store: Store, number: int, by: str, outcome: str, answer: str,
 def reopen(store: Store, number: int, by: str, reason: str, now: dt.datetime) -> None:
     """Take an answer back: the appeal waits again, and what it had ended holds again.
 
-    Whoever is let be by something else too stays so.
+    Whoever is let be by something else too stays so. Raises :class:`ConflictError` for whoever decided or approved what is
+    appealed: they could undo what another answered.
     """
     if not reason.strip():
         raise StoreError("say why in a sentence; it is kept with the appeal")
     with store.writing() as connection:
         row = _in_state(connection, number, OUTCOMES)
+        _refuse_own(connection, row["decision_id"], by)
         values = {"state": RECEIVED, "answer": None, "answered_by": None, "answered_at": None}
         connection.execute(appeals.update().where(appeals.c.id == number).values(values))
         hit = settle(connection, row["case_id"], now, {because_of_appeal(number)}).hit_again
@@ -305,6 +299,15 @@ def _in_state(connection: Connection, number: int, states: Sequence[str]) -> Row
             f"appeal {number} is {row['state']} and not {' or '.join(states)}; nothing was changed"
         )
     return row
+
+
+def _refuse_own(connection: Connection, decision: int, by: str) -> None:
+    """Refuse whoever decided or approved what is appealed."""
+    query = sa.select(decisions.c.asked_by, decisions.c.approved_by).where(decisions.c.id == decision)
+    if by in connection.execute(query).one():
+        raise ConflictError(
+            f"{by} had a hand in decision {decision}; another person must answer this appeal or reopen it"
+        )
 
 
 def _let_be(connection: Connection, row: RowMapping, now: dt.datetime) -> int:
