@@ -276,19 +276,19 @@ def test_coop_gets_the_body_of_its_action_callback(loaded: Store, receiver: Rece
     send(loaded, receiver, NOW, coop)
     bodies = [body for _, body in receiver.taken]
     assert len(bodies) == 4
-    one = next(body for body in bodies if body["item"]["id"] == "user-7")
-    assert one["item"] == {"id": "user-7", "typeId": "end_user"}
+    one = next(body for body in bodies if body["item"]["typeId"] == "end_user")
+    assert one["item"] == {"id": "gateway/user-7", "typeId": "end_user"}
     assert one["action"] == {"id": "suspend"}
     assert one["policies"] == [{"id": "model-extraction", "name": "Model extraction", "penalty": "SEVERE"}]
     assert one["rules"] == [{"id": "certain", "name": "certain"}]
     assert (one["actorEmail"], one["decisionReason"]) == ("ann@example.org", "one hand")
-    assert one["custom"]["account_id"] == "gateway"
+    assert (one["custom"]["account_id"], one["custom"]["end_user_id"]) == ("gateway", "user-7")
     # One of them is suspended by two decisions: Coop cannot tell them apart, so the last one ends it.
     later = NOW + dt.timedelta(hours=1)
     undo(loaded, number, "ann", "a class", later)
     send(loaded, receiver, later, coop)
     ended = [body["item"]["id"] for _, body in receiver.taken[4:]]
-    assert sorted(ended) == ["small-001", "user-7"]
+    assert sorted(ended) == ["gateway/user-7", "small-001"]
     assert {body["action"]["id"] for _, body in receiver.taken[4:]} == {"end_suspend"}
     undo(loaded, again, "ann", "a class", later)
     send(loaded, receiver, later, coop)
@@ -315,6 +315,54 @@ def test_osprey_gets_a_label_that_expires(loaded: Store, receiver: Receiver) -> 
     send(loaded, receiver, NOW, osprey)
     removed = receiver.taken[-1][1]["mutations"][0]
     assert (removed["status"], removed["expires_at"]) == (2, NOW.isoformat())
+
+
+def test_end_users_of_one_name_are_two_to_coop_and_osprey(
+    store: Store, tmp_path: Path, receiver: Receiver
+) -> None:
+    people = [("one", "u1"), ("two", "u1"), ("a/b", "c"), ("a", "b/c")]
+    load(store, write_result(tmp_path / "users", [campaign("c-1", ["f-a"], people)]), "ann", POLICY, NOW)
+    osprey, coop = hook(receiver, Shape.OSPREY, "osprey"), hook(receiver, Shape.COOP, "coop")
+    numbers = [
+        decide(
+            store, wanted(Action.SUSPEND, scope=Scope.PRINCIPAL, account_id=account, end_user_id=user),
+            "ann", POLICY, NOW,
+        )
+        for account, user in people
+    ]  # fmt: skip
+    send(store, receiver, NOW, osprey)
+    assert sorted(parse_qs(query)["entity_id"][0] for query, _ in receiver.taken) == [
+        "a%2Fb/c", "a/b%2Fc", "one/u1", "two/u1",
+    ]  # fmt: skip
+    send(store, receiver, NOW, coop)
+    assert len({body["item"]["id"] for _, body in receiver.taken[4:]}) == 4
+    receiver.taken.clear()
+    undo(store, numbers[0], "ann", "a class", NOW)
+    send(store, receiver, NOW, osprey, coop)
+    (query, body), (_, other) = receiver.taken
+    assert (parse_qs(query)["entity_id"], body["mutations"][0]["status"]) == (["one/u1"], 2)
+    assert (other["item"]["id"], other["action"]["id"]) == ("one/u1", "end_suspend")
+
+
+def test_an_action_on_a_family_is_no_action_on_the_whole_account(loaded: Store, receiver: Receiver) -> None:
+    osprey, coop = hook(receiver, Shape.OSPREY, "osprey"), hook(receiver, Shape.COOP, "coop")
+    whole = decide(loaded, wanted(Action.SUSPEND), "ann", POLICY, NOW)
+    family = decide(loaded, wanted(Action.SUSPEND, scope=Scope.FAMILY, family_id="f-a"), "ann", POLICY, NOW)
+    send(loaded, receiver, NOW, osprey)
+    assert len(receiver.taken) == 3  # a label has no place for a family
+    send(loaded, receiver, NOW, coop)
+    told = [(body["action"]["id"], body["custom"]["family_id"]) for _, body in receiver.taken[3:]]
+    assert sorted(told, key=str) == [("suspend", None)] * 3 + [("suspend_family", "f-a")] * 3
+    receiver.taken.clear()
+    # The whole action ends, though that on the family goes on.
+    undo(loaded, whole, "ann", "a class", NOW)
+    send(loaded, receiver, NOW, osprey, coop)
+    assert [body["mutations"][0]["status"] for _, body in receiver.taken[:3]] == [2] * 3
+    assert {body["action"]["id"] for _, body in receiver.taken[3:]} == {"end_suspend"}
+    receiver.taken.clear()
+    undo(loaded, family, "ann", "a class", NOW)
+    send(loaded, receiver, NOW, osprey, coop)
+    assert [body["action"]["id"] for _, body in receiver.taken] == ["end_suspend_family"] * 3
 
 
 def test_people_are_told_of_what_waits_and_only_where_there_is_a_place_for_it(
@@ -366,6 +414,10 @@ def test_a_copy_an_old_message_and_another_body_are_not_taken(monkeypatch: pytes
         ('name = "x"\nurl = "https://a:b@example.org"\nsecret_env = "S"', "take the password out of its url"),
         ('name = "x"\nurl = "https://example.org"', "webhook x: Object missing required field `secret_env`"),
         ('name = "x"\nurl = "https://example.org"\nsecret = "S"', "webhook x has no secret; allowed are"),
+        (
+            'name = "x"\nurl = "https://example.org"\nsecret_env = "S"\nend_user_type = "account"',
+            "webhook x: account_type and end_user_type are one",
+        ),
         (
             'name = "x"\nurl = "https://example.org"\nsecret_env = "S"\nshape = "slack"',
             "Invalid enum value 'slack'",

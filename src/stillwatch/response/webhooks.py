@@ -59,7 +59,7 @@ class Webhook:
     account_type: str = "account"
     """Type of an account on the other side: Coop's item type, Osprey's entity type."""
     end_user_type: str = "end_user"
-    """Type of an end user there."""
+    """Type of an end user there, another one than that of accounts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +99,11 @@ def check_webhook(webhook: Webhook) -> None:
         )
     if parts.username or parts.password:
         raise ResponseError(f"webhook {webhook.name}: take the password out of its url and name a token_env")
+    if webhook.account_type == webhook.end_user_type:
+        raise ResponseError(
+            f"webhook {webhook.name}: account_type and end_user_type are one; an account and an end user may have one id, "
+            "so give each a type of its own"
+        )
 
 
 def secret_of(webhook: Webhook) -> bytes:
@@ -158,9 +163,7 @@ def message(webhook: Webhook, told: Told) -> Message | None:
     if webhook.shape is Shape.COOP:
         return Message(webhook.url, _json(_coop(webhook, told)))
     if webhook.shape is Shape.OSPREY:
-        named = {"entity_id": _id(told), "entity_type": _type(webhook, told)}
-        joined = "&" if urlsplit(webhook.url).query else "?"
-        return Message(f"{webhook.url}{joined}{urlencode(named)}", _json(_osprey(told)))
+        return _osprey(webhook, told)
     plain: dict[str, Any] = {"event": told.event, "at": told.at.isoformat()}
     if told.event in NEWS:
         return Message(webhook.url, _json(plain | dict(told.news)))
@@ -168,18 +171,23 @@ def message(webhook: Webhook, told: Told) -> Message | None:
 
 
 def _coop(webhook: Webhook, told: Told) -> dict[str, Any]:
-    """The body that Coop sends to an action's callback; it has no word for an end, so that is an action of its own."""
+    """The body that Coop sends to an action's callback; it has no word for an end, so that is an action of its own.
+
+    So is an action on a family: whoever knows ``suspend`` alone must not suspend the whole account by it.
+    """
     action = Action(told.held["action"])
-    ended = told.event == ENDS
+    called = f"{action}_family" if told.held["family_id"] is not None else str(action)
+    item_id, item_type = _entity(webhook, told.held)
     body: dict[str, Any] = {
-        "item": {"id": _id(told), "typeId": _type(webhook, told)},
-        "action": {"id": f"end_{action}" if ended else str(action)},
+        "item": {"id": item_id, "typeId": item_type},
+        "action": {"id": f"end_{called}" if told.event == ENDS else called},
         "policies": [{"id": "model-extraction", "name": "Model extraction", "penalty": _PENALTIES[action]}],
         "rules": [{"id": told.rule, "name": told.rule}] if told.rule else [],
         "custom": {
             "decision": told.decision,
             "parameters": told.held["parameters"],
             "account_id": told.held["account_id"],
+            "end_user_id": told.held["end_user_id"],
             "family_id": told.held["family_id"],
             "until": told.held["until"],
         },
@@ -190,11 +198,8 @@ def _coop(webhook: Webhook, told: Told) -> dict[str, Any]:
 
 def _coop_appeal(webhook: Webhook, told: Told) -> dict[str, Any]:
     """The body of Coop's callback for an appeal that was decided."""
-    user = told.news["end_user_id"]
-    who = {
-        "id": user or told.news["account_id"],
-        "typeId": webhook.end_user_type if user else webhook.account_type,
-    }
+    who_id, who_type = _entity(webhook, told.news)
+    who = {"id": who_id, "typeId": who_type}
     return {
         "appealId": str(told.news["appeal"]),
         "item": who,
@@ -216,10 +221,15 @@ _PENALTIES: Mapping[Action, str] = {
 _REMOVED, _ADDED = 2, 3  # MANUALLY_REMOVED and MANUALLY_ADDED of Osprey's LabelStatus: a person decided
 
 
-def _osprey(told: Told) -> dict[str, Any]:
-    """A label an action. What is removed expires at once, so that it does not keep Osprey's own rules from adding it."""
+def _osprey(webhook: Webhook, told: Told) -> Message | None:
+    """A label an action; None for one on a family, since a label is on all that an entity does.
+
+    What is removed expires at once, so that it does not keep Osprey's own rules from adding it.
+    """
+    if told.held["family_id"] is not None:
+        return None
     ended = told.event == ENDS
-    return {
+    body = {
         "mutations": [
             {
                 "label_name": f"extraction_{told.held['action']}",
@@ -229,14 +239,19 @@ def _osprey(told: Told) -> dict[str, Any]:
             }
         ]
     }
+    entity_id, entity_type = _entity(webhook, told.held)
+    named = {"entity_id": entity_id, "entity_type": entity_type}
+    joined = "&" if urlsplit(webhook.url).query else "?"
+    return Message(f"{webhook.url}{joined}{urlencode(named)}", _json(body))
 
 
-def _id(told: Told) -> str:
-    return str(told.held["end_user_id"] or told.held["account_id"])
-
-
-def _type(webhook: Webhook, told: Told) -> str:
-    return webhook.end_user_type if told.held["end_user_id"] else webhook.account_type
+def _entity(webhook: Webhook, principal: Mapping[str, Any]) -> tuple[str, str]:
+    """Id and type of a principal on the other side. Two accounts may each have an end user of one name."""
+    account, user = principal["account_id"], principal["end_user_id"]
+    if user is None:
+        return account, webhook.account_type
+    parts = (one.replace("%", "%25").replace("/", "%2F") for one in (account, user))
+    return "/".join(parts), webhook.end_user_type
 
 
 def _json(value: Any) -> bytes:

@@ -144,8 +144,7 @@ def _told(connection: Connection, webhook: Webhook, row: RowMapping, now: dt.dat
         news = dict(row["news"] or {})
         if row["account_id"]:
             news |= {"account_id": row["account_id"], "end_user_id": row["end_user_id"] or None}
-        told = Told(row["event"], row["due_at"], None, {}, "", "", None, news)
-        return told if message(webhook, told) else None
+        return _with_a_place(webhook, Told(row["event"], row["due_at"], None, {}, "", "", None, news))
     hit = _hit(connection, row)
     if hit is None:
         return None
@@ -158,7 +157,7 @@ def _told(connection: Connection, webhook: Webhook, row: RowMapping, now: dt.dat
     rule = connection.execute(
         sa.select(proposals.c.rule).where(proposals.c.decision_id == row["decision_id"])
     ).scalar()
-    return Told(
+    told = Told(
         row["event"],
         row["due_at"],
         row["decision_id"],
@@ -168,6 +167,11 @@ def _told(connection: Connection, webhook: Webhook, row: RowMapping, now: dt.dat
         rule,
         {},
     )
+    return _with_a_place(webhook, told)
+
+
+def _with_a_place(webhook: Webhook, told: Told) -> Told | None:
+    return told if message(webhook, told) is not None else None
 
 
 def _hit(connection: Connection, row: RowMapping) -> RowMapping | None:
@@ -193,7 +197,8 @@ def _to_be_ended(
 ) -> bool:
     """Whether the other side may have been told of the beginning, and takes the end for what it is.
 
-    A shape without the number of the decision cannot tell two decisions apart, so there an action ends with the last.
+    A shape without the number of the decision cannot tell two decisions apart, so there an action ends with the last on
+    the same: all requests of the principal, or those of one family.
     """
     if connection.execute(_begun(webhook, row).where(deliveries.c.attempts > 0).limit(1)).first() is None:
         return False
@@ -207,6 +212,7 @@ def _to_be_ended(
             targets.c.end_user_id == row["end_user_id"],
             decisions.c.id != row["decision_id"],
             decisions.c.action == str(held.action),
+            decisions.c.family_id.is_not_distinct_from(held.family_id),
             targets.c.starts_at <= now,
             holding(now),
         )
