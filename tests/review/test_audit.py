@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from sqlalchemy.exc import DBAPIError
 from stillwatch.store import StoreError, audit
 from stillwatch.store.database import Store, open_store
 from stillwatch.store.tables import METADATA
+from stillwatch.store.tables import audit as log
 
 NOW = dt.datetime(2026, 3, 10, 12, 0, 0, 123456, tzinfo=dt.UTC)
 
@@ -36,7 +38,9 @@ def tamper(store: Store, *lines: str) -> None:
         if connection.dialect.name == "sqlite":
             connection.execute(sa.text("DROP TRIGGER audit_keep_update"))
             connection.execute(sa.text("DROP TRIGGER audit_keep_delete"))
+            connection.execute(sa.text("DROP TRIGGER audit_keep_insert"))
         else:
+            connection.execute(sa.text("DROP TRIGGER audit_keep_insert ON audit"))
             connection.execute(sa.text("DROP TRIGGER audit_keep ON audit"))
         for line in lines:
             connection.execute(sa.text(line))
@@ -50,8 +54,26 @@ def test_a_log_that_nobody_touched_is_whole(written: Store) -> None:
     assert [one.number for one in audit.entries(written, subject="case 3")] == [4]
 
 
-@pytest.mark.parametrize("change", ["UPDATE audit SET actor = 'bob' WHERE number = 2", "DELETE FROM audit"])
+def slip_in(number: int | str, source: int = 2) -> str:
+    """An entry of somebody who did nothing, made of one that is there."""
+    return (
+        f"INSERT INTO audit (number, at, actor, kind, subject, details, previous, hash) SELECT {number}, at, 'carol', "
+        f"kind, subject, details, previous, hash FROM audit WHERE number = {source}"
+    )
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE audit SET actor = 'bob' WHERE number = 2",
+        "DELETE FROM audit",
+        *(slip_in(number) for number in (0, -7, 8)),
+        slip_in("number").replace("INSERT", "INSERT OR REPLACE"),
+    ],
+)
 def test_the_database_refuses_to_change_an_entry(written: Store, change: str) -> None:
+    if written.engine.dialect.name != "sqlite":
+        change = change.replace("OR REPLACE ", "")
     with pytest.raises(DBAPIError, match="only ever added to"), written.writing() as connection:
         connection.execute(sa.text(change))
     assert audit.verify(written).broken == ""
@@ -67,6 +89,9 @@ def test_the_database_refuses_to_change_an_entry(written: Store, change: str) ->
         ("DELETE FROM audit WHERE number = 1", "entry 1 is missing: after 0 comes 2"),
         ("DELETE FROM audit WHERE number > 4", "the log ends at entry 4, and 6 were written"),
         ("UPDATE audit_head SET number = 5", "the log ends at entry 6, and 5 were written"),
+        (slip_in(0), "entry 0 was slipped in: the first is 1"),
+        (slip_in(-7), "entry -7 was slipped in: the first is 1"),
+        (slip_in(7), "entry 7 does not follow the entry before it"),
     ],
 )
 def test_every_way_to_tamper_is_found(written: Store, change: str, message: str) -> None:
@@ -89,6 +114,17 @@ def test_a_chain_that_was_made_anew_is_found_by_the_hash_that_was_kept(written: 
         with written.writing() as connection:
             audit.append(connection, NOW, "eve", "note", "case", {"number": number})
     assert audit.verify(written, (6, kept.last)).broken == "entry 6 is not the one of which the hash was kept"
+
+
+def test_an_entry_beyond_the_last_is_found_though_it_is_well_made(written: Store) -> None:
+    (last,) = audit.entries(written, newest=True, most=1)
+    more = replace(last, number=7, previous=last.hash)
+    row = {name: getattr(more, name) for name in audit.Entry.__slots__} | {"hash": more.sealed()}
+    with written.writing() as connection:
+        connection.execute(log.insert().values(row))  # the next one: no trigger can tell
+    assert audit.verify(written).broken == (
+        "the log ends at entry 7, and 6 were written: the last ones were slipped in"
+    )
 
 
 def test_a_change_that_fails_leaves_no_entry(written: Store) -> None:

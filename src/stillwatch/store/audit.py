@@ -82,7 +82,6 @@ def append(
 def entries(
     store: Store,
     subject: str | None = None,
-    after: int = 0,
     most: int | None = None,
     *,
     newest: bool = False,
@@ -90,7 +89,7 @@ def entries(
     kind: str | None = None,
 ) -> Iterator[Entry]:
     """Entries in order, or the newest first; of one subject or kind, or all."""
-    query = sa.select(*(audit.c[name] for name in Entry.__slots__)).where(audit.c.number > after)
+    query = sa.select(*(audit.c[name] for name in Entry.__slots__))
     if before is not None:
         query = query.where(audit.c.number < before)
     if kind is not None:
@@ -108,7 +107,9 @@ def verify(store: Store, anchor: tuple[int, str] | None = None) -> Verification:
     count, previous, broken = 0, START, ""
     kept = "" if anchor is None or anchor[0] else START
     for entry in entries(store):
-        if entry.number != count + 1:
+        if entry.number < 1:
+            broken = f"entry {entry.number} was slipped in: the first is 1"
+        elif entry.number != count + 1:
             broken = f"entry {count + 1} is missing: after {count} comes {entry.number}"
         elif entry.previous != previous:
             broken = f"entry {entry.number} does not follow the entry before it"
@@ -122,7 +123,8 @@ def verify(store: Store, anchor: tuple[int, str] | None = None) -> Verification:
     with store.reading() as connection:
         number, last = connection.execute(sa.select(head.c.number, head.c.hash)).one()
     if (number, last) != (count, previous):
-        broken = f"the log ends at entry {count}, and {number} were written: the last ones were removed"
+        changed = "the last ones were removed" if count <= number else "the last ones were slipped in"
+        broken = f"the log ends at entry {count}, and {number} were written: {changed}"
     elif anchor is not None and kept != anchor[1]:
         broken = (
             f"entry {anchor[0]} is not the one of which the hash was kept"
