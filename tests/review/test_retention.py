@@ -18,9 +18,10 @@ from stillwatch.store.cases import account, case, search
 from stillwatch.store.database import Store
 from stillwatch.store.decisions import decide, undo
 from stillwatch.store.loading import load
+from stillwatch.store.proposals import dismiss, waiting
 from stillwatch.store.reading import label_rows
 from stillwatch.store.retention import REMOVED, expire, forget
-from stillwatch.store.tables import METADATA, accounts, exemplars, outbox, participants
+from stillwatch.store.tables import METADATA, accounts, exemplars, outbox, participants, proposals
 from tests.review.results import accounts as people
 from tests.review.results import campaign, write_result
 
@@ -87,6 +88,37 @@ def test_nothing_of_a_forgotten_account_is_left_and_the_log_is_whole(loaded: Sto
     assert (found.broken, found.entries) == ("", head.entries + 4)
     with pytest.raises(StoreError, match="there is nothing of that name"):
         forget(loaded, NAME, None, "bob", NOW)
+
+
+def test_names_are_taken_out_of_all_that_people_typed_and_stand_for_nobody_else(
+    store: Store, tmp_path: Path
+) -> None:
+    """Of end users too, in every script; a longer name that begins with one stays."""
+    named = [("acct-8", "jane@x.org"), ("acct-80", None), ("Müller GmbH", None), ("张三", None)]
+    result = write_result(tmp_path / "named", [campaign("c-1", ["f-a"], [*named, *people("small", 2)])])
+    rules = tmp_path / "policy.toml"
+    rules.write_text('version = 1\n[[rules]]\nname = "r"\nmode = "propose"\naction = "throttle"\n')
+    load(store, result, "ann", read_policy(rules), NOW)
+    said = "acct-8/jane@x.org, like acct-80 and x-acct-8; Müller GmbH, 是张三的"
+    dismiss(store, waiting(store)[0]["id"], "ann", said, NOW)
+    number = decide(
+        store, wanted(reason=said, scope=Scope.PRINCIPAL, account_id="small-000"), "ann", POLICY, NOW
+    )
+    (link,), _ = invite(store, number, "ann", POLICY, NOW)
+    answer_appeal(store, object_to(store, link.token, said, NOW), "bob", "upheld", said, NOW)
+    undo(store, number, "ann", said, NOW)
+    # The log cannot be changed: what was typed is counted, whatever its script.
+    typed = {name: forget(store, name, None, "ann", NOW).typed for name in ("acct-8", "Müller GmbH", "张三")}
+    assert typed == {"acct-8": 4, "Müller GmbH": 4, "张三": 4}
+    for name in ("jane@x.org", "Müller", "张三"):
+        assert set(everywhere(store, name)) <= {"audit.details"}, name
+    left = f"{REMOVED}/{REMOVED}, like acct-80 and x-{REMOVED}; {REMOVED}, 是{REMOVED}的"
+    row = case(store, "c-1")["decisions"][0]
+    appealed = appeal(store, 1)
+    with store.reading() as connection:
+        closed = connection.execute(sa.select(proposals.c.closed_because)).scalar_one()
+    typed_of_them = (row["reason"], row["ended_because"], closed, appealed["objection"], appealed["answer"])
+    assert set(typed_of_them) == {left}
 
 
 def test_one_end_user_goes_and_the_account_stays(loaded: Store) -> None:

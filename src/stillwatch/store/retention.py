@@ -7,8 +7,10 @@ number: the rows of a forgotten principal go by a word drawn at random, which le
 from __future__ import annotations
 
 import datetime as dt
+import json
+import re
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -32,6 +34,7 @@ from stillwatch.store.tables import (
     exemplars,
     outbox,
     participants,
+    proposals,
     scans,
     targets,
 )
@@ -52,7 +55,7 @@ class Forgotten:
     renamed: int
     """Rows of decisions and appeals that go by another word now."""
     typed: int
-    """Entries of the audit log in which somebody typed the name; they cannot be changed."""
+    """Entries of the audit log in which somebody typed the name, or that of an end user; they cannot be changed."""
 
 
 def forget(store: Store, account_id: str, end_user_id: str | None, by: str, now: dt.datetime) -> Forgotten:
@@ -64,6 +67,7 @@ def forget(store: Store, account_id: str, end_user_id: str | None, by: str, now:
     with store.writing() as connection:
         _refuse_while_held(connection, account_id, end_user_id, now)
         told = audit.veil(connection, account_id, end_user_id)
+        names = _names(connection, account_id, end_user_id)
         rows = 0
         ids = sa.select(outbox.c.id).where(_is(outbox, account_id, end_user_id))
         rows += connection.execute(deliveries.delete().where(deliveries.c.outbox_id.in_(ids))).rowcount
@@ -74,7 +78,7 @@ def forget(store: Store, account_id: str, end_user_id: str | None, by: str, now:
         renamed = _rename(connection, account_id, end_user_id)
         if rows + renamed == 0:
             raise StoreError("there is nothing of that name in the store")
-        typed = _untype(connection, end_user_id or account_id)
+        typed = _untype(connection, names)
         done = Forgotten(rows, renamed, typed)
         audit.append(connection, now, by, "person.forgotten", told, asdict(done))
     return done
@@ -151,14 +155,65 @@ def _rename(connection: Connection, account_id: str, end_user_id: str | None) ->
     return renamed
 
 
-def _untype(connection: Connection, name: str) -> int:
-    """Take a name out of what was typed; count the entries of the log, which keep it."""
-    for column in (decisions.c.reason, decisions.c.ended_because):
-        changed = sa.func.replace(column, name, REMOVED)
-        typed = column.contains(name, autoescape=True)
-        connection.execute(decisions.update().where(typed).values({column: changed}))
-    query = sa.select(sa.func.count()).where(log.c.details.contains(name, autoescape=True))
-    return int(connection.execute(query).scalar_one())
+def _names(connection: Connection, account_id: str, end_user_id: str | None) -> list[str]:
+    """What may have been typed of them, the longest first: an account is known by its end users' names too."""
+    if end_user_id is not None:
+        return [end_user_id]
+    named = (sa.select(table.c.end_user_id).where(_is(table, account_id, None)) for table in _NAMING)
+    users = {user for user in connection.execute(sa.union(*named)).scalars() if user}
+    return sorted(users | {account_id}, key=lambda name: (-len(name), name))
+
+
+_NAMING = (accounts, participants, targets, appeals)
+_TYPED = (
+    decisions.c.reason,
+    decisions.c.ended_because,
+    proposals.c.closed_because,
+    appeals.c.objection,
+    appeals.c.answer,
+)
+"""What people write, and may name anybody in."""
+
+
+def _untype(connection: Connection, names: Sequence[str]) -> int:
+    """Take names out of what was typed; count the entries of the log that have one, which keep it."""
+    for column in _TYPED:
+        number = column.table.c.id
+        rows = connection.execute(sa.select(number, column).where(column.is_not(None))).all()
+        for one, text in _without(names, {row[0]: row[1] for row in rows}).items():
+            connection.execute(column.table.update().where(number == one).values({column: text}))
+    told = connection.execute(sa.select(log.c.number, log.c.details)).all()
+    return len(_without(names, {row[0]: "\n".join(_texts(json.loads(row[1]))) for row in told}))
+
+
+def _without(names: Sequence[str], texts: Mapping[int, str]) -> dict[int, str]:
+    """Those of the texts that have one of the names, without it."""
+    together = "\n".join(texts.values())
+    there = [_whole(name) for name in names if name in together]  # of many names hardly any was ever typed
+    if not there:
+        return {}
+    pattern = re.compile("|".join(there))
+    return {number: pattern.sub(REMOVED, text) for number, text in texts.items() if pattern.search(text)}
+
+
+def _whole(name: str) -> str:
+    """The pattern of a name that stands by itself: ``acct-8`` is not in ``acct-80``, and is in ``acct-8/user``.
+
+    Letters beyond ASCII bound nothing, since some languages write no spaces: better to remove too much than too little.
+    """
+    letter = "[A-Za-z0-9_]"
+    before = f"(?<!{letter})" if re.match(letter, name) else ""
+    after = f"(?!{letter})" if re.match(letter, name[-1:]) else ""
+    return before + re.escape(name) + after
+
+
+def _texts(told: Any) -> Iterator[str]:
+    """Every text in what was read of JSON."""
+    if isinstance(told, str):
+        yield told
+    elif isinstance(told, dict | list):
+        for one in told.values() if isinstance(told, dict) else told:
+            yield from _texts(one)
 
 
 def expire(store: Store, policy: Policy, by: str, now: dt.datetime) -> dict[str, int]:
