@@ -48,6 +48,7 @@ from tests.review.serving import Visitor, add_person, served
 
 NOW = dt.datetime(2026, 3, 10, 12, tzinfo=dt.UTC)
 POLICY = Policy(principals=10)
+LONG = Policy(principals=10, longest=dt.timedelta(days=200))
 
 
 def later(**span: float) -> dt.datetime:
@@ -147,7 +148,32 @@ def test_nobody_can_make_a_link_up_or_read_an_account_from_one(loaded: Store, tm
     revoke(loaded, made[0].number, "ann", "it went to the wrong place", NOW)
     with pytest.raises(StoreError, match="this link leads nowhere"):
         object_to(loaded, token, "I teach a class", NOW)
-    assert len(invite(loaded, 1, "ann", POLICY, NOW)[0]) == 4
+
+
+def test_a_link_that_was_revoked_or_has_ended_is_made_anew(loaded: Store) -> None:
+    decide(loaded, wanted(lasts=dt.timedelta(days=200)), "ann", LONG, NOW)
+    number, lost = invited(loaded)
+    revoke(loaded, number, "ann", "it went to the wrong place", NOW)
+    again, token = invited(loaded)
+    assert (again, look(loaded, token, NOW).state) == (number, "invited")
+    with pytest.raises(StoreError, match="this link leads nowhere"):
+        look(loaded, lost, NOW)
+    object_to(loaded, token, "I teach a class", NOW)
+    answer_appeal(loaded, number, "bob", "upheld", "we looked again", NOW)
+    # Who comes too late for their answer gets a link that leads to it, and objects no second time.
+    end = NOW + POLICY.open_for
+    assert invited(loaded, at=end - dt.timedelta(seconds=1))[1] == token
+    _, renewed = invited(loaded, at=end)
+    shown = look(loaded, renewed, end)
+    assert (shown.answer, shown.until) == ("we looked again", end + POLICY.open_for)
+    with pytest.raises(ConflictError, match="an objection was sent by this link before"):
+        object_to(loaded, renewed, "and another thing", end)
+    # Nobody had objected by this one.
+    _, first = invited(loaded, "small-002")
+    _, second = invited(loaded, "small-002", end)
+    with pytest.raises(StoreError, match="this link leads nowhere"):
+        object_to(loaded, first, "I teach a class", later(days=1))
+    assert object_to(loaded, second, "I teach a class", end) != number
 
 
 def test_a_token_with_a_time_beyond_all_years_is_no_error() -> None:

@@ -70,7 +70,8 @@ def invite(
 ) -> tuple[list[Invitation], int]:
     """Make links for those whom a decision hits, or one of them; also how many it does not hit yet.
 
-    Whoever is not hit yet is left out: the link would tell them what is coming. Who has a link keeps it.
+    Whoever is not hit yet is left out: the link would tell them what is coming. Who has a link keeps it; in the place of one
+    that was revoked or has ended comes another, by which an objection that was made goes on.
     """
     with store.writing() as connection:
         row = _standing(connection, decision)
@@ -88,24 +89,35 @@ def invite(
             there = known.get((hit.account_id, hit.end_user_id))
             if there is None:
                 values = {
-                    "serial": new_serial(),
                     "decision_id": decision,
                     "case_id": row["case_id"],
                     "account_id": hit.account_id,
                     "end_user_id": hit.end_user_id,
                     "state": INVITED,
-                    "until": (now + policy.open_for).replace(microsecond=0),
                     "answered_within_s": int(policy.answered_within.total_seconds()),
-                    "made_by": by,
-                    "made_at": now,
+                    **_new_link(by, policy, now),
                 }
                 there = connection.execute(appeals.insert().values(values).returning(*appeals.c)).one()
-                whom = {"principal": audit.veil(connection, hit.account_id, hit.end_user_id)}
-                audit.append(connection, now, by, "appeal.invited", f"appeal {there.id}", whom)
-            if there.state != REVOKED:
-                made.append(there)
+                _note_link(connection, there, by, now)
+            elif there.state == REVOKED or there.until <= now:
+                state = INVITED if there.state == REVOKED else there.state
+                again = appeals.update().where(appeals.c.id == there.id)
+                values = {"state": state, **_new_link(by, policy, now)}
+                there = connection.execute(again.values(values).returning(*appeals.c)).one()
+                _note_link(connection, there, by, now)
+            made.append(there)
         key = key_of(connection)
     return [_invitation(key, one) for one in made], len(hits) - len(begun)
+
+
+def _new_link(by: str, policy: Policy, now: dt.datetime) -> dict[str, Any]:
+    until = (now + policy.open_for).replace(microsecond=0)
+    return {"serial": new_serial(), "until": until, "made_by": by, "made_at": now}
+
+
+def _note_link(connection: Connection, row: Any, by: str, now: dt.datetime) -> None:
+    whom = {"principal": audit.veil(connection, row.account_id, row.end_user_id)}
+    audit.append(connection, now, by, "appeal.invited", f"appeal {row.id}", whom)
 
 
 def _invitation(key: bytes, row: Any) -> Invitation:
