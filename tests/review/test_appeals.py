@@ -419,6 +419,44 @@ def run(*words: object) -> Result:
     return CliRunner().invoke(app, [*map(str, words)], catch_exceptions=False)
 
 
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        ("http://review.example.org", "must reach it by https://"),
+        ("http://localhost.evil.example", "must reach it by https://"),
+        ("http://127.0.0.1@evil.example", "must reach it by https://"),
+        ("http://127.0.0.1.evil.example", "must reach it by https://"),
+        ("https://", "must reach it by https://"),
+        ("https://[", "must reach it by https://"),
+        ("https://ann:pw@review.example.org", "give the place alone"),
+        ("https://review.example.org/?to=", "give the place alone"),
+        ("https://review.example.org#", "give the place alone"),
+    ],
+)
+def test_links_go_to_no_address_where_they_are_read_on_the_way(
+    tmp_path: Path, address: str, message: str
+) -> None:
+    told = ("appeal", "invite", "1", "--address", address, "--out", str(tmp_path / "links.csv"))
+    wrong = CliRunner().invoke(app, [*told, "--store", str(tmp_path / "review.db")], env={"COLUMNS": "300"})
+    assert (wrong.exit_code, message in wrong.output) == (2, True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_list_of_appeals_says_that_there_are_more(tmp_path: Path) -> None:
+    place = tmp_path / "review.db"
+    store = open_store(str(place))
+    many = Policy(principals=1000, innocent=9)
+    load(store, write_result(tmp_path / "r", [campaign("c-1", ["f-a"], accounts("m", 60))]), "ann", many, NOW)
+    decide(store, wanted(), "ann", many, NOW)
+    invite(store, 1, "ann", many, NOW)
+    store.close()
+    first = run("appeal", "list", "--state", "invited", "--store", place).output.splitlines()
+    assert (len(first), first[-1].endswith("60 invited, 0 revoked; more with --start 50")) == (51, True)
+    rest = run("appeal", "list", "--state", "invited", "--start", 50, "--store", place).output.splitlines()
+    assert (len(rest), "more with" in rest[-1]) == (11, False)
+    assert not set(first[:-1]) & set(rest)
+
+
 def test_by_command_to_the_next_scan(tmp_path: Path) -> None:
     simulate(PRESETS["tiny"], tmp_path / "log")
     source, keys = (

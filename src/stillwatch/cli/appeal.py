@@ -35,6 +35,7 @@ ADDRESS = typer.Option(
 )
 OUT = typer.Option(..., "--out", metavar="FILE", help="CSV with account_id, end_user_id and link.")
 STATE = typer.Option("received", "--state", help="received, upheld, reversed, invited, revoked or all.")
+START = typer.Option(0, "--start", min=0, help="Appeals that are left out at the top.")
 OUTCOME = typer.Option(..., "--outcome", help="upheld or reversed.")
 ANSWER = typer.Option(..., "--answer", metavar="TEXT", help="What the accused are told; they read it.")
 
@@ -55,8 +56,7 @@ def invite(
     from stillwatch.report.wording import quantity
     from stillwatch.store.appeals import invite as run
 
-    if not address.startswith(("https://", "http://127.0.0.1", "http://localhost")):
-        raise typer.BadParameter("the accused must reach it by https://", param_hint="--address")
+    _check_address(address)
     with opened_store(store) as opened:
         made, later = run(opened, decision, who(by), opened_policy(policy), now(), account, end_user)
         with staged(out.parent, what=f"the links {out}", seals=()) as stage:
@@ -73,8 +73,23 @@ def invite(
         typer.echo(f"{later:,} are not hit yet: a link would tell them what is coming; come back")
 
 
+def _check_address(address: str) -> None:
+    """Refuse where a link would be read on the way, or would not be one any more with its path behind."""
+    from urllib.parse import urlsplit
+
+    from stillwatch.response.address import is_unread_on_the_way
+
+    if not is_unread_on_the_way(address):
+        raise typer.BadParameter(
+            "the accused must reach it by https://, or http:// on this machine", param_hint="--address"
+        )
+    parts = urlsplit(address)
+    if parts.username or parts.password or "?" in address or "#" in address:
+        raise typer.BadParameter("give the place alone, without a user, ? or #", param_hint="--address")
+
+
 @app.command("list")
-def list_appeals(store: str = STORE, state: str = STATE, as_json: bool = AS_JSON) -> None:
+def list_appeals(store: str = STORE, state: str = STATE, start: int = START, as_json: bool = AS_JSON) -> None:
     """List appeals, those that wait longest first."""
     from stillwatch.report.wording import printable
     from stillwatch.store.appeals import STATES, all_appeals
@@ -82,7 +97,7 @@ def list_appeals(store: str = STORE, state: str = STATE, as_json: bool = AS_JSON
     if state not in {*STATES, "all"}:
         raise typer.BadParameter(f"{state!r} is none of {', '.join(STATES)}, all", param_hint="--state")
     with opened_store(store) as opened:
-        found = all_appeals(opened, None if state == "all" else state)
+        found = all_appeals(opened, None if state == "all" else state, start)
     if as_json:
         typer.echo(json.dumps(found, indent=1, ensure_ascii=False, default=str))
         return
@@ -93,7 +108,9 @@ def list_appeals(store: str = STORE, state: str = STATE, as_json: bool = AS_JSON
                 f"{row['id']}  {row['state']:8}  {row['case_id']}  decision {row['decision_id']}  {whom}"
             )
         )
-    typer.echo(", ".join(f"{count:,} {name}" for name, count in found["counts"].items()))
+    told = ", ".join(f"{count:,} {name}" for name, count in found["counts"].items())
+    more = f"; more with --start {start + len(found['rows'])}" if found["more"] else ""
+    typer.echo(told + more)
 
 
 @app.command("show")

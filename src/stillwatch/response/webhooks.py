@@ -21,6 +21,7 @@ from urllib.parse import urlencode, urlsplit
 
 from stillwatch.response import ResponseError
 from stillwatch.response.actions import Action
+from stillwatch.response.address import is_unread_on_the_way
 
 TOLERANCE = dt.timedelta(minutes=5)
 """Age of a message at most, and how far its clock may be ahead."""
@@ -90,13 +91,12 @@ class Message:
 
 def check_webhook(webhook: Webhook) -> None:
     """Refuse one that could not be posted to safely. Raises :class:`ResponseError`."""
-    parts = urlsplit(webhook.url)
-    near = parts.hostname in {"127.0.0.1", "localhost", "::1"}
-    if parts.scheme != "https" and not (parts.scheme == "http" and near):
+    if not is_unread_on_the_way(webhook.url):
         raise ResponseError(
             f"webhook {webhook.name}: its url must begin with https://, or http:// on this machine; the message names "
             "accounts"
         )
+    parts = urlsplit(webhook.url)
     if parts.username or parts.password:
         raise ResponseError(f"webhook {webhook.name}: take the password out of its url and name a token_env")
     if webhook.account_type == webhook.end_user_type:

@@ -24,10 +24,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 
+from stillwatch.response.address import is_unread_on_the_way
 from stillwatch.review import ServeError
 from stillwatch.store.users import Role
 
@@ -103,9 +103,7 @@ def read_provider(path: Path) -> Provider:
     except msgspec.ValidationError as error:
         raise ServeError(f"{path}: {error}") from error
     for name, address in (("issuer", found.issuer), ("address", found.address)):
-        parts = urlsplit(address)
-        near = parts.scheme == "http" and parts.hostname in {"127.0.0.1", "localhost", "::1"}
-        if parts.scheme != "https" and not near:
+        if not is_unread_on_the_way(address):
             raise ServeError(f"{path}: {name} must begin with https://, or http:// on this machine")
     if not found.roles:
         raise ServeError(f"{path}: without [roles] nobody is let in; name at least one")
