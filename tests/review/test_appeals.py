@@ -301,6 +301,17 @@ def test_appeals_are_labels(loaded: Store, tmp_path: Path) -> None:
     assert rows["small-002"] == "licensed"
 
 
+def test_an_upheld_appeal_says_nothing_once_its_decision_was_taken_back(loaded: Store) -> None:
+    decide(loaded, wanted(), "ann", POLICY, NOW)
+    for account, outcome in (("small-001", "upheld"), ("small-002", "reversed")):
+        number, token = invited(loaded, account)
+        object_to(loaded, token, "I teach a class", NOW)
+        answer_appeal(loaded, number, "bob", outcome, "so it is", NOW)
+    assert {row.get("appeal") for row in label_rows(loaded)} == {None, "upheld", "reversed"}
+    undo(loaded, 1, "ann", "a class", NOW)
+    assert [(row["account_id"], row["appeal"]) for row in label_rows(loaded)] == [("small-002", "reversed")]
+
+
 def test_of_many_objections_at_once_one_is_taken(loaded: Store) -> None:
     decide(loaded, wanted(), "ann", POLICY, NOW)
     _, token = invited(loaded)

@@ -264,6 +264,31 @@ def test_a_decision_that_follows_its_case_hits_newcomers_up_to_what_the_policy_a
     assert '"beyond_the_policy": 2' in entry.details
 
 
+def test_a_newcomer_near_the_end_is_hit_before_it(loaded: Store, tmp_path: Path) -> None:
+    short = {"lasts": dt.timedelta(days=1), "spread": dt.timedelta(hours=20)}
+    decide(loaded, wanted(follows=True, **short), "ann", POLICY, NOW)
+    again = [campaign(CASE, ["f-a"], accounts("small", 6) + accounts("fresh", 3))]
+    at = later(hours=23, minutes=50)
+    load(loaded, write_result(tmp_path / "second", again, days=9), "ann", POLICY, at)
+    fresh = [one for one in snapshot(loaded, at).actions if one.account_id.startswith("fresh")]
+    assert len(fresh) == 3
+    assert all(at <= one.starts < one.until for one in fresh)
+
+
+def test_a_decision_is_renewed_before_its_end_and_not_made_twice(loaded: Store) -> None:
+    month, week = dt.timedelta(days=30), dt.timedelta(days=7)
+    decide(loaded, wanted(lasts=month), "ann", POLICY, NOW)
+    for at, lasts in ((NOW, month), (later(hours=23), month), (later(days=20), week)):
+        with pytest.raises(ConflictError, match="says the same and holds already"):
+            decide(loaded, wanted(lasts=lasts), "bob", POLICY, at)
+    decide(loaded, wanted(lasts=dt.timedelta(days=60), spread=dt.timedelta(0)), "bob", POLICY, NOW)
+    assert len(hit(loaded, later(days=59))) == 6
+    with pytest.raises(ConflictError, match="decision 2 of bob says the same and holds already"):
+        decide(loaded, wanted(lasts=month), "ann", POLICY, later(days=20))
+    decide(loaded, wanted(lasts=month), "ann", POLICY, later(days=40))
+    assert len(hit(loaded, later(days=69))) == 6
+
+
 def test_one_person_does_not_come_to_hit_more_than_one_person_may(loaded: Store, tmp_path: Path) -> None:
     alone = decide(loaded, wanted(follows=True), "ann", POLICY, NOW)
     again = [campaign(CASE, ["f-a"], accounts("small", 6) + accounts("fresh", 9))]

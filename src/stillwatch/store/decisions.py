@@ -25,6 +25,9 @@ from stillwatch.store.previews import preview_within
 from stillwatch.store.stale import changes_since
 from stillwatch.store.tables import NOBODY, cases, decisions, families, participants, targets
 
+RENEWED = dt.timedelta(days=1)
+"""How much later than one that says the same a decision ends at least that renews it, and is not made by mistake."""
+
 
 def preview(
     store: Store,
@@ -306,7 +309,8 @@ def _told(connection: Connection, values: dict[str, Any], policy: Policy) -> dic
 def _refuse_a_second(
     connection: Connection, wanted: Wanted, case_id: str, hits: Sequence[Hit], now: dt.datetime
 ) -> None:
-    """Refuse a decision that says the same as one that is open or holds, and hits nobody else."""
+    """Refuse a decision that says the same as one that is open or holds, hits nobody else, and does not renew it."""
+    until = now + (wanted.lasts or dt.timedelta(0))
     asked = {(hit.account_id, hit.end_user_id or NOBODY) for hit in hits}
     query = sa.select(decisions).where(
         decisions.c.case_id == case_id,
@@ -328,6 +332,8 @@ def _refuse_a_second(
             already = {(account, user) for account, user in connection.execute(within)}
             if not asked <= already:
                 continue  # the case has gained principals since; this one hits them too
+            if row.state == "standing" and until >= row.until + RENEWED:
+                continue
             raise ConflictError(
                 f"decision {row.id} of {row.asked_by} says the same and {_holds(connection, row, now)}"
             )
@@ -338,7 +344,7 @@ def _holds(connection: Connection, row: sa.Row[Any], now: dt.datetime) -> str:
         return "waits for approval"
     span = _begins(connection, row.id)
     if span is None or span[1] <= now:
-        return "holds already"
+        return "holds already; one that ends a day later renews it"
     return f"stands already; it holds for all of them from {span[1]:%Y-%m-%dT%H:%M:%SZ}"
 
 

@@ -121,7 +121,7 @@ def _allowed(
     return chosen
 
 
-def start(decided_at: dt.datetime, spread_s: int) -> dt.datetime:
+def start(decided_at: dt.datetime, spread_s: float) -> dt.datetime:
     """The moment from which one principal is hit, drawn evenly from the span, from a source that nobody can guess."""
     return decided_at + dt.timedelta(seconds=SystemRandom().uniform(0, spread_s))
 
@@ -129,13 +129,15 @@ def start(decided_at: dt.datetime, spread_s: int) -> dt.datetime:
 def _hit(
     connection: Connection, decision: sa.Row[Any], chosen: Mapping[Principal, float], now: dt.datetime
 ) -> None:
+    # A newcomer near the end is hit before it, however long the delay was for the others.
+    spread_s = min(decision.spread_s, (decision.until - now).total_seconds())
     rows = [
         {
             "decision_id": decision.id,
             "account_id": account,
             "end_user_id": user,
             "probability": probability,
-            "starts_at": start(now, decision.spread_s),
+            "starts_at": start(now, spread_s),
         }
         for (account, user), probability in chosen.items()
     ]

@@ -82,9 +82,10 @@ FORGOTTEN = "forgotten-"
 def label_rows(store: Store) -> list[dict[str, Any]]:
     """Decisions and answers to appeals as rows of ``labels.parquet``, the last one on each subject.
 
-    What is proposed, refused or taken back decides nothing. A decision keeps its finding when its action has run out.
-    A case may have been called otherwise in every scan, so each name of it gets a row. Whoever is let be is so by every
-    name of a case that shares a family with theirs. ``unsure`` says nothing against a clearing that stands.
+    What is proposed, refused or taken back decides nothing, nor does an answer that upheld it. A decision keeps its
+    finding when its action has run out. A case may have been called otherwise in every scan, so each name of it gets a
+    row. Whoever is let be is so by every name of a case that shares a family with theirs. ``unsure`` says nothing against a
+    clearing that stands.
     """
     with store.reading() as connection:
         names: dict[str, set[str]] = {}
@@ -95,7 +96,12 @@ def label_rows(store: Store) -> list[dict[str, Any]]:
         answered = connection.execute(
             sa.select(appeals, decisions.c.finding)
             .join(decisions, decisions.c.id == appeals.c.decision_id)
-            .where(appeals.c.state.in_(("upheld", "reversed")))
+            .where(
+                sa.or_(
+                    appeals.c.state == "reversed",  # who won stays so, whatever becomes of the decision
+                    (appeals.c.state == "upheld") & (decisions.c.state == "standing"),
+                )
+            )
         ).all()
         grounds = _grounds(made, answered)
         clears = [*(one for one in made if one.finding in CLEARING), *answered]
