@@ -124,3 +124,70 @@ def test_an_export_that_cannot_be_logged_is_not_made(loud: House, key: Path, tmp
     assert code == 2
     assert "its folder does not exist" in said
     assert not out.exists()
+
+
+def test_whom_people_cleared_is_not_handed_on(loud: House, key: Path, tmp_path: Path) -> None:
+    pytest.importorskip("sqlalchemy")
+    name = loud.result.campaigns[0]["campaign_id"]
+    account = loud.result.campaigns[0]["principals"][0]["account_id"]
+    told = ("export", loud.folder / "result", name, "--circle-key", key, "--format", "csv", "--out", "a.csv")
+    clears = ("review", "decide", name, "--finding", "innocent", "--reason", "a class", "--by", "ann")
+
+    def marks() -> int:
+        assert run(*told)[0] == 0
+        return (tmp_path / "a.csv").read_text().count("\naccount")
+
+    store = ("--store", "stillwatch-review.db")
+    assert run("review", "load", loud.folder / "result", *store, "--by", "ann")[0] == 0
+    every = marks()
+    assert run(*clears, "--account", account, *store)[0] == 0
+    assert marks() == every - 1
+    assert run(*clears, *store)[0] == 0
+    code, said = run(*told)
+    assert code == 2
+    assert f"{name} was cleared by decision 2, and peers would hear an accusation" in said
+    assert run("review", "undo", 2, "--reason", "no class", *store)[0] == 0
+    assert marks() == every - 1
+
+
+def test_what_was_exported_is_taken_back(loud: House, key: Path, tmp_path: Path) -> None:
+    pytest.importorskip("sqlalchemy")
+    from stillwatch.store import audit
+    from stillwatch.store.database import open_store
+
+    name, store = loud.result.campaigns[0]["campaign_id"], ("--store", "stillwatch-review.db")
+    told = (
+        "export",
+        loud.folder / "result",
+        name,
+        "--circle-key",
+        key,
+        "--valid",
+        "3650d",
+        "--out",
+        "b.json",
+    )
+    heard = ("import", "b.json", "--circle-key", key, "--into", "peers.json")
+    assert run("review", "load", loud.folder / "result", *store, "--by", "ann")[0] == 0
+    assert run(*told)[0] == 0
+    assert run(*heard)[1].endswith("holds 1 campaign\n")
+    said = json.loads((tmp_path / "b.json").read_text())["objects"]
+    run("review", "decide", name, "--finding", "innocent", "--reason", "a class", "--by", "ann", *store)
+    assert run(*told, "--take-back") == (0, "1 campaign and 0 answers taken back in b.json, TLP:AMBER\n")
+    revoked = {
+        one["id"] for one in json.loads((tmp_path / "b.json").read_text())["objects"] if one.get("revoked")
+    }
+    kinds = {"campaign", "indicator", "infrastructure", "note", "observed-data", "sighting"}
+    assert {one["id"] for one in said if one["type"] in kinds} <= revoked
+    assert (
+        not {one["id"] for one in said if one["type"] in {"attack-pattern", "course-of-action", "identity"}}
+        & revoked
+    )
+    assert "1 taken back" in run(*heard)[1]
+    assert json.loads((tmp_path / "peers.json").read_text())["campaigns"] == []
+    opened = open_store("stillwatch-review.db")
+    assert "bundle.taken_back" in [one.kind for one in audit.entries(opened)]
+    opened.close()
+    for more in (("--answers",), ("--format", "csv")):
+        code, wrong = run(*told, "--take-back", *more)
+        assert (code, "takes campaigns and the format stix alone" in wrong) == (2, True)

@@ -56,6 +56,9 @@ NAME = typer.Option("a stillwatch instance", "--as", metavar="NAME", help="What 
 VALID = typer.Option("180d", "--valid", metavar="SPAN", help="How long templates are worth looking for.")
 VALID_ADDRESSES = typer.Option("3d", "--valid-addresses", metavar="SPAN", help="The same of addresses.")
 ACCOUNTS = typer.Option(100, "--accounts", min=0, help="Accounts of a campaign at most, as HMAC.")
+TAKE_BACK = typer.Option(
+    False, "--take-back", help="Say of campaigns that were exported from this result that they hold no more."
+)
 STORE = typer.Option(
     None,
     "--store",
@@ -79,6 +82,7 @@ def export(
     taxii_password: str | None = PASSWORD,
     tlp: str = MARK,
     answers: bool = ANSWERS,
+    take_back: bool = TAKE_BACK,
     name: str = NAME,
     valid: str = VALID,
     valid_addresses: str = VALID_ADDRESSES,
@@ -101,17 +105,22 @@ def export(
         raise typer.BadParameter("give --out FILE or --taxii URL", param_hint="--out")
     if taxii is not None and format != "stix":
         raise typer.BadParameter("a TAXII server takes stix", param_hint="--format")
+    if take_back and (format != "stix" or answers):
+        raise typer.BadParameter("it takes campaigns and the format stix alone", param_hint="--take-back")
     module, libraries = FORMATS[format]
     require_extra(*libraries)
+    named = tuple(campaigns or ())
     asked = Asked(
-        tuple(campaigns or ()), answers, name, Tlp(tlp), span(valid), span(valid_addresses), accounts
-    )
+        named, answers, name, Tlp(tlp), span(valid), span(valid_addresses), accounts,
+        {} if take_back else _let_be(store, named), take_back,
+    )  # fmt: skip
     # The local key takes no part in an export: the result has the public name of the one that it was made with.
     keys = with_circle(Keys(local=bytes(32)), circle_key)
     shared = gather(result, asked, keys, _now())
     # The entry comes first: what was handed out without one could not be traced.
     where = "a file" if taxii is None else "a TAXII server"
-    _log(store, by, "bundle.exported", _exported(shared, format, where))
+    kind = "bundle.taken_back" if take_back else "bundle.exported"
+    _log(store, by, kind, _exported(shared, format, where))
     if out is not None:
         with staged(out.parent, what=f"the bundle {out}", seals=()) as stage:
             importlib.import_module(module).write(shared, stage / out.name)
@@ -119,7 +128,7 @@ def export(
     else:
         told = f"at the TAXII server: {_push(shared, str(taxii), taxii_user, taxii_password):,} objects"
     said = f"{quantity(len(shared.findings), 'campaign')} and {quantity(len(shared.answers), 'answer')}"
-    typer.echo(f"{said} {told}, TLP:{tlp.upper()}")
+    typer.echo(f"{said}{' taken back' if take_back else ''} {told}, TLP:{tlp.upper()}")
 
 
 def import_bundles(
@@ -157,6 +166,27 @@ def import_bundles(
     with staged(into.parent, what=f"what peers said into {into}", seals=()) as stage:
         write_json(to_json(kept), stage / into.name)
     typer.echo(_told(taken, kept, into))
+
+
+def _let_be(store: str | None, campaigns: tuple[str, ...]) -> dict[str, frozenset[tuple[str, str | None]]]:
+    """By campaign, whom people cleared. Refuses one that they cleared as a whole, where there is a store to ask."""
+    from stillwatch.cli.review import DATABASE, opened_store
+    from stillwatch.share import ShareError
+
+    if store is None and not Path(DATABASE).is_file():
+        return {}
+    found = {}
+    with opened_store(store or DATABASE) as opened:
+        from stillwatch.store.reading import clearings
+
+        for campaign in campaigns:
+            decision, found[campaign] = clearings(opened, campaign)
+            if decision is not None:
+                raise ShareError(
+                    f"{campaign} was cleared by decision {decision}, and peers would hear an accusation; undo that first or "
+                    "leave it out; what they heard before is taken back with --take-back"
+                )
+    return found
 
 
 def _push(shared: Shared, url: str, user: str | None, password: str | None) -> int:

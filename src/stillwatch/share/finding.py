@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from stillwatch.keys import Keys
 from stillwatch.peers import Tlp, identity_of
 from stillwatch.share import ShareError
 
+Principal = tuple[str, str | None]
 CIRCLE_VERSION = 1
 AGAIN = "scan the log again with --circle-key FILE"
 
@@ -93,6 +94,8 @@ class Shared:
     valid_addresses: dt.timedelta
     findings: tuple[Finding, ...]
     answers: tuple[Answer, ...]
+    taken_back: bool = False
+    """Whether the findings were told of before and hold no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +109,10 @@ class Asked:
     valid: dt.timedelta
     valid_addresses: dt.timedelta
     most_accounts: int
+    let_be: Mapping[str, frozenset[Principal]] = field(default_factory=dict)
+    """By campaign, who of it was cleared or won an appeal: no mark of them is handed on."""
+    taken_back: bool = False
+    """The campaigns were told of before, and are taken back."""
 
 
 def gather(folder: Path, asked: Asked, keys: Keys, at: dt.datetime) -> Shared:
@@ -126,7 +133,7 @@ def gather(folder: Path, asked: Asked, keys: Keys, at: dt.datetime) -> Shared:
     for name in asked.campaigns:
         _respect(campaigns[name], asked.tlp)
     findings = [
-        _finding(campaigns[name], circle["campaigns"][name], keys, asked.most_accounts)
+        _finding(campaigns[name], circle["campaigns"][name], keys, asked)
         for name in dict.fromkeys(asked.campaigns)
     ]
     answers = _answers(folder, asked.tlp) if asked.answers else ()
@@ -137,7 +144,7 @@ def gather(folder: Path, asked: Asked, keys: Keys, at: dt.datetime) -> Shared:
         )
     return Shared(
         identity_of(circle["key"]), asked.name, circle["circle"], at, asked.tlp, asked.valid,
-        asked.valid_addresses, tuple(findings), answers,
+        asked.valid_addresses, tuple(findings), answers, asked.taken_back,
     )  # fmt: skip
 
 
@@ -162,14 +169,14 @@ def _respect(campaign: Mapping[str, Any], tlp: Tlp) -> None:
         )
 
 
-def _finding(
-    campaign: Mapping[str, Any], circle: Mapping[str, Any], keys: Keys, most_accounts: int
-) -> Finding:
+def _finding(campaign: Mapping[str, Any], circle: Mapping[str, Any], keys: Keys, asked: Asked) -> Finding:
+    let_be = asked.let_be.get(campaign["campaign_id"], frozenset())
     # The end users of one key are marked one by one: the key itself may be a reseller's.
     marks = sorted(
         {
             keys.mark("account", json.dumps([row["account_id"], row["end_user_id"]])).hex()
             for row in campaign["principals"]
+            if (row["account_id"], row["end_user_id"]) not in let_be
         }
     )
     evidence = [row for row in campaign["evidence"] if row["signal"] != "peers"]
@@ -187,8 +194,8 @@ def _finding(
         templates=tuple(
             SharedTemplate(**{**row, "sketch": tuple(row["sketch"])}) for row in circle["templates"]
         ),
-        accounts=tuple(marks[:most_accounts]),
-        accounts_cut=max(0, len(marks) - most_accounts),
+        accounts=tuple(marks[: asked.most_accounts]),
+        accounts_cut=max(0, len(marks) - asked.most_accounts),
         addresses=tuple(
             SharedAddress(row["mark"], _hour(row["last_seen"]) + dt.timedelta(hours=1))
             for row in circle["addresses"]

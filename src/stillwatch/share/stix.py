@@ -60,9 +60,9 @@ def bundle(shared: Shared) -> Any:
     """The bundle of an export."""
     house = _House(shared)
     mark = mark_of(shared.tlp)
-    objects = [mark, *definitions(), *house.everywhere()]
+    objects = [mark, *definitions(), *([house.identity()] if shared.taken_back else house.everywhere())]
     for finding in shared.findings:
-        objects += house.campaign(finding)
+        objects += house.taken_back(finding) if shared.taken_back else house.campaign(finding)
     for answer in shared.answers:
         objects += house.answer(answer)
     unique = {str(one["id"]): one for one in objects}
@@ -86,7 +86,15 @@ class _House:
         identity = f"{kind._type}--{self.name_of(kind._type, *names)}"
         return kind(
             id=identity, created=created, modified=max(self._shared.made_at, created),
-            created_by_ref=self._shared.identity, object_marking_refs=self._marks, allow_custom=True, **more,
+            created_by_ref=self._shared.identity, object_marking_refs=self._marks, allow_custom=True,
+            revoked=self._shared.taken_back, **more,
+        )  # fmt: skip
+
+    def identity(self) -> Any:
+        """Who speaks."""
+        return v21.Identity(
+            id=self._shared.identity, created=MADE, modified=MADE, name=self._shared.name,
+            identity_class="organization",
         )  # fmt: skip
 
     def everywhere(self) -> list[Any]:
@@ -96,14 +104,11 @@ class _House:
         )
         techniques = [_technique(number, name) for number, name in ATLAS]
         return [
-            v21.Identity(
-                id=self._shared.identity, created=MADE, modified=MADE, name=self._shared.name,
-                identity_class="organization",
-            ),
+            self.identity(),
             *techniques,
             action,
             *(self._relation(action, "mitigates", one, self._shared.made_at) for one in techniques),
-        ]  # fmt: skip
+        ]
 
     def _relation(self, source: Any, kind: str, target: Any, created: dt.datetime) -> Any:
         return self._made(
@@ -140,6 +145,10 @@ class _House:
             object_refs=[one["id"] for one in objects if one["type"] in {"campaign", "indicator"}],
         )  # fmt: skip
         return [*objects, note]
+
+    def taken_back(self, finding: Finding) -> list[Any]:
+        """Everything that this house said of a campaign, revoked; what was observed is nobody's word and has no versions."""
+        return [one for one in self.campaign(finding) if one.get("revoked")]
 
     def _observed(self, finding: Finding) -> tuple[list[Any], list[Any], list[Any]]:
         """The observables of a campaign: templates, accounts and networks."""

@@ -11,6 +11,8 @@ from sqlalchemy.engine import Connection
 
 from stillwatch.response.actions import CLEARING, Action, Finding, Scope
 from stillwatch.response.snapshot import HeldAction, Snapshot
+from stillwatch.store import StoreError
+from stillwatch.store.cases import case_of
 from stillwatch.store.database import Store
 from stillwatch.store.let_be import REVERSED, because_of, because_of_appeal, kin, let_be
 from stillwatch.store.tables import appeals, campaigns, decisions, head, participants, targets
@@ -175,3 +177,22 @@ def _keep(rows: dict[tuple[Any, ...], dict[str, Any]], row: dict[str, Any], *, o
     clears = held is not None and (held["decision"] in CLEARING or held.get("appeal") == REVERSED)
     if not clears or (over and row["decision"] != Finding.UNSURE):
         rows[subject] = row
+
+
+def clearings(store: Store, campaign_id: str) -> tuple[int | None, frozenset[tuple[str, str | None]]]:
+    """What people found of a campaign that speaks for it: the decision that clears its case as a whole, if one does,
+    and who of it is let be by something else. Nothing of a campaign that was not loaded.
+    """
+    with store.reading() as connection:
+        try:
+            case_id = case_of(connection, campaign_id)
+        except StoreError:
+            return None, frozenset()
+        whole = sa.select(sa.func.max(decisions.c.id)).where(
+            decisions.c.case_id == case_id,
+            decisions.c.state == "standing",
+            decisions.c.scope == Scope.CAMPAIGN,
+            decisions.c.finding.in_(CLEARING),
+        )
+        people = connection.execute(let_be(case_id)).all()
+        return connection.execute(whole).scalar(), frozenset((one[0], one[1] or None) for one in people)
