@@ -18,6 +18,7 @@ NEEDED = {
     "python_multipart": "python-multipart",
     "authlib": "authlib",
     "httpx": "httpx",
+    "httpx2": "httpx2",
     "itsdangerous": "itsdangerous",
 }
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import logging
-from contextlib import suppress
-from importlib import import_module
 from typing import Any
 
 import httpx
+import httpx2
 from authlib.integrations.base_client import OAuthError
 from authlib.integrations.starlette_client import OAuth
 from fastapi import APIRouter, Request
@@ -26,9 +25,7 @@ router = APIRouter()
 NEXT = "next"
 OPENED = "outside"
 log = logging.getLogger(__name__)
-UNREACHED: tuple[type[Exception], ...] = (httpx.HTTPError,)
-with suppress(ImportError):  # Authlib asks by httpx2 where that is installed
-    UNREACHED += (import_module("httpx2").HTTPError,)
+UNREACHED = (httpx.HTTPError, httpx2.HTTPError)  # which of the two Authlib asks by is its version's matter
 
 
 @router.get(PATH + "/login", dependencies=[Public])
