@@ -279,7 +279,7 @@ def test_a_decision_is_renewed_before_its_end_and_not_made_twice(loaded: Store) 
     month, week = dt.timedelta(days=30), dt.timedelta(days=7)
     decide(loaded, wanted(lasts=month), "ann", POLICY, NOW)
     for at, lasts in ((NOW, month), (later(hours=23), month), (later(days=20), week)):
-        with pytest.raises(ConflictError, match="says the same and (holds|stands) already"):
+        with pytest.raises(ConflictError, match=r"says the same and (holds|stands) already"):
             decide(loaded, wanted(lasts=lasts), "bob", POLICY, at)
     decide(loaded, wanted(lasts=dt.timedelta(days=60), spread=dt.timedelta(0)), "bob", POLICY, NOW)
     assert len(hit(loaded, later(days=59))) == 6
