@@ -79,7 +79,7 @@ def test_sketches_and_a_log_are_not_read_together(sketches: Path, tmp_path: Path
         SketchError, match=r"more\.jsonl is no sketch.* Scan them apart, or sketch the log first"
     ):
         sketched(sketches, lines)
-    with pytest.raises(LogError, match=r"sketches\.parquet is a sketch and holds no text"):
+    with pytest.raises(LogError, match=r"sketches\.parquet holds sketches and no text"):
         sketched(lines, sketches)
 
 
