@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -22,6 +22,11 @@ from stillwatch.store.tables import appeals, campaigns, cases, decisions, famili
 Principal = tuple[str, str]
 REVERSED = "reversed"
 """State of an appeal that was won."""
+
+# Aliases of tables, made once: each copies all columns, which took longer than the statements themselves.
+_own, _theirs, _found, _other = (families.alias() for _ in range(4))
+_here, _there = campaigns.alias(), campaigns.alias()
+_also = decisions.alias()
 
 
 class Settled(NamedTuple):
@@ -43,15 +48,15 @@ def because_of_appeal(number: int) -> str:
 
 def kin(case_id: str) -> sa.CompoundSelect[Any]:
     """A case and those that share a family with it, by any scan."""
-    own, theirs = families.alias(), families.alias()
-    here, there = campaigns.alias(), campaigns.alias()
     shared = (
-        sa.select(there.c.case_id)
-        .select_from(here)
-        .join(own, (own.c.scan_id == here.c.scan_id) & (own.c.campaign_id == here.c.campaign_id))
-        .join(theirs, theirs.c.family_id == own.c.family_id)
-        .join(there, (there.c.scan_id == theirs.c.scan_id) & (there.c.campaign_id == theirs.c.campaign_id))
-        .where(here.c.case_id == case_id)
+        sa.select(_there.c.case_id)
+        .select_from(_here)
+        .join(_own, (_own.c.scan_id == _here.c.scan_id) & (_own.c.campaign_id == _here.c.campaign_id))
+        .join(_theirs, _theirs.c.family_id == _own.c.family_id)
+        .join(
+            _there, (_there.c.scan_id == _theirs.c.scan_id) & (_there.c.campaign_id == _theirs.c.campaign_id)
+        )
+        .where(_here.c.case_id == case_id)
     )
     return sa.union(shared, sa.select(sa.literal(case_id)))
 
@@ -91,11 +96,18 @@ def let_be(
 
 
 def not_let_be(
-    account_id: sa.ColumnElement[str], end_user_id: sa.ColumnElement[str], who: sa.CompoundSelect[Any]
+    connection: Connection,
+    who: sa.FromClause,
+    case_id: str,
+    finding: Finding = Finding.EXTRACTION,
+    family_id: str | None = None,
 ) -> sa.ColumnElement[bool]:
-    """Whether a principal is none of those of :func:`let_be`."""
-    found = who.subquery()
-    return ~sa.exists().where(found.c.account_id == account_id, found.c.end_user_id == end_user_id)
+    """Whether a row of principals is none of those of :func:`let_be`; a statement to ask with in the same transaction."""
+    if not _anybody(connection, list(connection.execute(kin(case_id)).scalars())):
+        return sa.true()
+    found = let_be(case_id, finding, family_id).subquery()
+    same = (found.c.account_id == who.c.account_id, found.c.end_user_id == who.c.end_user_id)
+    return ~sa.exists().where(*same)
 
 
 def _names(case_id: str) -> sa.Select[Any]:
@@ -105,27 +117,27 @@ def _names(case_id: str) -> sa.Select[Any]:
 
 def _nothing_left(case_id: str) -> sa.ColumnElement[bool]:
     """Whether a clearing of a family left no family of its campaign, by the latest scan, that accuses."""
-    found, other = families.alias(), families.alias()
-    also = decisions.alias()
-    cleared = sa.select(also.c.family_id).where(
-        also.c.state == "standing",
-        also.c.finding.in_(CLEARING),
-        also.c.scope == Scope.FAMILY,
-        also.c.case_id.in_(_names(case_id)),
+    cleared = sa.select(_also.c.family_id).where(
+        _also.c.state == "standing",
+        _also.c.finding.in_(CLEARING),
+        _also.c.scope == Scope.FAMILY,
+        _also.c.case_id.in_(_names(case_id)),
     )
     left = (
         sa.exists()
         .where(
-            other.c.scan_id == found.c.scan_id,
-            other.c.campaign_id == found.c.campaign_id,
-            other.c.family_id.not_in(cleared),
+            _other.c.scan_id == _found.c.scan_id,
+            _other.c.campaign_id == _found.c.campaign_id,
+            _other.c.family_id.not_in(cleared),
         )
-        .correlate(found)
+        .correlate(_found)
     )
     newest = sa.select(cases.c.scan_id).where(cases.c.id == decisions.c.case_id).correlate(decisions)
     gone = (
         sa.exists()
-        .where(found.c.scan_id == newest.scalar_subquery(), found.c.family_id == decisions.c.family_id, ~left)
+        .where(
+            _found.c.scan_id == newest.scalar_subquery(), _found.c.family_id == decisions.c.family_id, ~left
+        )
         .correlate(decisions)
     )
     return sa.and_(decisions.c.scope == Scope.FAMILY, gone)
@@ -137,7 +149,10 @@ def settle(
     """Let be by every action of a case and its kin who may not be hit, and tell others; hit nobody again but those who
     were let be because of what was ``taken_back``, and by nothing else."""
     done = Settled(0, 0)
-    for name in list(connection.execute(kin(case_id)).scalars()):
+    names = list(connection.execute(kin(case_id)).scalars())
+    if not taken_back and not _anybody(connection, names):
+        return done
+    for name in names:
         changed = Settled(0, 0)
         for finding in (Finding.EXTRACTION, Finding.UNSURE):
             found = _settle(connection, name, finding, now, taken_back)
@@ -151,6 +166,14 @@ def settle(
     return done
 
 
+def _anybody(connection: Connection, case_ids: Sequence[str]) -> bool:
+    """Whether anything that stands on these cases could let somebody be; on most nothing does, and one look says so."""
+    clears = (decisions.c.state == "standing") & decisions.c.finding.in_(CLEARING)
+    cleared = sa.select(decisions.c.id).where(decisions.c.case_id.in_(case_ids), clears)
+    won = sa.select(appeals.c.id).where(appeals.c.case_id.in_(case_ids), appeals.c.state == REVERSED)
+    return bool(connection.execute(sa.select(sa.exists(cleared) | sa.exists(won))).scalar_one())
+
+
 def _settle(
     connection: Connection, case_id: str, finding: Finding, now: dt.datetime, taken_back: Collection[str]
 ) -> Settled:
@@ -162,9 +185,12 @@ def _settle(
     if connection.execute(sa.select(decisions.c.id).where(*own).limit(1)).first() is None:
         return Settled(0, 0)
     grounds: dict[Principal, set[str]] = defaultdict(set)
-    for account, user, because in connection.execute(let_be(case_id, finding)):
+    spared = let_be(case_id, finding)
+    for account, user, because in connection.execute(spared):
         grounds[account, user].add(because)
-    found = let_be(case_id, finding).subquery()
+    if not grounds and not taken_back:
+        return Settled(0, 0)
+    found = spared.subquery()
     who = sa.tuple_(targets.c.account_id, targets.c.end_user_id)
     concerned = sa.or_(
         who.in_(sa.select(found.c.account_id, found.c.end_user_id)), targets.c.lifted_because.in_(taken_back)

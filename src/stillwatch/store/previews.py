@@ -14,7 +14,7 @@ from stillwatch.response.policy import Policy
 from stillwatch.store import StoreError
 from stillwatch.store.bounds import approval_with, hit_alone
 from stillwatch.store.cases import case_of
-from stillwatch.store.let_be import let_be, not_let_be
+from stillwatch.store.let_be import not_let_be
 from stillwatch.store.tables import NOBODY, cases, decisions, families, participants, targets
 
 
@@ -39,13 +39,7 @@ def preview_within(
     if wanted.scope is Scope.PRINCIPAL and not whole:
         held = " and nothing holds on them" if clears else ""
         raise StoreError(f"that principal takes no part in {case_id} by its latest scan{held}")
-    hit = (
-        sa.true()
-        if clears
-        else not_let_be(
-            people.c.account_id, people.c.end_user_id, let_be(case_id, wanted.finding, wanted.family_id)
-        )
-    )
+    hit = sa.true() if clears else not_let_be(connection, people, case_id, wanted.finding, wanted.family_id)
     innocent, every, extraction = (
         sa.func.coalesce(sa.func.sum(each), 0)
         for each in (1 - people.c.probability, people.c.exchanges, people.c.extraction_exchanges)
