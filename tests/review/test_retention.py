@@ -121,6 +121,21 @@ def test_names_are_taken_out_of_all_that_people_typed_and_stand_for_nobody_else(
     assert set(typed_of_them) == {left}
 
 
+def test_an_account_whose_name_is_a_number_is_forgotten_and_a_decision_of_that_number_is_not(
+    store: Store, tmp_path: Path
+) -> None:
+    found = [campaign("c-1", ["f-a"], [*people("small", 3), ("2", None)])]
+    load(store, write_result(tmp_path / "first", found), "ann", POLICY, NOW)
+    first = decide(store, wanted(reason="as 2 does"), "ann", POLICY, NOW)
+    second = decide(store, wanted(Action.OBSERVE, finding=Finding.INNOCENT), "ann", POLICY, NOW)
+    assert second == 2
+    forget(store, "2", None, "bob", NOW)
+    rows = {row["id"]: row for row in case(store, "c-1")["decisions"]}
+    assert rows[first]["reason"] == f"as {REMOVED} does"
+    undo(store, second, "ann", "no class after all", NOW)
+    assert {row["id"]: row["state"] for row in case(store, "c-1")["decisions"]}[first] == "standing"
+
+
 def test_one_end_user_goes_and_the_account_stays(loaded: Store) -> None:
     decide(loaded, wanted(lasts=dt.timedelta(days=1)), "ann", POLICY, NOW)
     with pytest.raises(ConflictError, match="until it is taken back or runs out"):

@@ -166,20 +166,22 @@ def _names(connection: Connection, account_id: str, end_user_id: str | None) -> 
 
 _NAMING = (accounts, participants, targets, appeals)
 _TYPED = (
-    decisions.c.reason,
-    decisions.c.ended_because,
-    proposals.c.closed_because,
-    appeals.c.objection,
-    appeals.c.answer,
+    (decisions.c.reason, sa.true()),
+    # What another decision ended says which, in our words: read as a name, the number would be lost, and with it what
+    # comes back when that one is taken back.
+    (decisions.c.ended_because, decisions.c.state != "ended"),
+    (proposals.c.closed_because, sa.true()),
+    (appeals.c.objection, sa.true()),
+    (appeals.c.answer, sa.true()),
 )
-"""What people write, and may name anybody in."""
+"""What people write, and may name anybody in; and where."""
 
 
 def _untype(connection: Connection, names: Sequence[str]) -> int:
     """Take names out of what was typed; count the entries of the log that have one, which keep it."""
-    for column in _TYPED:
+    for column, typed in _TYPED:
         number = column.table.c.id
-        rows = connection.execute(sa.select(number, column).where(column.is_not(None))).all()
+        rows = connection.execute(sa.select(number, column).where(column.is_not(None), typed)).all()
         for one, text in _without(names, {row[0]: row[1] for row in rows}).items():
             connection.execute(column.table.update().where(number == one).values({column: text}))
     told = connection.execute(sa.select(log.c.number, log.c.details)).all()
