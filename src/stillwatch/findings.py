@@ -119,7 +119,7 @@ def state(
     if options.labels is not None:
         before = _verdicts(scanned, judged, families)
         overview["labels"] = assessment.assess_labels(scanned, judged, matched, before, options)
-    overview["notices"] = notices(scanned, options, source, overview)
+    overview["notices"] = notices(scanned, options, source, overview, taken.tables if taken else 0)
     overview["peers"] = _peers(groups, families, names, campaign_ids, options)
     drawn = (
         to_table(shadow.draw(list(family_rows), options.shadow), shadow.SHADOW) if options.shadow else None

@@ -22,15 +22,28 @@ if TYPE_CHECKING:
     from stillwatch.sketching import Source
 
 
-def notices(scanned: Scanned, options: Options, source: Source, overview: Mapping[str, Any]) -> list[str]:
-    """A sentence for each option that changed nothing. ``overview``: what the log was, and what its labels came to."""
+def notices(
+    scanned: Scanned, options: Options, source: Source, overview: Mapping[str, Any], tables: int
+) -> list[str]:
+    """A sentence for each option that changed nothing. ``overview``: what the log was, and what its labels came to;
+    ``tables``: mappings of identities that a state was read with."""
     return [
         *_of_releases(scanned.principals, options, {row["model"] for row in overview["log"]["models"]}),
         *_of_regions(scanned, options),
         *_of_registry(scanned.principals, options.registry),
         *_of_labels(overview["labels"]),
         *_of_identities(source, overview["log"]),
+        *of_tables(tables),
     ]
+
+
+def of_tables(tables: int) -> Iterator[str]:
+    """That a state holds logs whose accounts were named by ``tables`` different mappings of identities."""
+    if tables > 1:
+        yield (
+            f"--identities: what the state holds was read with {tables:,} different tables, and an account that only a "
+            "later one names counts under both names. Take all logs in again with another --state to have it as one."
+        )
 
 
 def _of_releases(principals: Principals, options: Options, models: set[str]) -> Iterator[str]:

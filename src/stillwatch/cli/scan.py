@@ -214,6 +214,10 @@ def scan(
         if unused := given(context, LOOKING):
             typer.echo(f"without --out nothing is looked at; {', '.join(unused)} had no effect")
         _tell_of_repetition(taken)
+        from stillwatch.notices import of_tables
+
+        for notice in of_tables(taken.tables):
+            typer.echo(f"stillwatch: {notice}", err=True)
         return
     _tell(result, out)
     if exit_code and any(campaign["verdict"] == "extraction" for campaign in result.campaigns):
@@ -237,13 +241,6 @@ def _tell_of_repetition(taken: Taken) -> None:
         typer.echo(
             f"stillwatch: {taken.before:,} of the {taken.files:,} files of the log had been taken in before, "
             "or hold the same as another, and count once",
-            err=True,
-        )
-    if taken.tables > 1:
-        typer.echo(
-            f"stillwatch: warning: what the state holds was read with {taken.tables:,} different files of --identities; "
-            "an account that only a later one names counts under both names. Take all logs in again with another --state "
-            "to have it as one",
             err=True,
         )
 
