@@ -20,7 +20,8 @@ from stillwatch.rejects import RejectLog
 from stillwatch.sketching import Source, sketch_log
 from stillwatch.spool import Spool
 from stillwatch.spreading import sketch_apart
-from stillwatch.state import REJECTED, State, StateError, Taken
+from stillwatch.state import State, StateError, Taken
+from stillwatch.state_folder import REJECTED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -17,11 +17,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -36,9 +35,10 @@ from stillwatch.families.fragments import Presence
 from stillwatch.fingerprint import SKETCH_SCHEMA, SKETCH_VERSION
 from stillwatch.listing import LogFile, digest_of, list_files, state_of, unchanged
 from stillwatch.objective.model import load as load_objective
-from stillwatch.outputs import locked, sync
+from stillwatch.outputs import sync
 from stillwatch.rejects import RejectLog
 from stillwatch.spool import Kept
+from stillwatch.state_folder import REJECTED, clear, lock_of, on_disk, refuse_another_folder
 from stillwatch.state_manifest import (
     MANIFEST,
     Bound,
@@ -53,13 +53,9 @@ if TYPE_CHECKING:
     from stillwatch.keys import Keys
     from stillwatch.sketching import Source
 
-__all__ = ["State", "StateError", "Streamed", "Taken"]
+__all__ = ["State", "StateError", "Streamed", "Taken", "once"]
 
-LOCK = "lock"
-SKETCHES, REJECTED = "sketches.arrow", "rejected.jsonl"
-LEFT = (".stillwatch-*", "increment-*", "presence-*", REJECTED)
-"""What a run that was killed may have left, where ``state.json`` does not name it."""
-
+SKETCHES = "sketches.arrow"
 Sketching = Callable[["Source", RejectLog], AbstractContextManager[Iterator[pa.RecordBatch]]]
 """The one pass over the text of a log."""
 
@@ -97,14 +93,14 @@ class State:
     def __init__(self, folder: Path, keys: Keys, least: int, memory: str) -> None:
         self._folder, self._least, self._memory = folder, least, amount(memory)
         bound = Bound(SKETCH_VERSION, keys.name, load_objective().version, keys.circle_name)
-        with _disk(folder):
+        with on_disk(folder):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            _refuse_another_folder(folder)
-            self._held = _locked(folder)
+            refuse_another_folder(folder)
+            self._held = lock_of(folder)
         try:
             self._manifest = read_manifest(folder, bound)
-            with _disk(folder):
-                _clear(folder, self._manifest)
+            with on_disk(folder):
+                clear(folder, self._manifest)
         except BaseException:
             os.close(self._held)
             raise
@@ -152,7 +148,7 @@ class State:
     def follow(self, streamed: Streamed) -> None:
         """Keep how far a stream was taken in where a batch of it holds nothing."""
         with (
-            _disk(self._folder),
+            on_disk(self._folder),
             tempfile.TemporaryDirectory(dir=self._folder, prefix=".stillwatch-") as name,
         ):
             self._seal(Path(name), msgspec.structs.replace(self._manifest, streamed=streamed))
@@ -168,7 +164,7 @@ class State:
         """
         names = self._names_of(identities)
         with (
-            _disk(self._folder),
+            on_disk(self._folder),
             tempfile.TemporaryDirectory(dir=self._folder, prefix=".stillwatch-") as name,
         ):
             stage = Path(name) / "increment"
@@ -193,7 +189,7 @@ class State:
         files = list_files(source.paths)
         states = [state_of(file) for file in files]
         digests = [digest_of(file) for file in files]
-        new = _once(digests, self.files)
+        new = once(digests, self.files)
         before = len(files) - len(new)
         if before and all(digests[place] == NOTHING for place in new):
             return self._taken(source, self._rows_of_last(digests), files, before)
@@ -201,7 +197,7 @@ class State:
         if before:
             source = replace(source, paths=tuple(files[place] for place in new))
         with (
-            _disk(self._folder),
+            on_disk(self._folder),
             tempfile.TemporaryDirectory(dir=self._folder, prefix=".stillwatch-") as name,
         ):
             stage = Path(name) / "increment"
@@ -277,7 +273,7 @@ class State:
     def _keep(self, presence: Presence) -> None:
         before, count = self._manifest.observed, len(self.increments)
         with (
-            _disk(self._folder, "all that was taken in is kept, run it again"),
+            on_disk(self._folder, "all that was taken in is kept, run it again"),
             tempfile.TemporaryDirectory(dir=self._folder, prefix=".stillwatch-") as name,
         ):
             table = Path(name) / "presence"
@@ -340,17 +336,18 @@ class State:
         self._manifest = manifest
 
 
-def _once(digests: Iterable[str], known: frozenset[str]) -> list[int]:
-    """Places of the files that were not taken in before, the first of those that hold the same.
+def once(digests: Iterable[str], known: frozenset[str]) -> list[int]:
+    """Places of the files that were not taken in before, the first of those that hold the same; ``""`` is no file, and each
+    counts.
 
-    >>> _once(["a", "b", "a", "c", NOTHING, NOTHING], frozenset("c"))
-    [0, 1, 4, 5]
+    >>> once(["a", "b", "a", "c", NOTHING, NOTHING, "", ""], frozenset("c"))
+    [0, 1, 4, 5, 6, 7]
     """
     seen, new = set(known), []
     for place, digest in enumerate(digests):
         if digest not in seen:
             new.append(place)
-        seen |= {digest} - {NOTHING}
+        seen |= {digest} - {NOTHING, ""}
     return new
 
 
@@ -371,49 +368,6 @@ def _told(
         files, parts, size, rows, digest_of(stage / SKETCHES), digest_of(stage / REJECTED), dict(rejects.nulled),
         dict(rejects.skipped), rejects.zoneless, rejects.unmapped, identities,
     )  # fmt: skip
-
-
-@contextmanager
-def _disk(folder: Path, left: str = "what it held is as it was") -> Iterator[None]:
-    """What the disk refuses is an error that says what became of the state."""
-    try:
-        yield
-    except OSError as error:
-        raise StateError(f"cannot write the state in {folder}: {error.strerror or error}; {left}") from error
-
-
-def _refuse_another_folder(folder: Path) -> None:
-    if (folder / MANIFEST).exists():
-        return
-    own = {path for pattern in (*LEFT, LOCK) for path in folder.glob(pattern)}
-    if any(path not in own for path in folder.iterdir()):
-        raise StateError(
-            f"{folder} holds other files and no {MANIFEST}: it is no state; name an empty folder with --state"
-        )
-
-
-def _locked(folder: Path) -> int:
-    """The open lock that says that this folder is ours; the system lets it go with the process."""
-    lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
-    if locked(lock) is False:
-        os.close(lock)
-        raise StateError(
-            f"another process works on {folder}; wait until it has ended, or name another folder with --state"
-        )
-    return lock
-
-
-def _clear(folder: Path, manifest: Manifest) -> None:
-    """Remove what runs that were killed left."""
-    count = len(manifest.increments)
-    kept = {f"increment-{number:06d}" for number in range(1, count + 1)} | {
-        f"presence-{manifest.observed:06d}"
-    }
-    for path in (path for pattern in LEFT for path in folder.glob(pattern) if path.name not in kept):
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
 
 
 def _digest_if_there(file: Path) -> str | None:

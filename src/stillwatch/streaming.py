@@ -23,13 +23,13 @@ from stillwatch.checkpoint import bind, is_known
 from stillwatch.engine.batches import Folder, Topic, follow, require
 from stillwatch.engine.memory import return_what_is_freed
 from stillwatch.engine.spark import SparkEngine
-from stillwatch.parts import Part, Reading, in_order, read_parts, sketch_parts
+from stillwatch.parts import Reading, in_order, read_parts, sketch_parts
 from stillwatch.rejects import EmptyLogError, MissingLogError
 from stillwatch.scan import look
-from stillwatch.state import NOTHING, State, StateError
+from stillwatch.state import NOTHING, State, StateError, once
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from stillwatch.examine import Options
     from stillwatch.findings import Result
@@ -118,7 +118,8 @@ class Stream:
                 TemporaryDirectory(prefix=".stillwatch-", dir=plan.state) as name,
                 closing(SparkEngine(Path(name))) as engine,
             ):
-                parts = _new(sketch_parts(items, self._reading, self._keys, engine, Path(name)), state.files)
+                given = sketch_parts(items, self._reading, self._keys, engine, Path(name))
+                parts = [given[place] for place in once((part.told.digest for part in given), state.files)]
                 files = tuple(part.told.digest for part in parts if part.told.digest)
                 held = sum(part.told.digest != NOTHING for part in parts)
                 size = sum(part.told.size for part in parts)
@@ -132,17 +133,6 @@ class Stream:
         if plan.interval_s is not None and (number + 1) % plan.look_every == 0 and state.rows:
             found = self._result = look(state, plan.out, self._keys, self._options)
         self._tell(Batch(number, len(items), rows, state.rows, new is None, found))
-
-
-def _new(parts: Sequence[Part], known: frozenset[str]) -> list[Part]:
-    """The parts of a batch without files whose content was taken in before, or comes twice in it."""
-    seen = set(known)
-    kept = []
-    for part in parts:
-        if part.told.digest not in seen:
-            kept.append(part)
-        seen |= {part.told.digest} - {NOTHING, ""}
-    return kept
 
 
 def _described(source: Folder | Topic) -> str:
