@@ -39,6 +39,7 @@ FAMILY = "f-00000000000000aa"
 PEOPLE = [("acct-1", None), ("acct-2", None), ("acct-3", None), ("reseller", "customer-7")]
 START_S = 240
 FOLLOWS_S = 60
+LOOKS_S = 0.1
 
 
 def chat(text: str, system: str | None = None, **more: Any) -> dict[str, Any]:
@@ -135,7 +136,11 @@ class Watch:
         return told
 
     def start(self, *more: str) -> None:
-        program = "import sys; sys.argv[0] = 'stillwatch'; from stillwatch.cli import main; main()"
+        # It looks for new decisions every second, which would be most of the time that these tests take.
+        program = (
+            f"import sys; sys.argv[0] = 'stillwatch'; from stillwatch.live import following; following.EVERY_S = {LOOKS_S}; "
+            "from stillwatch.cli import main; main()"
+        )
         command = [
             sys.executable, "-c", program, "watch", "--store", str(self.folder / "review.db"),
             "--listen", f"127.0.0.1:{self.port}", "--tokens", str(self.folder / "tokens.json"),
