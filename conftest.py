@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -48,13 +49,33 @@ LONGEST = (
 """Files that take long, which are begun first: none is left to the end, when it would keep one process busy and the others
 waiting. Those that are not named take their turn as they are collected."""
 
+TRAINED = frozenset(
+    f"tests/lab/test_{name}.py" for name in ("channel", "countermeasures", "digits", "language", "learning")
+)
+"""Files that look at the same models, which each process trains for itself: one process runs them all."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Deal files out to processes, and those that share models to one."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Together(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.split("::", 1)[0]
+            return "tests/lab" if file in TRAINED else file
+
+    return Together(config, log) if config.getvalue("dist") == "loadfile" else None
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Order the tests of the longest files before all others."""
     turn = {ROOT / name: place for place, name in enumerate(LONGEST)}
-    missing = [str(path) for path in turn if not path.exists()]
+    missing = [str(path) for path in (*turn, *(ROOT / name for name in TRAINED)) if not path.exists()]
     if missing:
-        raise pytest.UsageError(f"conftest.py: LONGEST names what is not there: {', '.join(missing)}")
+        raise pytest.UsageError(
+            f"conftest.py: LONGEST or TRAINED names what is not there: {', '.join(missing)}"
+        )
     items.sort(key=lambda item: turn.get(item.path, len(turn)))
 
 
