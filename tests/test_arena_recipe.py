@@ -54,6 +54,13 @@ def test_any_text_survives_toml(seed, prompt, camouflage, files):
         ("[[operators]]\n[[operators]]", "two have the same name"),
         ("operators = 3", "operators: a list is needed"),
         ("release = 3", "release: a table is needed"),
+        ("[release]\nday = nan", "day: nan is outside -3650 to 3650"),
+        ("[shares]\nchat = -1.0", "shares.chat: -1.0 is outside 0.0 to"),
+        ("[shares]\njob = nan", "shares.job: nan is outside 0.0 to"),
+        ("[[operators]]\nstart_day = -5", "start_day: -5.0 is outside 0.0 to 3650"),
+        ("days = 9\n[[operators]]\nstart_day = 9", "begins 9.0 days after the start of a log of 9 days"),
+        ("[[operators]]\ndays = -1", "days: -1.0 is outside 0.0 to 3650"),
+        ('start = "9999-12-30T00:00:00+00:00"', "is too late for 14 days; begin earlier"),
     ],
 )
 def test_errors_name_the_field_and_what_is_allowed(text, message):

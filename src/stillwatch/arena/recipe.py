@@ -43,6 +43,11 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
 }
 """What the fields that are words may say, by name of field."""
 
+LONGEST = 3650
+"""Days of a log at most."""
+SPILL = 2
+"""Days after its end that a time of the log may still lie in, in one time zone or another."""
+
 
 class RecipeError(ValueError):
     """A recipe that cannot be simulated; the text names the field and what it may be."""
@@ -121,6 +126,8 @@ class Operator:
         _check_range("ban_after", self.ban_after, 1, 1_000_000)
         _check_range("in_a_row", self.in_a_row, 1, 50)
         _check_range("seed_repeats", self.seed_repeats, 1, 1_000)
+        _check_range("start_day", self.start_day, 0.0, LONGEST)
+        _check_range("days", self.days, 0.0, LONGEST)
         for objective in self.objectives:
             if objective not in OBJECTIVES:
                 raise RecipeError(f"objectives: {objective!r} is not one of {', '.join(OBJECTIVES)}")
@@ -153,6 +160,10 @@ class Release:
     day: float = 7.0
     """Days after the start of the log."""
 
+    def __post_init__(self) -> None:
+        """Check the fields."""
+        _check_range("day", self.day, -LONGEST, LONGEST)
+
 
 @dataclass(frozen=True, slots=True)
 class Shares:
@@ -173,6 +184,11 @@ class Shares:
     enthusiast: float = 0.02
     tenant: float = 0.03
     job: float = 0.02
+
+    def __post_init__(self) -> None:
+        """Check the fields."""
+        for one in dataclasses.fields(self):
+            _check_range(f"shares.{one.name}", getattr(self, one.name), 0.0, 1e9)
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +229,7 @@ class Recipe:
     def __post_init__(self) -> None:
         """Check the fields."""
         _check_choices(self)
-        _check_range("days", self.days, 1, 3650)
+        _check_range("days", self.days, 1, LONGEST)
         _check_range("innocents", self.innocents, 0, 10_000_000)
         _check_range("exchanges", self.exchanges, 0, 10_000_000_000)
         _check_range("history", self.history, 0, 100)
@@ -233,6 +249,18 @@ class Recipe:
             raise RecipeError(f"start: {self.start!r} is not an ISO 8601 time with an offset") from None
         if moment.tzinfo is None:
             raise RecipeError(f"start: {self.start!r} has no UTC offset; append +00:00")
+        try:
+            moment + datetime.timedelta(days=self.days + SPILL)
+        except OverflowError:
+            raise RecipeError(
+                f"start: {self.start!r} is too late for {self.days} days; begin earlier"
+            ) from None
+        for operator in self.operators:
+            if operator.start_day >= self.days:
+                raise RecipeError(
+                    f"start_day: operator {operator.name!r} begins {operator.start_day} days after the start of a log of "
+                    f"{self.days} days; begin earlier, or make the log longer"
+                )
 
     @property
     def start_us(self) -> int:

@@ -79,8 +79,10 @@ def list_experiments() -> None:
     require_extra()
     from stillwatch.lab.experiments import all_experiments
 
-    for name, experiment in all_experiments().items():
-        typer.echo(f"{name:22}{experiment.claim}")
+    found = all_experiments()
+    width = max(map(len, found))
+    for name, experiment in found.items():
+        typer.echo(f"{name:{width}}  {experiment.claim}")
 
 
 RESULT = typer.Argument(..., metavar="DIR", help="Folder that `stillwatch scan` wrote.")

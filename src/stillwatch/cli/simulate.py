@@ -32,7 +32,7 @@ WITHHOLD = typer.Option(
     help="Columns to leave out: identities, network, payment, ages, replies, sampling; may repeat.",
 )
 OPERATORS = typer.Option(
-    None, "--operators", help="Number of operators, told apart by their objectives; 0 for none."
+    None, "--operators", min=0, help="Number of operators, told apart by their objectives; 0 for none."
 )
 ACCOUNTS = typer.Option(None, "--accounts", help="Principals of each operator.")
 PER_ACCOUNT = typer.Option(None, "--exchanges-per-account", help="Extraction exchanges of each of them.")
@@ -43,7 +43,7 @@ OBJECTIVE = typer.Option([], "--objective", help="Objective of the operators; ma
 LANGUAGE = typer.Option(None, "--language", help="Language of the templates: en, zh, ja, th or code.")
 WORDINGS = typer.Option(None, "--wordings", help="Alternative wordings of every sentence, 1 to 6.")
 DISPATCH = typer.Option(None, "--dispatch", help="Load over accounts: even or heavy_tailed.")
-HOURS = typer.Option(None, "--hours", help="round_the_clock, human or paced.")
+HOURS = typer.Option(None, "--hours", help="round_the_clock, human, paced, nightly, bursts or sittings.")
 VENUE = typer.Option(None, "--venue", help="direct, agent, client or reseller.")
 POSITION = typer.Option(None, "--position", help="Place of the template: system, user or split.")
 REPEATS = typer.Option(None, "--seed-repeats", help="Times that every seed is asked.")
