@@ -163,6 +163,19 @@ def test_a_store_is_found_again(place: str) -> None:
         opened.close()
 
 
+def test_a_store_of_a_newer_version_is_refused_and_stays(place: str) -> None:
+    opened = open_store(place)
+    with opened.writing() as connection:
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = '0099'"))
+    opened.close()
+    with pytest.raises(StoreError, match=r"a newer one most likely .*'0099'.*; open it with that one"):
+        open_store(place)
+    engine = sa.create_engine(opened.engine.url)
+    with engine.connect() as connection:
+        assert connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar_one() == "0099"
+    engine.dispose()
+
+
 def test_the_file_of_a_store_is_nobody_elses(tmp_path: Path) -> None:
     open_store(str(tmp_path / "review.db")).close()
     assert stat.S_IMODE((tmp_path / "review.db").stat().st_mode) == 0o600

@@ -13,6 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
+from alembic.util.exc import CommandError
 from sqlalchemy import event
 from sqlalchemy.engine import URL, Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, NoSuchModuleError
@@ -95,6 +96,11 @@ def open_store(place: str) -> Store:
         raise StoreError(
             f"cannot open {name}: the driver of this database is not installed; for PostgreSQL run "
             "pip install 'psycopg[binary]'"
+        ) from error
+    except CommandError as error:
+        raise StoreError(
+            f"{name} was written by another version of stillwatch, a newer one most likely ({error}); open it with that "
+            "one: there is no way back from its tables but a backup"
         ) from error
     except OSError as error:
         raise StoreError(f"cannot make {name}: {error.strerror}; choose another file with --store") from error
