@@ -45,6 +45,9 @@ AT_ONCE = 400
 CONTINUES = 0.5
 """Share of the smaller side's principals that a campaign and a case must have in common, where they share no family."""
 
+LONGEST_NAME = 2_500
+"""Bytes of the names of an account and its end user at most on PostgreSQL: a row of its indexes takes a third of a page."""
+
 Principal = tuple[str, str]
 
 
@@ -144,6 +147,8 @@ def _write_tables(connection: Connection, folder: Path, scan_id: int) -> None:
     try:
         matched = Counter(pq.read_table(folder / "matches.parquet")["family_id"].to_pylist())
         for rows in _batches(folder / "accounts.parquet"):
+            if connection.dialect.name == "postgresql":
+                _refuse_what_postgresql_cannot_hold(rows, folder / "accounts.parquet")
             for row in rows:
                 row.update(scan_id=scan_id, end_user_id=row["end_user_id"] or NOBODY)
             connection.execute(accounts.insert(), rows)
@@ -160,6 +165,19 @@ def _write_tables(connection: Connection, folder: Path, scan_id: int) -> None:
         raise StoreError(
             f"{folder} holds a table that is damaged or of another version; run the scan again"
         ) from error
+
+
+def _refuse_what_postgresql_cannot_hold(rows: Iterable[Mapping[str, Any]], file: Path) -> None:
+    for row in rows:
+        name = f"{row['account_id']}{row['end_user_id'] or ''}"
+        zero = "\0" in name
+        if zero or len(name.encode()) > LONGEST_NAME:
+            what = "has a zero byte in it" if zero else f"is longer than {LONGEST_NAME:,} bytes"
+            user = (row["end_user_id"] or "")[:40]
+            raise StoreError(
+                f"{file}: the name of account {row['account_id'][:40]!r} with its end user {user!r} {what}, which "
+                "PostgreSQL cannot hold; name it otherwise in the log and scan again, or keep the store in a file"
+            )
 
 
 def _batches(path: Path) -> Iterator[list[dict[str, Any]]]:
